@@ -1,0 +1,1 @@
+//! Configuration: TOML into checked types, refused with file, line and key.

@@ -1,0 +1,1 @@
+//! The shell: turns actions of the engine into I/O, and I/O into events.

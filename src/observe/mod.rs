@@ -1,0 +1,1 @@
+//! The HTTP listener: probes, metrics and status, all from a snapshot.

@@ -1,0 +1,1 @@
+//! Telling the app that a new generation was published.

@@ -1,0 +1,1 @@
+//! The probe: asks a store whether credentials work and reports the facts of its answer.

@@ -1,0 +1,1 @@
+//! Leaves: clocks, signals, notification of the service manager, logging, watching files, hardening.

@@ -1,0 +1,1 @@
+//! The source: logs in to Vault or OpenBao, renews its token, and reads secrets.
