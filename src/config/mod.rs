@@ -1,1 +1,192 @@
 //! Configuration: TOML into checked types, refused with file, line and key.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use url::Url;
+
+use crate::domain::credentials::{AddressPolicy, FieldNames, StoreName};
+use crate::domain::secret::Secret;
+
+/// A whole configuration, checked.
+#[derive(Debug)]
+pub struct Config {
+    /// Where the credentials come from.
+    pub vault: Vault,
+    /// How they are checked.
+    pub check: Check,
+    /// Where they are published.
+    pub output: Output,
+    /// Where the daemon keeps what must survive a restart.
+    pub state: State,
+    /// The listener for probes, metrics and status.
+    pub http: Http,
+    /// What is logged, and how.
+    pub log: Log,
+    /// Who is told of incidents.
+    pub alerts: Alerts,
+    /// The stores, at least one, no two with one name.
+    pub stores: Vec<Store>,
+}
+
+/// `[vault]`: the source.
+#[derive(Debug)]
+pub struct Vault {
+    /// Base address, without `/v1`. Plain HTTP only on loopback unless allowed.
+    pub address: Url,
+    /// Namespace, sent with each request.
+    pub namespace: Option<String>,
+    /// Limit of one request.
+    pub timeout: Duration,
+    /// How often each secret is read to look for a new version.
+    pub poll_interval: Duration,
+    /// How many reads run at once.
+    pub concurrency: usize,
+    /// Whether the daemon's own token is revoked when it stops. Never one that was given to it.
+    pub revoke_token_on_exit: bool,
+    /// TLS.
+    pub tls: Tls,
+    /// How to log in.
+    pub auth: Auth,
+}
+
+/// `[vault.tls]`.
+#[derive(Debug, Default)]
+pub struct Tls {
+    /// PEM file with the only authorities to trust; none: the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Directory of such PEM files.
+    pub ca_directory: Option<PathBuf>,
+    /// Client certificate and key, both PEM.
+    pub client: Option<(PathBuf, PathBuf)>,
+    /// Name that the server's certificate must have, when it is not the address's host.
+    pub server_name: Option<String>,
+    /// Whether certificates are not verified at all. Only through `VAULT_SKIP_VERIFY`.
+    pub skip_verify: bool,
+}
+
+/// How to log in.
+#[derive(Debug)]
+pub enum Auth {
+    /// A token that somebody else renews or not: the file is read again when the token stops working.
+    TokenFile(PathBuf),
+    /// A token from `BAO_TOKEN` or `VAULT_TOKEN`.
+    Token(Secret),
+    /// AppRole.
+    AppRole {
+        /// Path of the auth method.
+        mount: String,
+        /// File with the role ID.
+        role_id_file: PathBuf,
+        /// File with the secret ID.
+        secret_id_file: PathBuf,
+    },
+}
+
+/// `[check]`: how credentials are checked against their store.
+#[derive(Clone, Debug)]
+pub struct Check {
+    /// How often the published credentials are checked.
+    pub interval: Duration,
+    /// Limit of one probe.
+    pub timeout: Duration,
+    /// How many rejections in a row confirm that credentials are rejected.
+    pub confirmations: u32,
+    /// How far apart those probes are.
+    pub confirmation_spacing: Duration,
+    /// How long nobody may be able to tell before that is an incident of its own.
+    pub stale_after: Duration,
+    /// How many probes run at once.
+    pub concurrency: usize,
+    /// Which addresses an API Path may name.
+    pub addresses: AddressPolicy,
+    /// PEM file with the only authorities to trust; none: the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Whether only accepted credentials are published.
+    pub verify_before_publish: bool,
+}
+
+/// `[output]`: where credentials are published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// The directory that holds one directory a store.
+    pub directory: PathBuf,
+    /// Mode of the files.
+    pub file_mode: u32,
+    /// Mode of the directories.
+    pub directory_mode: u32,
+    /// Owner of files and directories, by number.
+    pub owner: Option<u32>,
+    /// Group of files and directories, by number.
+    pub group: Option<u32>,
+}
+
+/// `[state]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// The directory for incidents, undelivered messages and the key of the fingerprints.
+    pub directory: PathBuf,
+}
+
+/// `[http]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Http {
+    /// Where to listen; none: no listener.
+    pub listen: Option<SocketAddr>,
+}
+
+/// `[log]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// The least serious level that is written.
+    pub level: tracing::Level,
+    /// How lines look.
+    pub format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people on a terminal, JSON elsewhere.
+    Auto,
+    /// For people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[alerts]`.
+#[derive(Debug)]
+pub struct Alerts {
+    /// How long after a message about an open incident the next one follows.
+    pub repeat_interval: Duration,
+    /// The webhook.
+    pub webhook: Option<Webhook>,
+}
+
+/// `[alerts.webhook]`: a receiver that understands Standard Webhooks.
+#[derive(Debug)]
+pub struct Webhook {
+    /// Where messages are sent.
+    pub url: Url,
+    /// File with the signing secret, `whsec_` and base64.
+    pub signing_secret_file: PathBuf,
+    /// Limit of one try.
+    pub timeout: Duration,
+    /// PEM file with the only authorities to trust; none: the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// `[[stores]]`: one store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Store {
+    /// Its name; also that of its directory.
+    pub name: StoreName,
+    /// Mount of the KV v2 engine.
+    pub mount: String,
+    /// Path of the secret below the mount.
+    pub path: String,
+    /// Names of the fields in the secret.
+    pub fields: FieldNames,
+}

@@ -1,0 +1,447 @@
+//! The three values of a Legacy API account, parsed once at the border.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use serde::{Serialize, Serializer};
+use url::{Host, Url};
+
+use super::secret::{Fingerprint, FingerprintKey, Secret};
+
+/// The longest value of a single field, in bytes; far above anything that BigCommerce hands out.
+pub const MAX_FIELD_LENGTH: usize = 4096;
+
+/// The name of a store: the name of its directory and of its series, so it must be a safe file name.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StoreName(Arc<str>);
+
+impl StoreName {
+    /// The longest name, in bytes: that of a DNS label.
+    pub const MAX_LENGTH: usize = 63;
+
+    /// Takes 1 to 63 letters, digits, `-`, `_` and `.`, of which the first is a letter or a digit.
+    ///
+    /// # Errors
+    /// Says what is wrong with the name.
+    pub fn parse(text: &str) -> Result<Self, StoreNameError> {
+        let Some(first) = text.bytes().next() else {
+            return Err(StoreNameError::Empty);
+        };
+        if text.len() > Self::MAX_LENGTH {
+            return Err(StoreNameError::TooLong(text.len()));
+        }
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        if !first.is_ascii_alphanumeric() || !text.bytes().all(allowed) {
+            return Err(StoreNameError::Unsafe);
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for StoreName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for StoreName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:?}", &*self.0)
+    }
+}
+
+impl Serialize for StoreName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+/// Why a text is no name of a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreNameError {
+    /// There is no character in it.
+    #[error("the name is empty; use 1 to 63 letters, digits, '-', '_' and '.'")]
+    Empty,
+    /// It has more than [`StoreName::MAX_LENGTH`] bytes.
+    #[error("the name has {0} characters; use at most 63")]
+    TooLong(usize),
+    /// It would not be safe as the name of a directory.
+    #[error(
+        "the name is no safe file name; use letters, digits, '-', '_' and '.', beginning with a letter or digit"
+    )]
+    Unsafe,
+}
+
+/// Which addresses an API Path may name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddressPolicy {
+    /// Host names of the public internet only: what a merchant's store has.
+    PublicOnly,
+    /// Also IP literals, private, loopback and link-local addresses: for tests and simulations.
+    AllowPrivate,
+}
+
+impl AddressPolicy {
+    /// Whether a connection to this address may be made.
+    #[must_use]
+    pub fn allows(self, address: IpAddr) -> bool {
+        match self {
+            Self::AllowPrivate => true,
+            Self::PublicOnly => is_public(address),
+        }
+    }
+}
+
+/// Where a store's legacy API is, normalised: `https://HOST[:PORT][/PREFIX]/api/v2/`.
+///
+/// It is not a secret, but it is not shown either: it names the merchant's store.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ApiPath(Url);
+
+impl ApiPath {
+    /// Takes the API Path as the store's admin pages show it, or as people paste it: with or without
+    /// `/api/v2`, with or without the final slash.
+    ///
+    /// # Errors
+    /// Says what is wrong with it, and never repeats it.
+    pub fn parse(text: &str, policy: AddressPolicy) -> Result<Self, ApiPathError> {
+        let mut url = Url::parse(text.trim()).map_err(|_| ApiPathError::NotAUrl)?;
+        if url.scheme() != "https" {
+            return Err(ApiPathError::NotHttps);
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(ApiPathError::CarriesUser);
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(ApiPathError::CarriesQuery);
+        }
+        match url.host() {
+            None => return Err(ApiPathError::NotAUrl),
+            Some(Host::Domain(name)) => check_name(name, policy)?,
+            Some(Host::Ipv4(_) | Host::Ipv6(_)) if policy == AddressPolicy::PublicOnly => {
+                return Err(ApiPathError::IpLiteral);
+            }
+            Some(Host::Ipv4(_) | Host::Ipv6(_)) => {}
+        }
+        let path = match url.path().trim_end_matches('/') {
+            "" => "/api/v2/".to_owned(),
+            path if path.ends_with("/api/v2") => format!("{path}/"),
+            _ => return Err(ApiPathError::NotLegacy),
+        };
+        url.set_path(&path);
+        Ok(Self(url))
+    }
+
+    /// The normalised path, as apps are given it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// The address of the probe: `{api_path}time`.
+    #[must_use]
+    pub fn time_url(&self) -> Url {
+        let mut url = self.0.clone();
+        url.set_path(&format!("{}time", self.0.path()));
+        url
+    }
+
+    /// The host's name, without the port.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.0.host_str().unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for ApiPath {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("ApiPath([redacted])")
+    }
+}
+
+/// Why a text is no API Path of a Legacy API account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ApiPathError {
+    /// It cannot be read as an address.
+    #[error(
+        "it is no URL; copy the API Path from the account's page, such as https://store-abc123.mybigcommerce.com/api/v2/"
+    )]
+    NotAUrl,
+    /// Another scheme than `https`.
+    #[error("it does not begin with https://; the token would travel in the clear")]
+    NotHttps,
+    /// It has a user or a password in it.
+    #[error("it carries a user or a password; those belong into fields of their own")]
+    CarriesUser,
+    /// It has a query or a fragment.
+    #[error("it carries a query or a fragment; an API Path ends with /api/v2/")]
+    CarriesQuery,
+    /// It names `api.bigcommerce.com`.
+    #[error(
+        "it names api.bigcommerce.com, which serves API accounts of the newer kind; a legacy account has its API Path at the store's own host"
+    )]
+    NewApi,
+    /// It names an IP address.
+    #[error(
+        "its host is an IP address; a store has a host name (allow_private_addresses lifts this for tests)"
+    )]
+    IpLiteral,
+    /// It names a host that is not on the public internet.
+    #[error(
+        "its host is a private, loopback or link-local name (allow_private_addresses lifts this for tests)"
+    )]
+    PrivateHost,
+    /// The path is another one than the legacy API's.
+    #[error("its path is not that of the legacy API; an API Path ends with /api/v2/")]
+    NotLegacy,
+}
+
+fn check_name(name: &str, policy: AddressPolicy) -> Result<(), ApiPathError> {
+    let name = name.trim_end_matches('.');
+    if name.eq_ignore_ascii_case("api.bigcommerce.com") {
+        return Err(ApiPathError::NewApi);
+    }
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let local = !name.contains('.')
+        || [
+            "localhost",
+            "local",
+            "internal",
+            "localdomain",
+            "home",
+            "lan",
+            "corp",
+        ]
+        .iter()
+        .any(|suffix| last.eq_ignore_ascii_case(suffix));
+    if local && policy == AddressPolicy::PublicOnly {
+        return Err(ApiPathError::PrivateHost);
+    }
+    Ok(())
+}
+
+fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => is_public_v4(v4),
+        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
+            Some(v4) => is_public_v4(v4),
+            None => is_public_v6(v6),
+        },
+    }
+}
+
+fn is_public_v4(address: Ipv4Addr) -> bool {
+    let [first, second, third, _] = address.octets();
+    let shared = first == 100 && (64..128).contains(&second); // RFC 6598, carrier-grade NAT
+    let protocol = (first, second, third) == (192, 0, 0); // RFC 6890
+    let benchmark = first == 198 && (second == 18 || second == 19); // RFC 2544
+    !(first == 0
+        || first >= 240
+        || address.is_private()
+        || address.is_loopback()
+        || address.is_link_local()
+        || address.is_documentation()
+        || address.is_multicast()
+        || shared
+        || protocol
+        || benchmark)
+}
+
+fn is_public_v6(address: Ipv6Addr) -> bool {
+    let [first, second, third, ..] = address.segments();
+    let translated = (first, second) == (0x64, 0xff9b); // RFC 6052 and 8215: hides an IPv4 address
+    let tunnelled = first == 0x2002 || (first, second) == (0x2001, 0); // 6to4, Teredo: likewise
+    let compatible = (first, second, third) == (0, 0, 0); // ::, ::1 and IPv4-compatible addresses
+    let documentation = (first, second) == (0x2001, 0xdb8);
+    !(compatible
+        || address.is_unique_local()
+        || address.is_unicast_link_local()
+        || address.is_multicast()
+        || translated
+        || tunnelled
+        || documentation)
+}
+
+/// One whole set of credentials: the three values of one version of one secret, all of them valid in form.
+#[derive(Debug)]
+pub struct Credentials {
+    username: Secret,
+    api_token: Secret,
+    api_path: ApiPath,
+}
+
+impl Credentials {
+    /// Checks the three fields of a secret.
+    ///
+    /// # Errors
+    /// Names the field at fault and the reason, never a value.
+    pub fn parse(fields: Fields, names: &FieldNames, policy: AddressPolicy) -> Result<Self, FieldError> {
+        let at = |field: &str, problem| FieldError {
+            field: field.to_owned(),
+            problem,
+        };
+        let username = text(fields.username).map_err(|problem| at(&names.username, problem))?;
+        let api_token = text(fields.api_token).map_err(|problem| at(&names.api_token, problem))?;
+        let api_path = text(fields.api_path).map_err(|problem| at(&names.api_path, problem))?;
+        if username.expose().contains(':') {
+            return Err(at(&names.username, FieldProblem::Colon));
+        }
+        let api_path = ApiPath::parse(api_path.expose(), policy)
+            .map_err(|error| at(&names.api_path, FieldProblem::ApiPath(error)))?;
+        Ok(Self {
+            username,
+            api_token,
+            api_path,
+        })
+    }
+
+    /// The account's Username.
+    #[must_use]
+    pub fn username(&self) -> &Secret {
+        &self.username
+    }
+
+    /// The account's API Token.
+    #[must_use]
+    pub fn api_token(&self) -> &Secret {
+        &self.api_token
+    }
+
+    /// The account's API Path, normalised.
+    #[must_use]
+    pub fn api_path(&self) -> &ApiPath {
+        &self.api_path
+    }
+
+    /// Tells this set from another one without showing it.
+    #[must_use]
+    pub fn fingerprint(&self, key: &FingerprintKey) -> Fingerprint {
+        key.of(&[
+            self.username.expose(),
+            self.api_token.expose(),
+            self.api_path.as_str(),
+        ])
+    }
+
+    /// Whether both sets hold the same three values.
+    #[must_use]
+    pub fn same_as(&self, other: &Self) -> bool {
+        self.same_account(other)
+            && self.api_token.same_as(&other.api_token)
+            && self.api_path == other.api_path
+    }
+
+    /// Whether both sets belong to the same account (they have the same Username).
+    #[must_use]
+    pub fn same_account(&self, other: &Self) -> bool {
+        self.username.same_as(&other.username)
+    }
+}
+
+/// The names that the three fields have in the secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldNames {
+    /// Field with the Username.
+    pub username: String,
+    /// Field with the API Token.
+    pub api_token: String,
+    /// Field with the API Path.
+    pub api_path: String,
+}
+
+impl Default for FieldNames {
+    fn default() -> Self {
+        Self {
+            username: "username".into(),
+            api_token: "api_token".into(),
+            api_path: "api_path".into(),
+        }
+    }
+}
+
+/// What the source found in the three fields of a secret.
+#[derive(Debug)]
+pub struct Fields {
+    /// The Username's field.
+    pub username: Field,
+    /// The API Token's field.
+    pub api_token: Field,
+    /// The API Path's field.
+    pub api_path: Field,
+}
+
+/// What the source found in one field.
+#[derive(Debug)]
+pub enum Field {
+    /// The secret has no such field.
+    Missing,
+    /// The field holds something that is no text; the name of its JSON type.
+    NotText(&'static str),
+    /// The field's text.
+    Text(Secret),
+}
+
+/// A field that makes a secret unusable. Its text is for the operator and holds no value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("field '{field}': {problem}")]
+pub struct FieldError {
+    /// The field's name in the secret.
+    pub field: String,
+    /// What is wrong with it.
+    pub problem: FieldProblem,
+}
+
+/// What is wrong with a field.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FieldProblem {
+    /// There is no such field.
+    #[error("it is missing from the secret")]
+    Missing,
+    /// It holds another JSON type than a string.
+    #[error("it holds a JSON {0}; it must be a string")]
+    NotText(&'static str),
+    /// It is the empty string.
+    #[error("it is empty")]
+    Empty,
+    /// It is longer than [`MAX_FIELD_LENGTH`].
+    #[error("it is longer than {MAX_FIELD_LENGTH} bytes")]
+    TooLong,
+    /// It has a line break or another control character in it.
+    #[error("it contains a line break or another control character; write it without")]
+    Control,
+    /// The Username has a colon, which HTTP Basic cannot carry.
+    #[error("it contains a colon, which a Username cannot have")]
+    Colon,
+    /// It is no API Path.
+    #[error("{0}")]
+    ApiPath(ApiPathError),
+}
+
+fn text(field: Field) -> Result<Secret, FieldProblem> {
+    let secret = match field {
+        Field::Missing => return Err(FieldProblem::Missing),
+        Field::NotText(kind) => return Err(FieldProblem::NotText(kind)),
+        Field::Text(secret) => secret,
+    };
+    let text = secret.expose();
+    if text.trim().is_empty() {
+        return Err(FieldProblem::Empty);
+    }
+    if text.len() > MAX_FIELD_LENGTH {
+        return Err(FieldProblem::TooLong);
+    }
+    if text.chars().any(char::is_control) {
+        return Err(FieldProblem::Control);
+    }
+    Ok(secret)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,272 @@
+//! Incidents: what is wrong, since when, how it is known, and what to do; and the messages about them.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::time::Timestamp;
+
+/// What is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// Published credentials that were accepted before are rejected, confirmed over time.
+    RegeneratedOrRevoked,
+    /// The newest version in the source is rejected while the published one is still accepted.
+    BadWrite,
+    /// The credentials were never accepted since they were first seen.
+    Misconfigured,
+    /// The store forbids the account (403).
+    Forbidden,
+    /// The API is not at the API Path any more.
+    Moved,
+    /// The secret is missing: never written, deleted, destroyed, or may not be read.
+    SecretMissing,
+    /// A field of the secret is missing or cannot be used.
+    SecretMalformed,
+    /// A generation could not be written.
+    PublishFailed,
+    /// Nobody could tell for too long whether the published credentials work.
+    Unverified,
+    /// The source refuses our log-in.
+    SourceLoginRefused,
+    /// The source cannot be reached, is sealed or answers nonsense.
+    SourceUnavailable,
+}
+
+impl Cause {
+    /// Every cause, in the order of the labels.
+    pub const ALL: [Self; 11] = [
+        Self::RegeneratedOrRevoked,
+        Self::BadWrite,
+        Self::Misconfigured,
+        Self::Forbidden,
+        Self::Moved,
+        Self::SecretMissing,
+        Self::SecretMalformed,
+        Self::PublishFailed,
+        Self::Unverified,
+        Self::SourceLoginRefused,
+        Self::SourceUnavailable,
+    ];
+
+    /// The label, as metrics, messages and tables write it.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::RegeneratedOrRevoked => "regenerated_or_revoked",
+            Self::BadWrite => "bad_write",
+            Self::Misconfigured => "misconfigured",
+            Self::Forbidden => "forbidden",
+            Self::Moved => "moved",
+            Self::SecretMissing => "secret_missing",
+            Self::SecretMalformed => "secret_malformed",
+            Self::PublishFailed => "publish_failed",
+            Self::Unverified => "unverified",
+            Self::SourceLoginRefused => "source_login_refused",
+            Self::SourceUnavailable => "source_unavailable",
+        }
+    }
+
+    /// The cause in a few words.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::RegeneratedOrRevoked => "API token regenerated or revoked",
+            Self::BadWrite => "newest version in Vault is rejected by the store",
+            Self::Misconfigured => "credentials were never accepted by the store",
+            Self::Forbidden => "store forbids the account",
+            Self::Moved => "store is not at its API Path",
+            Self::SecretMissing => "secret cannot be read from Vault",
+            Self::SecretMalformed => "secret in Vault is unusable",
+            Self::PublishFailed => "credentials cannot be published",
+            Self::Unverified => "credentials could not be verified for too long",
+            Self::SourceLoginRefused => "Vault refuses the log-in",
+            Self::SourceUnavailable => "Vault is unavailable",
+        }
+    }
+
+    /// How serious it is.
+    #[must_use]
+    pub const fn severity(self) -> Severity {
+        match self {
+            Self::RegeneratedOrRevoked
+            | Self::Misconfigured
+            | Self::PublishFailed
+            | Self::SourceLoginRefused => Severity::Critical,
+            Self::BadWrite
+            | Self::Forbidden
+            | Self::Moved
+            | Self::SecretMissing
+            | Self::SecretMalformed
+            | Self::Unverified
+            | Self::SourceUnavailable => Severity::Warning,
+        }
+    }
+}
+
+/// How serious an incident is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Apps keep working for now; somebody should look.
+    Warning,
+    /// Apps fail, or are about to.
+    Critical,
+}
+
+impl Severity {
+    /// The label, as metrics and messages write it.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// What ended an incident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resolution {
+    /// A newer version of the same account was accepted and published.
+    RegeneratedCaughtUp,
+    /// A newer version with another Username was accepted and published.
+    AccountReplaced,
+    /// The same credentials are accepted again.
+    AcceptedAgain,
+    /// The trouble is over.
+    Recovered,
+    /// The store is no longer configured.
+    NoLongerConfigured,
+}
+
+impl Resolution {
+    /// The resolution in words.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::RegeneratedCaughtUp => {
+                "regenerated, caught up: a newer version in Vault was accepted by the store and is published"
+            }
+            Self::AccountReplaced => {
+                "account replaced: a newer version in Vault with another Username was accepted and is published"
+            }
+            Self::AcceptedAgain => "the store accepts the same credentials again; nothing was changed",
+            Self::Recovered => "the trouble is over",
+            Self::NoLongerConfigured => "the store is no longer configured",
+        }
+    }
+}
+
+/// Identifies an incident for ever: the subject, the cause, and when it opened.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct IncidentId(String);
+
+impl IncidentId {
+    pub(crate) fn new(store: Option<&str>, cause: Cause, opened_at: Timestamp) -> Self {
+        Self(format!(
+            "{}:{}:{}",
+            store.unwrap_or("vault"),
+            cause.label(),
+            opened_at.as_millis()
+        ))
+    }
+
+    /// The identifier as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for IncidentId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// An open incident. Holds no secret; it is kept on disk and shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Incident {
+    /// Identifies it for ever.
+    pub id: IncidentId,
+    /// The store that it is about; none: the source itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<String>,
+    /// What is wrong.
+    pub cause: Cause,
+    /// How serious it is.
+    pub severity: Severity,
+    /// When it opened.
+    pub opened_at: Timestamp,
+    /// How it is known, in plain sentences.
+    pub evidence: Vec<String>,
+    /// What to do about it.
+    pub remedy: String,
+    /// How many messages were sent about it so far.
+    pub messages: u32,
+    /// When the next reminder is due.
+    pub repeat_at: Timestamp,
+}
+
+/// What a message says of its incident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MessageKind {
+    /// The incident has opened.
+    Opened,
+    /// The incident is still open.
+    Reminder,
+    /// The incident is over.
+    Resolved,
+}
+
+impl MessageKind {
+    /// The label, as messages and logs write it.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Opened => "opened",
+            Self::Reminder => "reminder",
+            Self::Resolved => "resolved",
+        }
+    }
+}
+
+/// A message about an incident, to be delivered at least once. Holds no secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// The same at each try, so that a receiver can drop a repetition: the incident's and a number.
+    pub id: String,
+    /// What it says.
+    pub kind: MessageKind,
+    /// When it was written.
+    pub at: Timestamp,
+    /// The incident, as it stood then.
+    pub incident: Incident,
+    /// What ended it, in a message that says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolution: Option<Resolution>,
+}
+
+impl Message {
+    /// One line for a log or a subject.
+    #[must_use]
+    pub fn headline(&self) -> String {
+        let subject = self.incident.store.as_deref().unwrap_or("vault");
+        let title = self.incident.cause.title();
+        match (self.kind, self.resolution) {
+            (MessageKind::Opened, _) => format!("{subject}: {title}"),
+            (MessageKind::Reminder, _) => {
+                format!("{subject}: still open since {}: {title}", self.incident.opened_at)
+            }
+            (MessageKind::Resolved, resolution) => format!(
+                "{subject}: resolved: {title}: {}",
+                resolution.unwrap_or(Resolution::Recovered).words()
+            ),
+        }
+    }
+}

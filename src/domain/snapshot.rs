@@ -1,0 +1,210 @@
+//! Everything that may be shown, and no secret in it: the one thing that pages, metrics and tables read.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::credentials::StoreName;
+use super::incident::{Cause, Incident};
+use super::publication::GenerationStamp;
+use super::source::SourceFaultKind;
+use super::time::Timestamp;
+use super::verdict::VerdictKind;
+
+/// The daemon as it stood at one moment.
+#[derive(Clone, Debug, Serialize)]
+pub struct Snapshot {
+    /// The product's version.
+    pub version: &'static str,
+    /// When the snapshot was taken.
+    pub at: Timestamp,
+    /// When the process started.
+    pub started_at: Timestamp,
+    /// What the probes of an orchestrator ask for.
+    pub vitals: Vitals,
+    /// The source of the credentials.
+    pub source: SourceStatus,
+    /// Every store, in the order of the configuration.
+    pub stores: Vec<StoreStatus>,
+    /// Every open incident, the oldest first.
+    pub incidents: Vec<Incident>,
+    /// How many incidents were opened since the start, by cause.
+    pub incidents_opened: BTreeMap<Cause, u64>,
+    /// Every channel of alerts.
+    pub channels: Vec<ChannelStatus>,
+    /// The configuration in force.
+    pub configuration: ConfigurationStatus,
+}
+
+/// What `/livez`, `/readyz` and `/startupz` answer from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Vitals {
+    /// When the loop last completed a pass, on the wall clock.
+    pub last_pass_at: Timestamp,
+    /// Milliseconds since the loop last completed a pass, on the monotonic clock.
+    pub last_pass_age_ms: u64,
+    /// Every store has a published generation.
+    pub ready: bool,
+    /// The daemon has finished starting: every store has been looked at once, or is published.
+    pub started: bool,
+}
+
+/// The source of the credentials.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct SourceStatus {
+    /// Whether the daemon holds a working token and the last request was answered.
+    pub up: bool,
+    /// What it is doing, in a few words.
+    pub state: &'static str,
+    /// The last attempt to use it.
+    pub last_attempt_at: Option<Timestamp>,
+    /// The last time that it did what it was asked.
+    pub last_success_at: Option<Timestamp>,
+    /// When the token runs out; absent without a token, or for one that does not.
+    pub token_expires_at: Option<Timestamp>,
+    /// Why it does not work, when it does not.
+    pub error: Option<String>,
+    /// Log-ins that worked, since the start.
+    pub logins: u64,
+    /// Renewals that worked, since the start.
+    pub renewals: u64,
+    /// Reads of secrets that worked, since the start.
+    pub reads: u64,
+    /// What went wrong, by kind, since the start.
+    pub errors: BTreeMap<SourceFaultKind, u64>,
+}
+
+/// In what state a store's credentials are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StoreState {
+    /// Nothing is published yet, and nothing says that it will not be.
+    Pending,
+    /// Published, and the store accepted it when it was last asked.
+    Verified,
+    /// Published, and the last answer said nothing of the credentials, or none came yet.
+    Unverified,
+    /// Published, and rejected; not yet confirmed.
+    Suspect,
+    /// Published, and rejected for good.
+    Rejected,
+    /// Nothing is published, and what the source has cannot be.
+    Failed,
+}
+
+impl StoreState {
+    /// Every state, in the order of the labels.
+    pub const ALL: [Self; 6] = [
+        Self::Pending,
+        Self::Verified,
+        Self::Unverified,
+        Self::Suspect,
+        Self::Rejected,
+        Self::Failed,
+    ];
+
+    /// The label, as metrics and tables write it.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Verified => "verified",
+            Self::Unverified => "unverified",
+            Self::Suspect => "suspect",
+            Self::Rejected => "rejected",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// One store.
+#[derive(Clone, Debug, Serialize)]
+pub struct StoreStatus {
+    /// Its name.
+    pub name: StoreName,
+    /// Where its secret is, as mount and path.
+    pub secret: String,
+    /// In what state its credentials are.
+    pub state: StoreState,
+    /// One sentence about it.
+    pub detail: String,
+    /// What is published.
+    pub published: Option<GenerationStamp>,
+    /// The version in the source that is not published.
+    pub candidate: Option<CandidateStatus>,
+    /// The last probe of the published credentials, whatever came of it.
+    pub last_check_at: Option<Timestamp>,
+    /// The last time that the store accepted the published credentials.
+    pub verified_at: Option<Timestamp>,
+    /// When the published credentials will be probed next.
+    pub next_check_at: Option<Timestamp>,
+    /// The last verdict on the published credentials.
+    pub last_verdict: Option<VerdictKind>,
+    /// The last attempt to read the secret.
+    pub last_read_attempt_at: Option<Timestamp>,
+    /// The last time that the secret was read.
+    pub last_read_at: Option<Timestamp>,
+    /// Why the secret could not be read or used, when it could not.
+    pub read_error: Option<String>,
+    /// Why the last generation could not be written, when it could not.
+    pub publish_error: Option<String>,
+    /// Requests left in the account's hour, as the store last said.
+    pub requests_remaining: Option<u64>,
+    /// Probes since the start, by verdict; candidates' included.
+    pub verdicts: BTreeMap<VerdictKind, u64>,
+    /// Generations published since the start.
+    pub publications: u64,
+    /// Sets found damaged or gone, and written again, since the start.
+    pub restorations: u64,
+}
+
+/// A version in the source that is not published (yet).
+#[derive(Clone, Debug, Serialize)]
+pub struct CandidateStatus {
+    /// Its number.
+    pub version: u64,
+    /// When it was first seen.
+    pub seen_at: Timestamp,
+    /// The last verdict on it.
+    pub last_verdict: Option<VerdictKind>,
+    /// When it will be probed next.
+    pub next_probe_at: Option<Timestamp>,
+}
+
+/// One channel of alerts.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct ChannelStatus {
+    /// Its name.
+    pub name: &'static str,
+    /// Messages that wait for delivery.
+    pub pending: u64,
+    /// Messages delivered since the start.
+    pub delivered: u64,
+    /// Tries that failed since the start.
+    pub failed: u64,
+    /// Messages dropped because the outbox was full, since the start.
+    pub dropped: u64,
+    /// The last delivery that worked.
+    pub last_success_at: Option<Timestamp>,
+    /// Why the last try failed, when it did.
+    pub error: Option<String>,
+}
+
+/// The configuration in force.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct ConfigurationStatus {
+    /// When it was loaded.
+    pub loaded_at: Timestamp,
+    /// Times that it was loaded anew since the start.
+    pub reloads: u64,
+    /// Times that a new one was refused since the start.
+    pub refused: u64,
+    /// Why the newest file is not in force, when it is not.
+    pub error: Option<String>,
+    /// Whether only accepted credentials are published.
+    pub verify_before_publish: bool,
+}
+
+/// Past this age of the loop's last pass, `/livez` says no.
+pub const STALLED_AFTER: Duration = Duration::from_secs(60);

@@ -1,0 +1,100 @@
+//! What the source of the credentials says: leases, versions of secrets, and why neither came.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::credentials::Fields;
+use super::time::Timestamp;
+
+/// A token that the source gave us, without the token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// How long the token lives from now on; zero: for ever.
+    pub duration: Duration,
+    /// Whether it can be renewed.
+    pub renewable: bool,
+}
+
+/// One version of a secret.
+#[derive(Debug)]
+pub struct SecretVersion {
+    /// The version's number, counted by the source from 1.
+    pub version: u64,
+    /// When it was written, by the source's clock.
+    pub created_at: Option<Timestamp>,
+    /// Its three fields, not yet checked.
+    pub fields: Fields,
+}
+
+/// Why the source did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SourceFault {
+    /// The log-in was refused: the credentials for Vault itself are wrong or not allowed.
+    #[error("log-in refused ({status}): {message}")]
+    LoginRefused {
+        /// The status code.
+        status: u16,
+        /// What the server said, bounded and without control characters.
+        message: String,
+    },
+    /// A file with the credentials for Vault itself cannot be used.
+    #[error("{0}")]
+    LoginFile(String),
+    /// 403: a policy forbids it, the mount does not exist, or the token is dead.
+    #[error("permission denied (403): the token is dead, the policy forbids it, or the mount does not exist")]
+    Forbidden,
+    /// Nothing was ever written at this path.
+    #[error("there is no secret at this path")]
+    NeverWritten,
+    /// The newest version was deleted.
+    #[error("the secret's newest version is deleted")]
+    Deleted,
+    /// The newest version was destroyed.
+    #[error("the secret's newest version is destroyed")]
+    Destroyed,
+    /// 503: sealed.
+    #[error("the server is sealed")]
+    Sealed,
+    /// The server answers that it cannot serve now (429, 5xx, standby).
+    #[error("the server is unavailable ({status})")]
+    Unavailable {
+        /// The status code.
+        status: u16,
+    },
+    /// No answer came; the reason in words.
+    #[error("the server could not be reached: {0}")]
+    Unreachable(String),
+    /// An answer that is not Vault's; what was wrong with it, in words.
+    #[error("the server's answer could not be used: {0}")]
+    Malformed(String),
+}
+
+/// What a fault of the source means for those who wait for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SourceFaultKind {
+    /// The credentials for Vault itself do not work.
+    LoginRefused,
+    /// 403.
+    Forbidden,
+    /// There is nothing to read: never written, deleted, destroyed.
+    Missing,
+    /// The server is sealed, unavailable, unreachable, or answers nonsense.
+    Unavailable,
+}
+
+impl SourceFault {
+    /// The fault's kind.
+    #[must_use]
+    pub const fn kind(&self) -> SourceFaultKind {
+        match self {
+            Self::LoginRefused { .. } | Self::LoginFile(_) => SourceFaultKind::LoginRefused,
+            Self::Forbidden => SourceFaultKind::Forbidden,
+            Self::NeverWritten | Self::Deleted | Self::Destroyed => SourceFaultKind::Missing,
+            Self::Sealed | Self::Unavailable { .. } | Self::Unreachable(_) | Self::Malformed(_) => {
+                SourceFaultKind::Unavailable
+            }
+        }
+    }
+}
