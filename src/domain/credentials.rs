@@ -1,7 +1,8 @@
 //! The three values of a Legacy API account, parsed once at the border.
 
+// The address types alone, from `core`: what opens sockets is in `std::net`, which has no place here.
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use serde::{Serialize, Serializer};

@@ -35,6 +35,9 @@ pub enum Cause {
 }
 
 impl Cause {
+    pub(crate) const FIRST: Self = Self::RegeneratedOrRevoked;
+    pub(crate) const LAST: Self = Self::SourceUnavailable;
+
     /// Every cause, in the order of the labels.
     pub const ALL: [Self; 11] = [
         Self::RegeneratedOrRevoked,
@@ -134,7 +137,7 @@ pub enum Resolution {
     RegeneratedCaughtUp,
     /// A newer version with another Username was accepted and published.
     AccountReplaced,
-    /// The same credentials are accepted again.
+    /// The published credentials are accepted again.
     AcceptedAgain,
     /// The trouble is over.
     Recovered,
@@ -153,7 +156,7 @@ impl Resolution {
             Self::AccountReplaced => {
                 "account replaced: a newer version in Vault with another Username was accepted and is published"
             }
-            Self::AcceptedAgain => "the store accepts the same credentials again; nothing was changed",
+            Self::AcceptedAgain => "the store accepts the published credentials again",
             Self::Recovered => "the trouble is over",
             Self::NoLongerConfigured => "the store is no longer configured",
         }

@@ -4,6 +4,7 @@
 //! made of.
 
 pub mod credentials;
+pub mod engine;
 pub mod incident;
 pub mod publication;
 pub mod schedule;

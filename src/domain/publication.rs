@@ -36,6 +36,17 @@ pub struct Published {
     pub stamp: GenerationStamp,
 }
 
+/// What the disk holds for a store.
+#[derive(Clone, Debug)]
+pub enum OnDisk {
+    /// Nothing was ever published, or all of it is gone.
+    Nothing,
+    /// Something that is no whole generation of ours; why, without any value.
+    Damaged(String),
+    /// A whole generation.
+    Published(Published),
+}
+
 /// Why a generation could not be written or read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{operation} {path}: {reason}")]

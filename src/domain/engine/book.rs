@@ -1,0 +1,166 @@
+//! The book of open incidents: opens, reminds and resolves, each exactly once.
+
+use std::collections::BTreeMap;
+
+use super::{Action, Condition, Context, Judged};
+use crate::domain::credentials::StoreName;
+use crate::domain::incident::{Cause, Incident, IncidentId, Message, MessageKind, Resolution};
+use crate::domain::time::{Instant, Now};
+
+#[derive(Debug)]
+struct Entry {
+    incident: Incident,
+    remind_at: Instant,
+}
+
+type Key = (Option<String>, Cause);
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub(crate) struct Book {
+    open: BTreeMap<Key, Entry>,
+    pub(super) opened: BTreeMap<Cause, u64>,
+}
+
+impl Book {
+    /// Takes over what was open when the last process ended.
+    pub(super) fn restored(open: Vec<Incident>, now: Now) -> Self {
+        let entry = |incident: Incident| {
+            let remind_at = now.instant.plus(incident.repeat_at.since(now.wall));
+            (
+                (incident.store.clone(), incident.cause),
+                Entry { incident, remind_at },
+            )
+        };
+        Self {
+            open: open.into_iter().map(entry).collect(),
+            opened: BTreeMap::new(),
+        }
+    }
+
+    /// Every open incident, the oldest first.
+    pub(super) fn incidents(&self) -> Vec<Incident> {
+        let mut all: Vec<Incident> = self.open.values().map(|entry| entry.incident.clone()).collect();
+        all.sort_by(|a, b| a.opened_at.cmp(&b.opened_at).then_with(|| a.id.cmp(&b.id)));
+        all
+    }
+
+    /// When the next reminder about this subject is due.
+    pub(super) fn next_reminder(&self, store: Option<&StoreName>) -> Option<Instant> {
+        let subject = store.map(|name| name.as_str().to_owned());
+        let range = (subject.clone(), Cause::FIRST)..=(subject, Cause::LAST);
+        self.open.range(range).map(|(_, entry)| entry.remind_at).min()
+    }
+
+    /// Compares what is judged with what is open, and acts on the difference. `resolution` says what ended
+    /// a rejection, where something better than "recovered" can be said.
+    pub(super) fn settle(
+        store: Option<&StoreName>,
+        judged: impl IntoIterator<Item = Judged>,
+        resolution: Option<Resolution>,
+        cx: &mut Context<'_>,
+    ) {
+        let subject = store.map(|name| name.as_str().to_owned());
+        for (cause, condition) in judged {
+            let key = (subject.clone(), cause);
+            match (cx.book.open.contains_key(&key), condition) {
+                (false, Condition::Holds { evidence, remedy }) => Self::open(key, evidence, remedy, cx),
+                (true, Condition::Holds { evidence, remedy }) => {
+                    if let Some(entry) = cx.book.open.get_mut(&key) {
+                        entry.incident.evidence = evidence;
+                        entry.incident.remedy = remedy;
+                    }
+                    Self::remind(&key, cx);
+                }
+                (true, Condition::Unknown) => Self::remind(&key, cx),
+                (true, Condition::Clear) => {
+                    let how = if cause == Cause::RegeneratedOrRevoked {
+                        resolution.unwrap_or(Resolution::AcceptedAgain)
+                    } else {
+                        Resolution::Recovered
+                    };
+                    Self::resolve(&key, how, cx);
+                }
+                (false, Condition::Clear | Condition::Unknown) => {}
+            }
+        }
+    }
+
+    /// Resolves the incidents of stores that are no longer configured.
+    pub(super) fn forget_unknown(cx: &mut Context<'_>, known: impl Fn(&str) -> bool) {
+        let gone = |key: &&Key| key.0.as_deref().is_some_and(|store| !known(store));
+        let keys: Vec<Key> = cx.book.open.keys().filter(gone).cloned().collect();
+        for key in keys {
+            Self::resolve(&key, Resolution::NoLongerConfigured, cx);
+        }
+    }
+
+    fn open(key: Key, evidence: Vec<String>, remedy: String, cx: &mut Context<'_>) {
+        let (store, cause) = key.clone();
+        let incident = Incident {
+            id: IncidentId::new(store.as_deref(), cause, cx.now.wall),
+            store,
+            cause,
+            severity: cause.severity(),
+            opened_at: cx.now.wall,
+            evidence,
+            remedy,
+            messages: 0,
+            repeat_at: cx.now.wall,
+        };
+        *cx.book.opened.entry(cause).or_default() += 1;
+        cx.book.open.insert(
+            key.clone(),
+            Entry {
+                incident,
+                remind_at: cx.now.instant,
+            },
+        );
+        Self::write(&key, MessageKind::Opened, cx);
+    }
+
+    fn remind(key: &Key, cx: &mut Context<'_>) {
+        if cx
+            .book
+            .open
+            .get(key)
+            .is_some_and(|entry| entry.remind_at <= cx.now.instant)
+        {
+            Self::write(key, MessageKind::Reminder, cx);
+        }
+    }
+
+    fn write(key: &Key, kind: MessageKind, cx: &mut Context<'_>) {
+        let Some(entry) = cx.book.open.get_mut(key) else {
+            return;
+        };
+        entry.incident.messages += 1;
+        entry.incident.repeat_at = cx.now.wall.plus(cx.settings.repeat_interval);
+        entry.remind_at = cx.now.instant.plus(cx.settings.repeat_interval);
+        let message = message(&entry.incident, kind, None, cx.now);
+        cx.actions.push(Action::Notify(message));
+    }
+
+    fn resolve(key: &Key, how: Resolution, cx: &mut Context<'_>) {
+        let Some(mut entry) = cx.book.open.remove(key) else {
+            return;
+        };
+        entry.incident.messages += 1;
+        cx.actions.push(Action::Notify(message(
+            &entry.incident,
+            MessageKind::Resolved,
+            Some(how),
+            cx.now,
+        )));
+    }
+}
+
+fn message(incident: &Incident, kind: MessageKind, resolution: Option<Resolution>, now: Now) -> Message {
+    Message {
+        id: format!("{}:{}", incident.id, incident.messages),
+        kind,
+        at: now.wall,
+        incident: incident.clone(),
+        resolution,
+    }
+}

@@ -1,0 +1,407 @@
+//! Which incidents a store should have now: the evidence table, as a pure function of what is known.
+
+use super::store::{Candidate, ReadProblem, Rejection, Store};
+use super::{Condition, Context, Judged};
+use crate::domain::incident::Cause;
+use crate::domain::source::SourceFaultKind;
+use crate::domain::time::{Instant, Timestamp};
+use crate::domain::verdict::VerdictKind;
+
+const ADMIN: &str =
+    "In the store's admin, under Advanced Settings > Legacy API Settings, open the account with Edit";
+
+/// Judges every cause that a store can have.
+pub(super) fn judge(store: &Store, source_fault: Option<&str>, cx: &Context<'_>) -> [Judged; 9] {
+    [
+        (
+            Cause::RegeneratedOrRevoked,
+            regenerated_or_revoked(store, source_fault, cx),
+        ),
+        (Cause::BadWrite, bad_write(store, cx)),
+        (Cause::Misconfigured, misconfigured(store, cx)),
+        (Cause::Forbidden, answered(store, VerdictKind::Forbidden, cx)),
+        (Cause::Moved, answered(store, VerdictKind::Moved, cx)),
+        (Cause::SecretMissing, secret_missing(store)),
+        (Cause::SecretMalformed, secret_malformed(store)),
+        (Cause::PublishFailed, publish_failed(store)),
+        (Cause::Unverified, unverified(store, cx)),
+    ]
+}
+
+/// When a condition changes by the mere passing of time.
+pub(super) fn next_change(store: &Store, cx: &Context<'_>) -> Option<Instant> {
+    let published = store.good.as_ref().map(|_| last_certainty(store));
+    let candidate = store.candidate.as_ref().map(|candidate| candidate.seen.instant);
+    published
+        .into_iter()
+        .chain(candidate)
+        .map(|since| since.plus(cx.settings.stale_after))
+        .min()
+}
+
+fn holds(evidence: Vec<String>, remedy: String) -> Condition {
+    Condition::Holds { evidence, remedy }
+}
+
+fn accepted_now(store: &Store) -> bool {
+    store.good.is_some() && store.rejection.is_none() && store.streak.kind() == Some(VerdictKind::Accepted)
+}
+
+fn confirmed(store: &Store, cx: &Context<'_>) -> Option<Rejection> {
+    store.rejection.filter(|rejection| store.confirmed(rejection, cx))
+}
+
+fn candidate_confirmed(store: &Store, cx: &Context<'_>) -> Option<Rejection> {
+    store
+        .candidate_rejection
+        .filter(|rejection| store.confirmed(rejection, cx))
+}
+
+/// When the store accepted the published set, as far as anybody knows: now or in an earlier life.
+fn accepted_at(store: &Store) -> Option<Timestamp> {
+    store.verified_at
+}
+
+fn regenerated_or_revoked(store: &Store, source_fault: Option<&str>, cx: &Context<'_>) -> Condition {
+    if accepted_now(store) {
+        return Condition::Clear;
+    }
+    let (Some(rejection), Some(good), Some(accepted)) =
+        (confirmed(store, cx), &store.good, accepted_at(store))
+    else {
+        return Condition::Unknown;
+    };
+    // The source must have been asked since the first rejection, or be known not to answer.
+    let asked = store
+        .read_attempt
+        .is_some_and(|at| at.instant >= rejection.first.instant);
+    let untried = store
+        .candidate
+        .as_ref()
+        .is_some_and(|candidate| candidate.streak.last.is_none());
+    let waiting = store
+        .candidate
+        .as_ref()
+        .is_some_and(|candidate| candidate.accepted_at.is_some());
+    if !(asked || source_fault.is_some()) || untried || waiting {
+        return Condition::Unknown;
+    }
+    let version = good.stamp.version;
+    let mut evidence = vec![
+        rejected_words(
+            &format!("the published credentials (version {version})"),
+            &rejection,
+        ),
+        format!("It had accepted them before, last at {accepted}."),
+        source_words(store, source_fault, version),
+    ];
+    if rejection.none_seen {
+        evidence.push(
+            "The store says that no credentials came, although they were sent: the API Path's host may need www. \
+             or none, or a proxy strips headers."
+                .into(),
+        );
+    }
+    evidence.push(
+        "From outside, a regenerated token, a deleted account, a renamed user and an account that was shut off \
+         look the same."
+            .into(),
+    );
+    let secret = &store.spec.location;
+    holds(
+        evidence,
+        format!(
+            "{ADMIN}. If it is there, copy its Username, API Token and API Path into a new version of {secret} in \
+             Vault; if its token is not to be seen, press Generate New Token, then Save, and copy that one. If the \
+             account is gone, use another account of the store. The new version is verified and published by \
+             itself; until then apps keep the rejected credentials."
+        ),
+    )
+}
+
+fn rejected_words(what: &str, rejection: &Rejection) -> String {
+    let times = if rejection.count == 1 {
+        "once".to_owned()
+    } else {
+        format!("{} times", rejection.count)
+    };
+    format!(
+        "The store rejected {what} with 401 {times}, from {} to {}.",
+        rejection.first.wall, rejection.latest.wall
+    )
+}
+
+fn source_words(store: &Store, source_fault: Option<&str>, version: u64) -> String {
+    if let Some(fault) = source_fault {
+        return format!("Whether Vault has a newer version is not known: {fault}.");
+    }
+    match (&store.problem, &store.candidate, store.read_success) {
+        (Some(ReadProblem::Fault(fault)), _, _) => {
+            format!("Whether Vault has a newer version is not known: {fault}.")
+        }
+        (Some(ReadProblem::Malformed { version, error }), _, _) => {
+            format!("Vault has a newer version {version}, which cannot be used: {error}.")
+        }
+        (None, Some(Candidate { version, streak, .. }), _) => {
+            let verdict = streak.last.as_ref().map(ToString::to_string).unwrap_or_default();
+            format!("Vault has a newer version {version}, which is not published: {verdict}.")
+        }
+        (None, None, Some(at)) => format!(
+            "Vault was read again at {}: version {} is its newest, and it has nothing newer.",
+            at.wall,
+            store.newest_version.unwrap_or(version)
+        ),
+        (None, None, None) => "Vault has not been read yet.".into(),
+    }
+}
+
+fn bad_write(store: &Store, cx: &Context<'_>) -> Condition {
+    let Some(candidate) = &store.candidate else {
+        return if store.read_success.is_some() {
+            Condition::Clear
+        } else {
+            Condition::Unknown
+        };
+    };
+    if candidate.accepted_at.is_some() {
+        return Condition::Clear;
+    }
+    let (Some(rejection), Some(good)) = (candidate_confirmed(store, cx), &store.good) else {
+        return Condition::Unknown;
+    };
+    let still = store
+        .accepted
+        .filter(|at| at.instant >= rejection.first.instant && accepted_now(store));
+    let Some(still) = still else {
+        return Condition::Unknown;
+    };
+    holds(
+        vec![
+            rejected_words(&format!("version {} in Vault", candidate.version), &rejection),
+            format!(
+                "It still accepts the published version {}, last at {}.",
+                good.stamp.version, still.wall
+            ),
+        ],
+        format!(
+            "Version {} of {} was probably mistyped, or copied before Save was pressed. {ADMIN}, compare its \
+             Username, API Token and API Path, and write them again as a new version. Apps keep the published \
+             credentials, which work.",
+            candidate.version, store.spec.location
+        ),
+    )
+}
+
+fn misconfigured(store: &Store, cx: &Context<'_>) -> Condition {
+    if accepted_now(store) {
+        return Condition::Clear;
+    }
+    let remedy = || {
+        format!(
+            "{ADMIN} and compare its Username, API Token and API Path with {} in Vault; write what differs as a \
+             new version.",
+            store.spec.location
+        )
+    };
+    match (&store.good, &store.candidate) {
+        (None, Some(candidate)) => match candidate_confirmed(store, cx) {
+            Some(rejection) => holds(
+                vec![
+                    rejected_words(&format!("version {} in Vault", candidate.version), &rejection),
+                    "It has never accepted credentials since this daemon first saw them; nothing is published.".into(),
+                ],
+                remedy(),
+            ),
+            None => Condition::Unknown,
+        },
+        // Published without having been verified, and never accepted since.
+        (Some(good), _) if accepted_at(store).is_none() => match confirmed(store, cx) {
+            Some(rejection) => holds(
+                vec![
+                    rejected_words(&format!("the published version {}", good.stamp.version), &rejection),
+                    "It was published without being verified, and has never been accepted.".into(),
+                ],
+                remedy(),
+            ),
+            None => Condition::Unknown,
+        },
+        (Some(_), _) | (None, None) => Condition::Unknown,
+    }
+}
+
+/// Whether the store gives one and the same answer about the account or the address, time after time.
+fn answered(store: &Store, kind: VerdictKind, cx: &Context<'_>) -> Condition {
+    let least = cx.settings.confirmations;
+    let published = store
+        .good
+        .as_ref()
+        .map(|good| (&store.streak, good.stamp.version, "the published version"));
+    let candidate = store
+        .candidate
+        .as_ref()
+        .map(|candidate| (&candidate.streak, candidate.version, "version"));
+    let both = published.into_iter().chain(candidate);
+    if let Some((streak, version, what)) = both.clone().find(|(streak, ..)| streak.is(kind, least)) {
+        let verdict = streak.last.as_ref().map(ToString::to_string).unwrap_or_default();
+        let evidence = format!(
+            "Asked about {what} {version}, the store answered {} times from {} to {}: {verdict}.",
+            streak.count, streak.first.wall, streak.latest.wall
+        );
+        let remedy = if kind == VerdictKind::Moved {
+            format!(
+                "{ADMIN} and compare its API Path with {} in Vault: changing a store's domain changes it, and the \
+                 token may have to be made again.",
+                store.spec.location
+            )
+        } else {
+            format!(
+                "{ADMIN} and see that the account is active; ask whether the store's owner or its domain changed."
+            )
+        };
+        return holds(vec![evidence], remedy);
+    }
+    let conclusive = |of: Option<VerdictKind>| match of {
+        Some(VerdictKind::Accepted | VerdictKind::Rejected | VerdictKind::Forbidden | VerdictKind::Moved) => {
+            of != Some(kind)
+        }
+        Some(
+            VerdictKind::RateLimited
+            | VerdictKind::Unavailable
+            | VerdictKind::Malformed
+            | VerdictKind::NetworkError
+            | VerdictKind::TlsError,
+        )
+        | None => false,
+    };
+    let mut any = false;
+    for (streak, ..) in both {
+        any = true;
+        if !conclusive(streak.kind()) {
+            return Condition::Unknown;
+        }
+    }
+    if any { Condition::Clear } else { Condition::Unknown }
+}
+
+fn secret_missing(store: &Store) -> Condition {
+    let fault = match &store.problem {
+        None if store.read_success.is_some() => return Condition::Clear,
+        Some(ReadProblem::Malformed { .. }) => return Condition::Clear,
+        None => return Condition::Unknown,
+        Some(ReadProblem::Fault(fault)) => fault,
+    };
+    let secret = &store.spec.location;
+    let kept = if store.good.is_some() {
+        " What is published stays in place."
+    } else {
+        ""
+    };
+    match fault.kind() {
+        SourceFaultKind::Missing => holds(
+            vec![format!("Vault was asked for {secret}: {fault}.")],
+            format!(
+                "Write the fields '{}', '{}' and '{}' to {secret}, or correct the store's path in the \
+                 configuration.{kept}",
+                secret.fields.username, secret.fields.api_token, secret.fields.api_path
+            ),
+        ),
+        // Once may have been a dead token; after a look at the token it is not.
+        SourceFaultKind::Forbidden if store.faults() >= 2 => holds(
+            vec![format!(
+                "Vault was asked for {secret} with a token that works: permission denied."
+            )],
+            format!(
+                "Give the daemon's policy the capability 'read' on {secret}, and see that the mount exists.{kept}"
+            ),
+        ),
+        SourceFaultKind::Forbidden | SourceFaultKind::LoginRefused | SourceFaultKind::Unavailable => {
+            Condition::Unknown
+        }
+    }
+}
+
+fn secret_malformed(store: &Store) -> Condition {
+    match &store.problem {
+        Some(ReadProblem::Malformed { version, error }) => holds(
+            vec![format!(
+                "Version {version} of {} in Vault cannot be used: {error}.",
+                store.spec.location
+            )],
+            format!(
+                "Write the secret again with all three fields, as the account's Edit form shows them.{}",
+                if store.good.is_some() {
+                    " What is published stays in place."
+                } else {
+                    ""
+                }
+            ),
+        ),
+        Some(ReadProblem::Fault(fault)) if fault.kind() == SourceFaultKind::Missing => Condition::Clear,
+        None if store.read_success.is_some() => Condition::Clear,
+        Some(ReadProblem::Fault(_)) | None => Condition::Unknown,
+    }
+}
+
+fn publish_failed(store: &Store) -> Condition {
+    match &store.publish_fault {
+        Some(fault) => holds(
+            vec![format!("Publishing failed: {fault}.")],
+            "See that the volume is mounted, writable and has room, and that the daemon may set the configured \
+             modes, owner and group. It is tried again by itself; the previous generation stays in place."
+                .into(),
+        ),
+        None if store.is_published() => Condition::Clear,
+        None => Condition::Unknown,
+    }
+}
+
+fn last_certainty(store: &Store) -> Instant {
+    store.accepted.unwrap_or(store.known_since).instant
+}
+
+fn unverified(store: &Store, cx: &Context<'_>) -> Condition {
+    let stale = |since: Instant| cx.now.instant.since(since) >= cx.settings.stale_after;
+    let last = |verdict: Option<String>| verdict.unwrap_or_else(|| "it was not asked".into());
+    let remedy = || {
+        "See why the store cannot be asked: its maintenance, its certificate, the network from here, or its rate \
+         limit. What is published stays in place."
+            .to_owned()
+    };
+    if store.good.is_some() && store.rejection.is_none() && stale(last_certainty(store)) {
+        let since = store.verified_at.unwrap_or(store.known_since.wall);
+        return holds(
+            vec![
+                format!("The store has not said since {since} whether the published credentials work."),
+                format!(
+                    "Its last answer: {}.",
+                    last(store.streak.last.as_ref().map(ToString::to_string))
+                ),
+            ],
+            remedy(),
+        );
+    }
+    if let Some(candidate) = &store.candidate
+        && store.candidate_rejection.is_none()
+        && candidate.accepted_at.is_none()
+        && stale(candidate.seen.instant)
+    {
+        return holds(
+            vec![
+                format!(
+                    "Version {} in Vault could not be verified since {}; it is not published.",
+                    candidate.version, candidate.seen.wall
+                ),
+                format!(
+                    "The store's last answer: {}.",
+                    last(candidate.streak.last.as_ref().map(ToString::to_string))
+                ),
+            ],
+            remedy(),
+        );
+    }
+    if accepted_now(store) && store.candidate.is_none() {
+        Condition::Clear
+    } else {
+        Condition::Unknown
+    }
+}

@@ -1,0 +1,86 @@
+//! What a single pass came to, store by store.
+
+use super::store::{Disk, ReadProblem, Store};
+use super::{Engine, Gate};
+use crate::domain::source::SourceFaultKind;
+use crate::domain::verdict::VerdictKind;
+
+/// What a pass came to for a store. The order is that of seriousness: the last is the most serious.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Outcome {
+    /// What the source has newest is published and accepted.
+    Good,
+    /// Nobody could tell whether the credentials work.
+    Inconclusive,
+    /// The source is unavailable.
+    SourceUnavailable,
+    /// The source refuses the log-in.
+    LoginRefused,
+    /// The secret is missing, may not be read, or is malformed.
+    SecretUnusable,
+    /// The store rejects the credentials.
+    Rejected,
+    /// The credentials could not be written.
+    PublishFailed,
+}
+
+impl Engine {
+    /// What the pass came to: the most serious outcome of all stores; `None` while something is still to
+    /// come.
+    #[must_use]
+    pub fn outcome(&self) -> Option<Outcome> {
+        let source = self.source.fault().map(|fault| match fault.kind() {
+            SourceFaultKind::LoginRefused | SourceFaultKind::Forbidden => Outcome::LoginRefused,
+            SourceFaultKind::Missing | SourceFaultKind::Unavailable => Outcome::SourceUnavailable,
+        });
+        let mut most = Outcome::Good;
+        for store in &self.stores {
+            most = most.max(store.outcome(self.settings.gate).or(source)?);
+        }
+        Some(most)
+    }
+}
+
+impl Store {
+    /// `None` while this store's part is still to come.
+    fn outcome(&self, gate: Gate) -> Option<Outcome> {
+        if self.publish_fault.is_some() {
+            return Some(Outcome::PublishFailed);
+        }
+        match &self.problem {
+            Some(ReadProblem::Malformed { .. }) => return Some(Outcome::SecretUnusable),
+            Some(ReadProblem::Fault(fault)) => match fault.kind() {
+                SourceFaultKind::Missing => return Some(Outcome::SecretUnusable),
+                SourceFaultKind::Forbidden => return (self.faults() >= 2).then_some(Outcome::SecretUnusable),
+                SourceFaultKind::LoginRefused | SourceFaultKind::Unavailable => return None,
+            },
+            None => {}
+        }
+        self.read_success?;
+        if matches!(self.disk, Disk::Unknown) {
+            return None;
+        }
+        if let Some(candidate) = &self.candidate {
+            return match candidate.streak.kind() {
+                _ if gate == Gate::Open => None,
+                None | Some(VerdictKind::Accepted) => None,
+                Some(VerdictKind::Rejected) => Some(Outcome::Rejected),
+                Some(_) => Some(Outcome::Inconclusive),
+            };
+        }
+        if !self.is_published() {
+            return None;
+        }
+        match self.streak.kind()? {
+            VerdictKind::Accepted => Some(Outcome::Good),
+            VerdictKind::Rejected => Some(Outcome::Rejected),
+            VerdictKind::Forbidden
+            | VerdictKind::Moved
+            | VerdictKind::RateLimited
+            | VerdictKind::Unavailable
+            | VerdictKind::Malformed
+            | VerdictKind::NetworkError
+            | VerdictKind::TlsError => Some(Outcome::Inconclusive),
+        }
+    }
+}

@@ -1,0 +1,372 @@
+//! The source's state machine: one token for all stores, kept alive, replaced only when it is dead.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::book::Book;
+use super::{Action, Condition, Context, Judged};
+use crate::domain::incident::{Cause, Severity};
+use crate::domain::schedule::backoff;
+use crate::domain::source::{Lease, SourceFault, SourceFaultKind};
+use crate::domain::time::{Instant, Now, Timestamp};
+
+/// How long the source may be unavailable before that is an incident.
+pub(crate) const GRACE: Duration = Duration::from_secs(120);
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Call {
+    LogIn,
+    Renew,
+    LookUp,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Token {
+    /// The lease when the token was new; a renewal that grants less than half of it nears its end.
+    first: Duration,
+    lease: Lease,
+    since: Now,
+}
+
+#[derive(Debug)]
+pub(super) struct Source {
+    token: Option<Token>,
+    in_flight: Option<Call>,
+    /// Why the last call or read failed as a whole; none: the source works.
+    fault: Option<SourceFault>,
+    failures: u32,
+    failing_since: Option<Now>,
+    next_try: Instant,
+    /// A read was forbidden, and nobody knows yet whether that is because the token is dead.
+    doubted: bool,
+    trusted_at: Option<Instant>,
+    due: Option<Instant>,
+    pub(super) last_attempt_at: Option<Timestamp>,
+    pub(super) last_success_at: Option<Timestamp>,
+    pub(super) logins: u64,
+    pub(super) renewals: u64,
+    pub(super) reads: u64,
+    pub(super) errors: BTreeMap<SourceFaultKind, u64>,
+}
+
+impl Source {
+    pub(super) const fn new(now: Now) -> Self {
+        Self {
+            token: None,
+            in_flight: None,
+            fault: None,
+            failures: 0,
+            failing_since: None,
+            next_try: now.instant,
+            doubted: false,
+            trusted_at: None,
+            due: None,
+            last_attempt_at: None,
+            last_success_at: None,
+            logins: 0,
+            renewals: 0,
+            reads: 0,
+            errors: BTreeMap::new(),
+        }
+    }
+
+    /// Whether secrets can be read now.
+    pub(super) const fn usable(&self) -> bool {
+        self.token.is_some() && self.fault.is_none() && !self.doubted
+    }
+
+    pub(super) const fn fault(&self) -> Option<&SourceFault> {
+        self.fault.as_ref()
+    }
+
+    pub(super) fn fault_words(&self) -> Option<String> {
+        self.fault.as_ref().map(ToString::to_string)
+    }
+
+    pub(super) const fn state(&self) -> &'static str {
+        match (&self.token, &self.fault) {
+            (_, Some(_)) => "failing",
+            (None, None) => "logging in",
+            (Some(_), None) => "logged in",
+        }
+    }
+
+    pub(super) fn token_expires_at(&self) -> Option<Timestamp> {
+        let token = self.token.filter(|token| !token.lease.duration.is_zero())?;
+        Some(token.since.wall.plus(token.lease.duration))
+    }
+
+    /// The token in hand is of no use any more: another source, or another way to log in.
+    pub(super) fn replaced(&mut self, now: Now) {
+        let counters = (
+            self.logins,
+            self.renewals,
+            self.reads,
+            std::mem::take(&mut self.errors),
+        );
+        *self = Self::new(now);
+        (self.logins, self.renewals, self.reads, self.errors) = counters;
+    }
+
+    pub(super) const fn try_now(&mut self, now: Now) {
+        self.next_try = now.instant;
+    }
+
+    pub(super) fn logged_in(&mut self, result: Result<Lease, SourceFault>, cx: &mut Context<'_>) {
+        if self.in_flight != Some(Call::LogIn) {
+            return;
+        }
+        self.in_flight = None;
+        match result {
+            Ok(lease) => {
+                self.logins += 1;
+                self.token = Some(Token {
+                    first: lease.duration,
+                    lease,
+                    since: cx.now,
+                });
+                self.works(cx);
+                cx.say(None, None, format!("logged in to Vault; {}", lease_words(lease)));
+            }
+            Err(fault) => {
+                // A token that still lives serves on: only its replacement failed.
+                if self.token.is_some_and(|token| token.has_ended(cx.now)) {
+                    self.token = None;
+                }
+                self.fails(fault, cx);
+            }
+        }
+    }
+
+    pub(super) fn renewed(&mut self, result: Result<Lease, SourceFault>, cx: &mut Context<'_>) {
+        if self.in_flight != Some(Call::Renew) {
+            return;
+        }
+        self.in_flight = None;
+        match result {
+            Ok(lease) => {
+                self.renewals += 1;
+                if let Some(token) = &mut self.token {
+                    token.lease = lease;
+                    token.since = cx.now;
+                }
+                self.works(cx);
+            }
+            Err(fault) => self.token_in_doubt(fault, cx),
+        }
+    }
+
+    pub(super) fn looked_up(&mut self, result: Result<Lease, SourceFault>, cx: &mut Context<'_>) {
+        if self.in_flight != Some(Call::LookUp) {
+            return;
+        }
+        self.in_flight = None;
+        match result {
+            Ok(_) => self.works(cx),
+            Err(fault) => self.token_in_doubt(fault, cx),
+        }
+    }
+
+    /// A read has ended, with or without a fault.
+    pub(super) fn used(&mut self, fault: Option<&SourceFault>, cx: &mut Context<'_>) {
+        self.last_attempt_at = Some(cx.now.wall);
+        let Some(fault) = fault else {
+            self.reads += 1;
+            self.last_success_at = Some(cx.now.wall);
+            return;
+        };
+        *self.errors.entry(fault.kind()).or_default() += 1;
+        match fault.kind() {
+            SourceFaultKind::Unavailable => self.fails_counted(fault.clone(), cx),
+            SourceFaultKind::Forbidden => {
+                // One question at most in each poll interval: a store that is forbidden for good must not
+                // cause a question with each of its reads.
+                let limit = cx.settings.poll_interval.min(LONGEST_WAIT);
+                let fresh = self.trusted_at.is_some_and(|at| cx.now.instant.since(at) < limit);
+                self.doubted = self.doubted || !fresh;
+            }
+            // The source did answer: it has no usable secret for this store.
+            SourceFaultKind::Missing => self.last_success_at = Some(cx.now.wall),
+            SourceFaultKind::LoginRefused => {}
+        }
+    }
+
+    fn token_in_doubt(&mut self, fault: SourceFault, cx: &mut Context<'_>) {
+        if fault.kind() == SourceFaultKind::Forbidden {
+            cx.say(
+                None,
+                Some(Severity::Warning),
+                "the Vault token is dead; logging in again".into(),
+            );
+            self.token = None;
+            self.doubted = false;
+            self.next_try = cx.now.instant;
+        } else {
+            self.fails(fault, cx);
+        }
+    }
+
+    fn works(&mut self, cx: &mut Context<'_>) {
+        if let Some(since) = self.failing_since.take() {
+            let lasted = humantime::format_duration(Duration::from_secs(
+                cx.now.instant.since(since.instant).as_secs(),
+            ));
+            cx.say(None, None, format!("Vault works again, after {lasted}"));
+        }
+        self.last_attempt_at = Some(cx.now.wall);
+        self.last_success_at = Some(cx.now.wall);
+        self.trusted_at = Some(cx.now.instant);
+        self.fault = None;
+        self.failures = 0;
+        self.doubted = false;
+    }
+
+    fn fails(&mut self, fault: SourceFault, cx: &mut Context<'_>) {
+        *self.errors.entry(fault.kind()).or_default() += 1;
+        self.fails_counted(fault, cx);
+    }
+
+    fn fails_counted(&mut self, fault: SourceFault, cx: &mut Context<'_>) {
+        self.last_attempt_at = Some(cx.now.wall);
+        if self.fault.as_ref().map(SourceFault::kind) != Some(fault.kind()) {
+            cx.say(None, Some(Severity::Warning), format!("Vault: {fault}"));
+        }
+        self.failing_since.get_or_insert(cx.now);
+        // Answers of reads that were under way together count as one failure.
+        if self.fault.is_none() || self.next_try <= cx.now.instant {
+            self.failures = self.failures.saturating_add(1);
+            self.next_try = cx
+                .now
+                .instant
+                .plus(backoff("vault", self.failures, FIRST_WAIT, LONGEST_WAIT));
+        }
+        self.fault = Some(fault);
+    }
+
+    /// Acts on what is known: at most one call is under way.
+    pub(super) fn advance(&mut self, cx: &mut Context<'_>) {
+        let now = cx.now.instant;
+        let call = match self.token {
+            _ if self.in_flight.is_some() => None,
+            None => (now >= self.next_try).then_some(Call::LogIn),
+            Some(_) if self.fault.is_some() => (now >= self.next_try).then_some(self.remedy(cx.now)),
+            Some(_) if self.doubted => Some(Call::LookUp),
+            Some(token) => token.call(cx.now),
+        };
+        if let Some(call) = call {
+            self.in_flight = Some(call);
+            cx.actions.push(match call {
+                Call::LogIn => Action::LogIn,
+                Call::Renew => Action::Renew,
+                Call::LookUp => Action::LookUp,
+            });
+        }
+        let settled = [self.log_in_refused(), self.unavailable(cx.now)];
+        Book::settle(None, settled, None, cx);
+        self.due = match self.token {
+            _ if self.in_flight.is_some() => None,
+            None => Some(self.next_try),
+            Some(_) if self.fault.is_some() => Some(self.next_try),
+            Some(token) => token.renew_at(),
+        };
+        let grace = self
+            .failing_since
+            .map(|since| since.instant.plus(GRACE))
+            .filter(|end| *end > now);
+        self.due = self.due.into_iter().chain(grace).min();
+    }
+
+    pub(super) fn due(&self, book: &Book) -> Option<Instant> {
+        self.due.into_iter().chain(book.next_reminder(None)).min()
+    }
+
+    /// What tells whether a failing source works again: a question that costs it little, or a new log-in
+    /// when the log-in is what failed.
+    fn remedy(&self, now: Now) -> Call {
+        let refused = self.fault.as_ref().map(SourceFault::kind) == Some(SourceFaultKind::LoginRefused);
+        if refused || self.token.is_some_and(|token| token.has_ended(now)) {
+            Call::LogIn
+        } else {
+            Call::LookUp
+        }
+    }
+
+    fn log_in_refused(&self) -> Judged {
+        let condition = match &self.fault {
+            Some(fault @ (SourceFault::LoginRefused { .. } | SourceFault::LoginFile(_))) if self.failures >= 2 => {
+                Condition::Holds {
+                    evidence: vec![format!("Vault: {fault}.")],
+                    remedy: "Check the files that hold the log-in (role ID, secret ID or token), that the secret \
+                             ID has not run out, and the auth method's mount path. Published credentials stay in \
+                             place meanwhile."
+                        .into(),
+                }
+            }
+            Some(_) => Condition::Unknown,
+            None if self.token.is_some() => Condition::Clear,
+            None => Condition::Unknown,
+        };
+        (Cause::SourceLoginRefused, condition)
+    }
+
+    fn unavailable(&self, now: Now) -> Judged {
+        let condition = match (&self.fault, self.failing_since) {
+            (Some(fault), Some(since))
+                if fault.kind() == SourceFaultKind::Unavailable
+                    && now.instant.since(since.instant) >= GRACE =>
+            {
+                Condition::Holds {
+                    evidence: vec![
+                        format!("Vault: {fault}."),
+                        format!("It has not worked since {}.", since.wall),
+                    ],
+                    remedy: "Check that Vault runs, is unsealed and can be reached from here. Published \
+                             credentials stay in place and are still checked against their stores meanwhile."
+                        .into(),
+                }
+            }
+            (Some(_), _) => Condition::Unknown,
+            (None, _) if self.token.is_some() => Condition::Clear,
+            (None, _) => Condition::Unknown,
+        };
+        (Cause::SourceUnavailable, condition)
+    }
+}
+
+impl Token {
+    fn has_ended(self, now: Now) -> bool {
+        !self.lease.duration.is_zero() && now.instant.since(self.since.instant) >= self.lease.duration
+    }
+
+    /// At two thirds of the lease.
+    fn renew_at(self) -> Option<Instant> {
+        (!self.lease.duration.is_zero()).then(|| self.since.instant.plus(self.lease.duration * 2 / 3))
+    }
+
+    fn call(self, now: Now) -> Option<Call> {
+        self.renew_at().filter(|at| now.instant >= *at)?;
+        let dwindles = self.lease.duration * 2 < self.first;
+        Some(if self.lease.renewable && !dwindles {
+            Call::Renew
+        } else {
+            Call::LogIn
+        })
+    }
+}
+
+fn lease_words(lease: Lease) -> String {
+    if lease.duration.is_zero() {
+        return "the token does not run out".into();
+    }
+    let how = if lease.renewable {
+        "renewable"
+    } else {
+        "not renewable"
+    };
+    format!(
+        "the token lives for {} and is {how}",
+        humantime::format_duration(lease.duration)
+    )
+}

@@ -1,0 +1,187 @@
+//! The engine as a snapshot: everything that may be shown, and no secret in it.
+
+use super::store::{Disk, ReadProblem, Store};
+use super::{Context, Engine};
+use crate::domain::incident::Severity;
+use crate::domain::snapshot::{
+    CandidateStatus, ChannelStatus, ConfigurationStatus, Snapshot, SourceStatus, StoreState, StoreStatus,
+    Vitals,
+};
+use crate::domain::source::SourceFaultKind;
+use crate::domain::time::{Now, Timestamp};
+use crate::domain::verdict::VerdictKind;
+
+/// What the daemon knows of itself and the engine does not.
+#[derive(Debug, Default)]
+pub struct About {
+    /// The product's version.
+    pub version: &'static str,
+    /// When the process started.
+    pub started_at: Timestamp,
+    /// When the loop last completed a pass.
+    pub last_pass: Now,
+    /// Every channel of alerts.
+    pub channels: Vec<ChannelStatus>,
+    /// The configuration in force.
+    pub configuration: ConfigurationStatus,
+}
+
+impl Engine {
+    /// Everything that may be shown.
+    #[must_use]
+    pub fn snapshot(&mut self, about: About, now: Now) -> Snapshot {
+        let vitals = self.vitals(about.last_pass, now);
+        let mut actions = Vec::new();
+        let cx = Context {
+            now,
+            settings: &self.settings,
+            key: &self.key,
+            actions: &mut actions,
+            book: &mut self.book,
+        };
+        let stores = self.stores.iter().map(|store| store.status(&cx)).collect();
+        Snapshot {
+            version: about.version,
+            at: now.wall,
+            started_at: about.started_at,
+            vitals,
+            source: SourceStatus {
+                up: self.source.usable(),
+                state: self.source.state(),
+                last_attempt_at: self.source.last_attempt_at,
+                last_success_at: self.source.last_success_at,
+                token_expires_at: self.source.token_expires_at(),
+                error: self.source.fault_words(),
+                logins: self.source.logins,
+                renewals: self.source.renewals,
+                reads: self.source.reads,
+                errors: self.source.errors.clone(),
+            },
+            stores,
+            incidents: self.book.incidents(),
+            incidents_opened: self.book.opened.clone(),
+            channels: about.channels,
+            configuration: about.configuration,
+        }
+    }
+
+    /// What the probes of an orchestrator ask for.
+    #[must_use]
+    pub fn vitals(&self, last_pass: Now, now: Now) -> Vitals {
+        let age = now.instant.since(last_pass.instant).as_millis();
+        Vitals {
+            last_pass_at: last_pass.wall,
+            last_pass_age_ms: u64::try_from(age).unwrap_or(u64::MAX),
+            ready: self.stores.iter().all(Store::is_published),
+            started: self.started,
+        }
+    }
+}
+
+impl Store {
+    fn state(&self, cx: &Context<'_>) -> StoreState {
+        if self.good.is_none() {
+            let unusable = match &self.problem {
+                Some(ReadProblem::Malformed { .. }) => true,
+                Some(ReadProblem::Fault(fault)) => fault.kind() != SourceFaultKind::Unavailable,
+                None => false,
+            };
+            let failed = unusable || self.candidate_rejection.is_some() || self.publish_fault.is_some();
+            return if failed {
+                StoreState::Failed
+            } else {
+                StoreState::Pending
+            };
+        }
+        match (self.rejection, self.streak.kind()) {
+            (Some(rejection), _) if self.confirmed(&rejection, cx) => StoreState::Rejected,
+            (Some(_), _) => StoreState::Suspect,
+            (None, Some(VerdictKind::Accepted)) => StoreState::Verified,
+            (None, _) => StoreState::Unverified,
+        }
+    }
+
+    fn detail(&self, cx: &Context<'_>) -> String {
+        if let Some(fault) = &self.publish_fault {
+            return format!("publishing failed: {fault}");
+        }
+        match (&self.candidate, &self.problem) {
+            (Some(candidate), _) => {
+                let verdict = candidate.streak.last.as_ref();
+                let verdict = verdict.map_or_else(|| "being verified".to_owned(), ToString::to_string);
+                return format!(
+                    "version {} in Vault is not published: {verdict}",
+                    candidate.version
+                );
+            }
+            (None, Some(ReadProblem::Fault(fault))) => return format!("the secret cannot be read: {fault}"),
+            (None, Some(ReadProblem::Malformed { version, error })) => {
+                return format!("version {version} in Vault cannot be used: {error}");
+            }
+            (None, None) => {}
+        }
+        if let (Disk::Absent(why), Some(_)) = (&self.disk, &self.good) {
+            let why = why.as_deref().unwrap_or("it is gone");
+            return format!("the published set was damaged ({why}); restoring it");
+        }
+        match (&self.good, &self.streak.last, self.rejection) {
+            (None, ..) => "waiting for the secret".into(),
+            (Some(_), _, Some(rejection)) => format!(
+                "rejected by the store {} of {} times",
+                rejection.count, cx.settings.confirmations
+            ),
+            (Some(_), Some(verdict), None) => format!("published credentials: {verdict}"),
+            (Some(_), None, None) => "published; not yet checked since the start".into(),
+        }
+    }
+
+    fn status(&self, cx: &Context<'_>) -> StoreStatus {
+        let at = |now: Option<Now>| now.map(|now| now.wall);
+        let read_error = match &self.problem {
+            Some(ReadProblem::Fault(fault)) => Some(fault.to_string()),
+            Some(ReadProblem::Malformed { error, .. }) => Some(error.to_string()),
+            None => None,
+        };
+        StoreStatus {
+            name: self.name().clone(),
+            secret: self.spec.location.to_string(),
+            state: self.state(cx),
+            detail: self.detail(cx),
+            published: self
+                .good
+                .as_ref()
+                .filter(|_| self.is_published())
+                .map(|good| good.stamp.clone()),
+            candidate: self.candidate.as_ref().map(|candidate| CandidateStatus {
+                version: candidate.version,
+                seen_at: candidate.seen.wall,
+                last_verdict: candidate.streak.kind(),
+                next_probe_at: candidate
+                    .accepted_at
+                    .is_none()
+                    .then(|| cx.now.wall_at(candidate.next_probe)),
+            }),
+            last_check_at: self.streak.last.is_some().then_some(self.streak.latest.wall),
+            verified_at: self.verified_at,
+            next_check_at: self.good.is_some().then(|| cx.now.wall_at(self.next_check)),
+            last_verdict: self.streak.kind(),
+            last_read_attempt_at: at(self.read_attempt),
+            last_read_at: at(self.read_success),
+            read_error,
+            publish_error: self.publish_fault.as_ref().map(ToString::to_string),
+            requests_remaining: self.requests_remaining,
+            verdicts: self.verdicts.clone(),
+            publications: self.publications,
+            restorations: self.restorations,
+        }
+    }
+}
+
+/// The severity of the most serious open incident.
+impl Snapshot {
+    /// How serious the worst open incident is; none when all is well.
+    #[must_use]
+    pub fn worst(&self) -> Option<Severity> {
+        self.incidents.iter().map(|incident| incident.severity).max()
+    }
+}
