@@ -3,6 +3,7 @@
 //! Both listen on loopback only, keep everything in memory, and can be told to misbehave on purpose:
 //!
 //! - [`authority`]: a certificate authority that lives as long as the process.
+//! - [`store`]: many stores behind one HTTPS address, with accounts whose tokens can be regenerated.
 //! - [`http`]: the small server both run on.
 //!
 //! It is a simulation: tokens are compared in plain time, and secrets stay readable in memory. Nothing here
@@ -13,6 +14,7 @@ use std::net::SocketAddr;
 pub mod authority;
 pub mod http;
 mod random;
+pub mod store;
 #[cfg(test)]
 mod testing;
 
