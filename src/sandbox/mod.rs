@@ -4,6 +4,7 @@
 //!
 //! - [`authority`]: a certificate authority that lives as long as the process.
 //! - [`store`]: many stores behind one HTTPS address, with accounts whose tokens can be regenerated.
+//! - [`vault`]: the part of Vault's HTTP API that the daemon uses, in the shape OpenBao answers it.
 //! - [`http`]: the small server both run on.
 //!
 //! It is a simulation: tokens are compared in plain time, and secrets stay readable in memory. Nothing here
@@ -17,6 +18,7 @@ mod random;
 pub mod store;
 #[cfg(test)]
 mod testing;
+pub mod vault;
 
 /// Why a part of the simulation could not start. Once started, nothing in it fails.
 #[derive(Debug, thiserror::Error)]
