@@ -1,0 +1,130 @@
+//! A certificate authority in memory, so that the simulation speaks real TLS with nothing on the disk.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
+    IsCa, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
+};
+use rustls::ServerConfig;
+use rustls::pki_types::PrivatePkcs8KeyDer;
+
+use super::SandboxError;
+
+/// The names every server certificate carries, before the ones asked for.
+const LOCAL_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+
+/// A certificate authority of its own (ECDSA P-256). Its key is made with it and never leaves the process, so
+/// trusting [`Authority::ca_pem`] trusts this run of the simulation and nothing else.
+pub struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    ca_pem: String,
+}
+
+impl Authority {
+    /// Makes a new key and a self-signed certificate; [`SandboxError::Certificate`] when that fails.
+    pub fn new() -> Result<Self, SandboxError> {
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(SandboxError::Certificate)?;
+        let mut params = CertificateParams::default();
+        params.distinguished_name = common_name("bc-secrets-sync simulation");
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let issuer = CertifiedIssuer::self_signed(params, key).map_err(SandboxError::Certificate)?;
+        let ca_pem = issuer.pem();
+        Ok(Self { issuer, ca_pem })
+    }
+
+    /// The authority's certificate in PEM, for clients to trust.
+    #[must_use]
+    pub fn ca_pem(&self) -> &str {
+        &self.ca_pem
+    }
+
+    /// A TLS server configuration (HTTP/1.1, no client certificates, the ring provider) with a new key and a
+    /// certificate for `localhost`, `127.0.0.1`, `::1` and every DNS name or IP address in `names`.
+    ///
+    /// Fails with [`SandboxError::Certificate`] when a name is neither.
+    pub fn server_config(&self, names: &[&str]) -> Result<Arc<ServerConfig>, SandboxError> {
+        let mut subjects: Vec<String> = LOCAL_NAMES
+            .iter()
+            .chain(names)
+            .map(|name| (*name).to_owned())
+            .collect();
+        subjects.sort();
+        subjects.dedup();
+
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(SandboxError::Certificate)?;
+        let mut params = CertificateParams::new(subjects).map_err(SandboxError::Certificate)?;
+        params.distinguished_name = common_name("bc-secrets-sync simulated store");
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.use_authority_key_identifier_extension = true;
+        let certificate = params
+            .signed_by(&key, &self.issuer)
+            .map_err(SandboxError::Certificate)?;
+
+        // The provider is named, so that the simulation does not depend on one being installed.
+        let mut config =
+            ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+                .with_safe_default_protocol_versions()
+                .map_err(SandboxError::Tls)?
+                .with_no_client_auth()
+                .with_single_cert(
+                    vec![certificate.der().clone()],
+                    PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
+                )
+                .map_err(SandboxError::Tls)?;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Arc::new(config))
+    }
+}
+
+/// Says nothing of the key.
+impl fmt::Debug for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authority").finish_non_exhaustive()
+    }
+}
+
+fn common_name(name: &str) -> DistinguishedName {
+    let mut distinguished = DistinguishedName::new();
+    distinguished.push(DnType::CommonName, name);
+    distinguished
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_authority_shows_its_certificate_and_not_its_key() {
+        let authority = Authority::new().unwrap();
+        assert!(authority.ca_pem().starts_with("-----BEGIN CERTIFICATE-----"));
+        assert!(!authority.ca_pem().contains("PRIVATE"));
+        assert_eq!(format!("{authority:?}"), "Authority { .. }");
+    }
+
+    #[test]
+    fn each_authority_is_its_own() {
+        assert_ne!(
+            Authority::new().unwrap().ca_pem(),
+            Authority::new().unwrap().ca_pem()
+        );
+    }
+
+    #[test]
+    fn a_certificate_is_made_for_other_names_too() {
+        let authority = Authority::new().unwrap();
+        authority
+            .server_config(&["shop.example.com", "10.0.0.1", "localhost"])
+            .unwrap();
+    }
+
+    #[test]
+    fn a_name_that_is_neither_dns_nor_ip_is_refused() {
+        let refused = Authority::new().unwrap().server_config(&["büchse"]);
+        assert!(matches!(refused, Err(SandboxError::Certificate(_))));
+    }
+}
