@@ -211,17 +211,9 @@ fn check_name(name: &str, policy: AddressPolicy) -> Result<(), ApiPathError> {
     }
     let last = name.rsplit('.').next().unwrap_or_default();
     let local = !name.contains('.')
-        || [
-            "localhost",
-            "local",
-            "internal",
-            "localdomain",
-            "home",
-            "lan",
-            "corp",
-        ]
-        .iter()
-        .any(|suffix| last.eq_ignore_ascii_case(suffix));
+        || ["localhost", "local", "internal", "localdomain", "home", "lan", "corp"]
+            .iter()
+            .any(|suffix| last.eq_ignore_ascii_case(suffix));
     if local && policy == AddressPolicy::PublicOnly {
         return Err(ApiPathError::PrivateHost);
     }
@@ -284,10 +276,7 @@ impl Credentials {
     /// # Errors
     /// Names the field at fault and the reason, never a value.
     pub fn parse(fields: Fields, names: &FieldNames, policy: AddressPolicy) -> Result<Self, FieldError> {
-        let at = |field: &str, problem| FieldError {
-            field: field.to_owned(),
-            problem,
-        };
+        let at = |field: &str, problem| FieldError { field: field.to_owned(), problem };
         let username = text(fields.username).map_err(|problem| at(&names.username, problem))?;
         let api_token = text(fields.api_token).map_err(|problem| at(&names.api_token, problem))?;
         let api_path = text(fields.api_path).map_err(|problem| at(&names.api_path, problem))?;
@@ -296,11 +285,7 @@ impl Credentials {
         }
         let api_path = ApiPath::parse(api_path.expose(), policy)
             .map_err(|error| at(&names.api_path, FieldProblem::ApiPath(error)))?;
-        Ok(Self {
-            username,
-            api_token,
-            api_path,
-        })
+        Ok(Self { username, api_token, api_path })
     }
 
     /// The account's Username.
@@ -324,11 +309,7 @@ impl Credentials {
     /// Tells this set from another one without showing it.
     #[must_use]
     pub fn fingerprint(&self, key: &FingerprintKey) -> Fingerprint {
-        key.of(&[
-            self.username.expose(),
-            self.api_token.expose(),
-            self.api_path.as_str(),
-        ])
+        key.of(&[self.username.expose(), self.api_token.expose(), self.api_path.as_str()])
     }
 
     /// Whether both sets hold the same three values.
@@ -359,11 +340,7 @@ pub struct FieldNames {
 
 impl Default for FieldNames {
     fn default() -> Self {
-        Self {
-            username: "username".into(),
-            api_token: "api_token".into(),
-            api_path: "api_path".into(),
-        }
+        Self { username: "username".into(), api_token: "api_token".into(), api_path: "api_path".into() }
     }
 }
 

@@ -170,12 +170,7 @@ pub struct IncidentId(String);
 
 impl IncidentId {
     pub(crate) fn new(store: Option<&str>, cause: Cause, opened_at: Timestamp) -> Self {
-        Self(format!(
-            "{}:{}:{}",
-            store.unwrap_or("vault"),
-            cause.label(),
-            opened_at.as_millis()
-        ))
+        Self(format!("{}:{}:{}", store.unwrap_or("vault"), cause.label(), opened_at.as_millis()))
     }
 
     /// The identifier as text.

@@ -60,10 +60,7 @@ mod tests {
             let phase = phase(&format!("store-{store}"), "check", MINUTE);
             buckets[usize::try_from(phase / 6000).unwrap()] += 1;
         }
-        assert!(
-            buckets.iter().all(|&count| (60..=140).contains(&count)),
-            "{buckets:?}"
-        );
+        assert!(buckets.iter().all(|&count| (60..=140).contains(&count)), "{buckets:?}");
     }
 
     #[test]

@@ -86,9 +86,7 @@ impl Fingerprint {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let digits = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        digits
-            .then(|| u64::from_str_radix(text, 16).ok().map(Self))
-            .flatten()
+        digits.then(|| u64::from_str_radix(text, 16).ok().map(Self)).flatten()
     }
 }
 
@@ -111,10 +109,7 @@ mod tests {
     #[test]
     fn a_secret_cannot_be_printed_by_mistake() {
         let secret = Secret::new("c0ffee".into());
-        assert_eq!(
-            format!("{secret:?} {:?}", Some(&secret)),
-            "[redacted] Some([redacted])"
-        );
+        assert_eq!(format!("{secret:?} {:?}", Some(&secret)), "[redacted] Some([redacted])");
     }
 
     #[test]

@@ -95,14 +95,8 @@ pub enum StoreState {
 
 impl StoreState {
     /// Every state, in the order of the labels.
-    pub const ALL: [Self; 6] = [
-        Self::Pending,
-        Self::Verified,
-        Self::Unverified,
-        Self::Suspect,
-        Self::Rejected,
-        Self::Failed,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Pending, Self::Verified, Self::Unverified, Self::Suspect, Self::Rejected, Self::Failed];
 
     /// The label, as metrics and tables write it.
     #[must_use]

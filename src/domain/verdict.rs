@@ -272,23 +272,15 @@ fn judge_answer(answer: &Answer) -> Verdict {
     let status = answer.status;
     match status {
         200 if tells_time(&answer.body) => Verdict::Accepted,
-        401 => Verdict::Rejected {
-            none_seen: says_none_supplied(&answer.body),
-        },
+        401 => Verdict::Rejected { none_seen: says_none_supplied(&answer.body) },
         403 => Verdict::Forbidden,
-        301 | 302 | 303 | 307 | 308 => Verdict::Moved {
-            status,
-            to: answer.location_host.clone(),
-        },
+        301 | 302 | 303 | 307 | 308 => Verdict::Moved { status, to: answer.location_host.clone() },
         404 | 410 => Verdict::Moved { status, to: None },
         429 | 509 => Verdict::RateLimited { wait: answer.wait },
         407 => Verdict::Network(ProbeFault::Connect),
         // 501 is "not implemented": it says that our request is wrong, not that the store is down.
         501 => Verdict::Malformed { status },
-        423 | 500..=599 => Verdict::Unavailable {
-            status,
-            wait: answer.wait,
-        },
+        423 | 500..=599 => Verdict::Unavailable { status, wait: answer.wait },
         _ => Verdict::Malformed { status },
     }
 }
@@ -363,11 +355,7 @@ mod tests {
             "<time>soon</time>",
             "1356126086",
         ] {
-            assert_eq!(
-                judge(&answered(200, body)),
-                Verdict::Malformed { status: 200 },
-                "{body}"
-            );
+            assert_eq!(judge(&answered(200, body)), Verdict::Malformed { status: 200 }, "{body}");
         }
     }
 
@@ -380,10 +368,7 @@ mod tests {
             (K::Moved, &[301, 302, 303, 307, 308, 404, 410]),
             (K::RateLimited, &[429, 509]),
             (K::Unavailable, &[423, 500, 502, 503, 504, 507, 520, 599]),
-            (
-                K::Malformed,
-                &[201, 204, 304, 400, 405, 406, 409, 413, 415, 418, 422, 501],
-            ),
+            (K::Malformed, &[201, 204, 304, 400, 405, 406, 409, 413, 415, 418, 422, 501]),
             (K::NetworkError, &[407]),
         ] {
             for status in statuses {
@@ -398,10 +383,7 @@ mod tests {
             judge(&ProbeOutcome::Failed(ProbeFault::CertificateExpired)).kind(),
             VerdictKind::TlsError
         );
-        assert_eq!(
-            judge(&ProbeOutcome::Failed(ProbeFault::Timeout)).kind(),
-            VerdictKind::NetworkError
-        );
+        assert_eq!(judge(&ProbeOutcome::Failed(ProbeFault::Timeout)).kind(), VerdictKind::NetworkError);
     }
 
     #[test]
@@ -410,10 +392,7 @@ mod tests {
         assert_eq!(judge(&answered(401, none)), Verdict::Rejected { none_seen: true });
         assert_eq!(
             judge(&answered(301, "")),
-            Verdict::Moved {
-                status: 301,
-                to: Some("www.acme.example".into())
-            }
+            Verdict::Moved { status: 301, to: Some("www.acme.example".into()) }
         );
         assert_eq!(judge(&answered(509, "")).wait(), Some(Duration::from_secs(90)));
         assert_eq!(judge(&answered(401, "")).wait(), None);

@@ -46,11 +46,8 @@ impl Authority {
     ///
     /// Fails with [`SandboxError::Certificate`] when a name is neither.
     pub fn server_config(&self, names: &[&str]) -> Result<Arc<ServerConfig>, SandboxError> {
-        let mut subjects: Vec<String> = LOCAL_NAMES
-            .iter()
-            .chain(names)
-            .map(|name| (*name).to_owned())
-            .collect();
+        let mut subjects: Vec<String> =
+            LOCAL_NAMES.iter().chain(names).map(|name| (*name).to_owned()).collect();
         subjects.sort();
         subjects.dedup();
 
@@ -61,9 +58,7 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.use_authority_key_identifier_extension = true;
-        let certificate = params
-            .signed_by(&key, &self.issuer)
-            .map_err(SandboxError::Certificate)?;
+        let certificate = params.signed_by(&key, &self.issuer).map_err(SandboxError::Certificate)?;
 
         // The provider is named, so that the simulation does not depend on one being installed.
         let mut config =
@@ -108,18 +103,13 @@ mod tests {
 
     #[test]
     fn each_authority_is_its_own() {
-        assert_ne!(
-            Authority::new().unwrap().ca_pem(),
-            Authority::new().unwrap().ca_pem()
-        );
+        assert_ne!(Authority::new().unwrap().ca_pem(), Authority::new().unwrap().ca_pem());
     }
 
     #[test]
     fn a_certificate_is_made_for_other_names_too() {
         let authority = Authority::new().unwrap();
-        authority
-            .server_config(&["shop.example.com", "10.0.0.1", "localhost"])
-            .unwrap();
+        authority.server_config(&["shop.example.com", "10.0.0.1", "localhost"]).unwrap();
     }
 
     #[test]

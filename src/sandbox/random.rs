@@ -19,13 +19,8 @@ impl Unguessable {
     /// Takes the seed from the operating system; [`SandboxError::Randomness`] when it gives none.
     pub(super) fn new() -> Result<Self, SandboxError> {
         let mut seed = [0; 32];
-        SystemRandom::new()
-            .fill(&mut seed)
-            .map_err(|ring::error::Unspecified| SandboxError::Randomness)?;
-        Ok(Self {
-            seed: hmac::Key::new(hmac::HMAC_SHA256, &seed),
-            drawn: AtomicU64::new(0),
-        })
+        SystemRandom::new().fill(&mut seed).map_err(|ring::error::Unspecified| SandboxError::Randomness)?;
+        Ok(Self { seed: hmac::Key::new(hmac::HMAC_SHA256, &seed), drawn: AtomicU64::new(0) })
     }
 
     /// That many lowercase hexadecimal digits, different at every call; at most 64.
@@ -59,11 +54,7 @@ mod tests {
         let random = Unguessable::new().unwrap();
         let (first, second) = (random.hex(40), random.hex(40));
         assert_eq!(first.len(), 40);
-        assert!(
-            first
-                .bytes()
-                .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
-        );
+        assert!(first.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte)));
         assert_ne!(first, second);
         let lengths: Vec<usize> = random.uuid().split('-').map(str::len).collect();
         assert_eq!(lengths, [8, 4, 4, 4, 12]);
@@ -71,9 +62,6 @@ mod tests {
 
     #[test]
     fn two_seeds_share_no_values() {
-        assert_ne!(
-            Unguessable::new().unwrap().hex(40),
-            Unguessable::new().unwrap().hex(40)
-        );
+        assert_ne!(Unguessable::new().unwrap().hex(40), Unguessable::new().unwrap().hex(40));
     }
 }

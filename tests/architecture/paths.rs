@@ -21,13 +21,7 @@ pub(crate) struct Path {
 /// Every path in `tokens`, which stand in the module `module` (`["domain", "engine"]`).
 /// A single name counts as a path; a glob ends in `*`.
 pub(crate) fn paths(tokens: &[Token], module: &[String]) -> Vec<Path> {
-    let mut walk = Walk {
-        tokens,
-        module: module.to_vec(),
-        inline: Vec::new(),
-        depth: 0,
-        found: Vec::new(),
-    };
+    let mut walk = Walk { tokens, module: module.to_vec(), inline: Vec::new(), depth: 0, found: Vec::new() };
     let mut at = 0;
     while at < tokens.len() {
         at = walk.step(at);
@@ -54,8 +48,7 @@ impl Walk<'_> {
             return end;
         }
         if token.is("mod") && starts(self.tokens, at + 2, &["{"]) {
-            self.module
-                .extend(self.tokens.get(at + 1).map(|name| name.text.clone()));
+            self.module.extend(self.tokens.get(at + 1).map(|name| name.text.clone()));
             self.inline.push(self.depth);
             self.depth += 1;
             return at + 3;
@@ -79,9 +72,7 @@ impl Walk<'_> {
         if !starts(self.tokens, at, &["pub", "("]) {
             return None;
         }
-        let plain = ["crate", "self", "super"]
-            .iter()
-            .any(|name| starts(self.tokens, at + 2, &[name, ")"]));
+        let plain = ["crate", "self", "super"].iter().any(|name| starts(self.tokens, at + 2, &[name, ")"]));
         (plain || starts(self.tokens, at + 2, &["in"]))
             .then(|| crate::tokens::closing(self.tokens, at + 1))
             .flatten()
@@ -89,10 +80,7 @@ impl Walk<'_> {
 
     /// A field or a method: after one dot, but not after the two of a range or of a struct's rest.
     fn is_member(&self, at: usize) -> bool {
-        let dot = |back: usize| {
-            at.checked_sub(back)
-                .is_some_and(|at| starts(self.tokens, at, &["."]))
-        };
+        let dot = |back: usize| at.checked_sub(back).is_some_and(|at| starts(self.tokens, at, &["."]));
         dot(1) && !dot(2)
     }
 
@@ -118,10 +106,7 @@ impl Walk<'_> {
 
     /// `base` was read up to `at`: goes on with the `::` there, or writes the path down.
     fn follow(&mut self, at: usize, base: Vec<String>) -> usize {
-        let line = at
-            .checked_sub(1)
-            .and_then(|at| self.tokens.get(at))
-            .map_or(0, |token| token.line);
+        let line = at.checked_sub(1).and_then(|at| self.tokens.get(at)).map_or(0, |token| token.line);
         match self.tokens.get(at + 1) {
             Some(next) if starts(self.tokens, at, &["::"]) && next.is("{") => self.group(at + 2, &base),
             Some(next) if starts(self.tokens, at, &["::"]) && (next.kind == Kind::Word || next.is("*")) => {
@@ -169,11 +154,7 @@ fn extended(mut base: Vec<String>, segment: &str) -> Vec<String> {
 fn found(source: &str) -> Vec<String> {
     let module = ["domain".to_owned(), "engine".to_owned()];
     let paths = paths(&crate::tokens::tokens(source), &module);
-    paths
-        .iter()
-        .map(|path| path.segments.join("::"))
-        .filter(|path| path.contains("::"))
-        .collect()
+    paths.iter().map(|path| path.segments.join("::")).filter(|path| path.contains("::")).collect()
 }
 
 #[test]
@@ -183,10 +164,7 @@ fn every_way_to_write_a_path_is_resolved() {
         ("let x = crate::store::probe();", "crate::store::probe"),
         ("let x = Y { ..crate::store::DEFAULT };", "crate::store::DEFAULT"),
         ("use super::super::store::Probe;", "crate::store::Probe"),
-        (
-            "use super::incident::Incident;",
-            "crate::domain::incident::Incident",
-        ),
+        ("use super::incident::Incident;", "crate::domain::incident::Incident"),
         ("use self::queue::Queue;", "crate::domain::engine::queue::Queue"),
         ("use bc_secrets_sync::cli;", "crate::cli"),
         ("use ::bc_secrets_sync::cli;", "crate::cli"),
@@ -197,11 +175,7 @@ fn every_way_to_write_a_path_is_resolved() {
         ("fn f() { ::std::fs::read() }", "std::fs::read"),
         ("fn f() { return ::std::fs::read() }", "std::fs::read"),
     ] {
-        assert!(
-            found(source).iter().any(|path| path == expected),
-            "{source}: {:?}",
-            found(source)
-        );
+        assert!(found(source).iter().any(|path| path == expected), "{source}: {:?}", found(source));
     }
 }
 
@@ -209,39 +183,22 @@ fn every_way_to_write_a_path_is_resolved() {
 fn trees_are_unfolded() {
     assert_eq!(
         found("use crate::{self as root, domain::{X, self, y::*}, store::Probe as P, vault};"),
-        [
-            "crate::domain::X",
-            "crate::domain",
-            "crate::domain::y::*",
-            "crate::store::Probe",
-            "crate::vault"
-        ]
+        ["crate::domain::X", "crate::domain", "crate::domain::y::*", "crate::store::Probe", "crate::vault"]
     );
-    assert_eq!(
-        found("use super::{super::store::X, a};"),
-        ["crate::store::X", "crate::domain::a"]
-    );
-    assert_eq!(
-        found("use {crate::store::X, std::fs};"),
-        ["crate::store::X", "std::fs"]
-    );
+    assert_eq!(found("use super::{super::store::X, a};"), ["crate::store::X", "crate::domain::a"]);
+    assert_eq!(found("use {crate::store::X, std::fs};"), ["crate::store::X", "std::fs"]);
 }
 
 #[test]
 fn inline_modules_have_their_own_super() {
     let source = "mod a { use super::x; mod b { use super::super::super::super::store; } } use super::y;";
-    assert_eq!(
-        found(source),
-        ["crate::domain::engine::x", "crate::store", "crate::domain::y"]
-    );
+    assert_eq!(found(source), ["crate::domain::engine::x", "crate::store", "crate::domain::y"]);
 }
 
 #[test]
 fn visibilities_and_receivers_are_no_paths() {
     let source = "pub(crate) fn f(&self) { self.x.crate_name } pub(in crate::store) struct X(pub(super) u8);";
     assert!(
-        !paths(&crate::tokens::tokens(source), &[])
-            .iter()
-            .any(|path| path.segments.contains(&OURS.into()))
+        !paths(&crate::tokens::tokens(source), &[]).iter().any(|path| path.segments.contains(&OURS.into()))
     );
 }

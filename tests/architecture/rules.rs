@@ -11,17 +11,9 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
     ("lib", &[]),
     (
         "cli",
-        &[
-            "daemon", "config", "domain", "system", "sandbox", "vault", "store", "publish", "alert",
-            "observe",
-        ],
+        &["daemon", "config", "domain", "system", "sandbox", "vault", "store", "publish", "alert", "observe"],
     ),
-    (
-        "daemon",
-        &[
-            "vault", "store", "publish", "alert", "reload", "observe", "domain", "config", "system",
-        ],
-    ),
+    ("daemon", &["vault", "store", "publish", "alert", "reload", "observe", "domain", "config", "system"]),
     ("vault", ADAPTER),
     ("store", ADAPTER),
     ("publish", ADAPTER),
@@ -38,9 +30,8 @@ const ADAPTER: &[&str] = &["domain", "config", "system"];
 
 /// Rooms whose own tests may use the sandbox too. Apart from that, and from exposing secrets, tests in `src`
 /// follow the rules of their room; tests of the domain are as pure as the domain.
-const TESTED_WITH_SANDBOX: &[&str] = &[
-    "daemon", "vault", "store", "publish", "alert", "reload", "observe", "config",
-];
+const TESTED_WITH_SANDBOX: &[&str] =
+    &["daemon", "vault", "store", "publish", "alert", "reload", "observe", "config"];
 
 /// Files, and directories with a final `/`, that may expose a secret.
 const EXPOSING: &[&str] = &[
@@ -53,15 +44,7 @@ const EXPOSING: &[&str] = &[
 ];
 
 const IMPURE_STD: &[&str] = &["fs", "env", "process", "thread", "*"];
-const IMPURE_CRATES: &[&str] = &[
-    "tokio",
-    "reqwest",
-    "hyper",
-    "tracing",
-    "rustix",
-    "rand",
-    "getrandom",
-];
+const IMPURE_CRATES: &[&str] = &["tokio", "reqwest", "hyper", "tracing", "rustix", "rand", "getrandom"];
 const IMPURE_NAMES: &[&str] = &["SystemRandom", "getrandom"];
 const IMPURE_MACROS: &[&str] = &["println", "print", "eprintln", "eprint", "dbg"];
 
@@ -84,18 +67,12 @@ pub(crate) fn violations(path: &str, text: &str) -> Vec<String> {
     if file.room == "domain" {
         found.extend(impurities(&tokens));
     }
-    if !EXPOSING
-        .iter()
-        .any(|place| path == *place || (place.ends_with('/') && path.starts_with(place)))
-    {
+    if !EXPOSING.iter().any(|place| path == *place || (place.ends_with('/') && path.starts_with(place))) {
         found.extend(exposures(code));
     }
     // A tree of imports can break one rule many times.
     found.dedup();
-    found
-        .into_iter()
-        .map(|(line, what)| format!("{path}:{line}: {what}"))
-        .collect()
+    found.into_iter().map(|(line, what)| format!("{path}:{line}: {what}")).collect()
 }
 
 type Violation = (usize, String);
@@ -111,19 +88,10 @@ impl<'a> File<'a> {
     fn new(path: &'a str) -> Self {
         let inner = path.trim_start_matches("src/").trim_end_matches(".rs");
         // `http_tests.rs` is the module `tests` of `http.rs`, as is `http/tests.rs`.
-        let inner = inner
-            .strip_suffix("_tests")
-            .map_or(inner.to_owned(), |tested| format!("{tested}/tests"));
-        let room = path
-            .trim_start_matches("src/")
-            .split(['/', '.'])
-            .next()
-            .unwrap_or_default();
+        let inner = inner.strip_suffix("_tests").map_or(inner.to_owned(), |tested| format!("{tested}/tests"));
+        let room = path.trim_start_matches("src/").split(['/', '.']).next().unwrap_or_default();
         let is_root = matches!(inner.as_str(), "main" | "lib");
-        let module = inner
-            .split('/')
-            .filter(|segment| !is_root && *segment != "mod")
-            .map(str::to_owned);
+        let module = inner.split('/').filter(|segment| !is_root && *segment != "mod").map(str::to_owned);
         Self {
             room,
             allowed: allowed(room).unwrap_or_default(),
@@ -142,10 +110,7 @@ impl<'a> File<'a> {
             let segments: Vec<_> = segments.iter().map(String::as_str).collect();
             let target = match segments.as_slice() {
                 [OURS] | [OURS, "*"] => {
-                    found.push((
-                        line,
-                        "names the root of the crate, which hides what is used of it".into(),
-                    ));
+                    found.push((line, "names the root of the crate, which hides what is used of it".into()));
                     continue;
                 }
                 [OURS, room, ..] => room,
@@ -164,10 +129,7 @@ impl<'a> File<'a> {
 }
 
 fn allowed(room: &str) -> Option<&'static [&'static str]> {
-    ROOMS
-        .iter()
-        .find(|(name, _)| *name == room)
-        .map(|(_, allowed)| *allowed)
+    ROOMS.iter().find(|(name, _)| *name == room).map(|(_, allowed)| *allowed)
 }
 
 fn shape(text: &str) -> Vec<Violation> {
@@ -177,10 +139,7 @@ fn shape(text: &str) -> Vec<Violation> {
     }
     let lines = text.lines().count();
     if lines > LONGEST_FILE {
-        found.push((
-            lines,
-            format!("has {lines} lines, more than {LONGEST_FILE}: split it along a seam"),
-        ));
+        found.push((lines, format!("has {lines} lines, more than {LONGEST_FILE}: split it along a seam")));
     }
     found
 }
@@ -209,10 +168,7 @@ fn impurities(tokens: &[Token]) -> Vec<Violation> {
             Some(impure(&token.text))
         } else if starts(tokens, at, &["use"]) || starts(tokens, at, &["crate"]) {
             // `use tokio;` and `extern crate tokio;`
-            tokens
-                .get(at + 1)
-                .filter(|name| is_impure_crate(&name.text))
-                .map(|name| impure(&name.text))
+            tokens.get(at + 1).filter(|name| is_impure_crate(&name.text)).map(|name| impure(&name.text))
         } else {
             None
         }
@@ -234,10 +190,9 @@ fn impurities(tokens: &[Token]) -> Vec<Violation> {
 
 /// `tokio`, and `tokio_util` with it.
 fn is_impure_crate(name: &str) -> bool {
-    IMPURE_CRATES.iter().any(|impure| {
-        name.strip_prefix(impure)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
-    })
+    IMPURE_CRATES
+        .iter()
+        .any(|impure| name.strip_prefix(impure).is_some_and(|rest| rest.is_empty() || rest.starts_with('_')))
 }
 
 fn exposures(tokens: &[Token]) -> Vec<Violation> {
@@ -249,16 +204,12 @@ fn exposures(tokens: &[Token]) -> Vec<Violation> {
 
 fn matching(tokens: &[Token], rule: impl Fn(usize) -> Option<String>) -> Vec<Violation> {
     let lines = tokens.iter().enumerate().map(|(at, token)| (at, token.line));
-    lines
-        .filter_map(|(at, line)| rule(at).map(|what| (line, what)))
-        .collect()
+    lines.filter_map(|(at, line)| rule(at).map(|what| (line, what))).collect()
 }
 
 /// Where the `#[cfg(test)] mod tests { … }` that ends the file begins, or the end where there is none.
 fn start_of_tests(tokens: &[Token]) -> usize {
-    (0..tokens.len())
-        .find(|start| ends_in_tests(tokens, *start))
-        .unwrap_or(tokens.len())
+    (0..tokens.len()).find(|start| ends_in_tests(tokens, *start)).unwrap_or(tokens.len())
 }
 
 fn ends_in_tests(tokens: &[Token], start: usize) -> bool {

@@ -34,11 +34,7 @@ pub(crate) fn tokens(source: &str) -> Vec<Token> {
         let (length, kind) = measure(rest, first);
         let (piece, after) = rest.split_at(length);
         if let Some(kind) = kind {
-            tokens.push(Token {
-                kind,
-                text: piece.to_owned(),
-                line,
-            });
+            tokens.push(Token { kind, text: piece.to_owned(), line });
         }
         line += piece.matches('\n').count();
         rest = after;
@@ -48,21 +44,13 @@ pub(crate) fn tokens(source: &str) -> Vec<Token> {
 
 /// Whether the texts of the tokens starting at `at` are `texts`.
 pub(crate) fn starts(tokens: &[Token], at: usize, texts: &[&str]) -> bool {
-    texts
-        .iter()
-        .enumerate()
-        .all(|(offset, text)| tokens.get(at + offset).is_some_and(|token| token.is(text)))
+    texts.iter().enumerate().all(|(offset, text)| tokens.get(at + offset).is_some_and(|token| token.is(text)))
 }
 
 /// The index of the bracket that closes the one at `open`.
 pub(crate) fn closing(tokens: &[Token], open: usize) -> Option<usize> {
     let mut depth = 0_usize;
-    for (at, token) in tokens
-        .iter()
-        .enumerate()
-        .skip(open)
-        .filter(|(_, token)| token.kind == Kind::Mark)
-    {
+    for (at, token) in tokens.iter().enumerate().skip(open).filter(|(_, token)| token.kind == Kind::Mark) {
         match token.text.as_str() {
             "(" | "[" | "{" => depth += 1,
             ")" | "]" | "}" => depth = depth.checked_sub(1)?,
@@ -98,10 +86,7 @@ fn name_paths_in_attributes(tokens: &[Token]) -> Vec<Token> {
         let content = token.text.trim_matches(['"', 'r', '#']);
         let is_path = content.contains("::") && content.chars().all(|c| is_word(c) || c == ':');
         if token.kind == Kind::Text && at < end_of_attribute && is_path {
-            result.extend(self::tokens(content).into_iter().map(|inner| Token {
-                line: token.line,
-                ..inner
-            }));
+            result.extend(self::tokens(content).into_iter().map(|inner| Token { line: token.line, ..inner }));
         } else {
             result.push(token.clone());
         }
@@ -154,11 +139,7 @@ fn string(rest: &str) -> Option<usize> {
     let unprefixed = rest.trim_start_matches(['b', 'c']);
     let raw = unprefixed.starts_with('r');
     let fence = unprefixed.trim_start_matches('r');
-    let hashes = if raw {
-        fence.len() - fence.trim_start_matches('#').len()
-    } else {
-        0
-    };
+    let hashes = if raw { fence.len() - fence.trim_start_matches('#').len() } else { 0 };
     let body = fence.get(hashes..)?.strip_prefix('"')?;
     let start = rest.len() - body.len();
     let end = format!("\"{}", "#".repeat(hashes));
@@ -168,11 +149,7 @@ fn string(rest: &str) -> Option<usize> {
             return Some(start + at + end.len());
         }
         let escaped = !raw && here.starts_with('\\');
-        at += here
-            .chars()
-            .take(1 + usize::from(escaped))
-            .map(char::len_utf8)
-            .sum::<usize>();
+        at += here.chars().take(1 + usize::from(escaped)).map(char::len_utf8).sum::<usize>();
     }
     Some(rest.len())
 }
@@ -181,17 +158,10 @@ fn string(rest: &str) -> Option<usize> {
 fn character_or_lifetime(rest: &str) -> usize {
     let body = rest.get(1..).unwrap_or_default();
     if body.starts_with('\\') {
-        return body
-            .get(2..)
-            .and_then(|after| after.find('\''))
-            .map_or(rest.len(), |end| end + 4);
+        return body.get(2..).and_then(|after| after.find('\'')).map_or(rest.len(), |end| end + 4);
     }
     let first = body.chars().next().map_or(0, char::len_utf8);
-    if body.get(first..).is_some_and(|after| after.starts_with('\'')) {
-        first + 2
-    } else {
-        1 + word(body)
-    }
+    if body.get(first..).is_some_and(|after| after.starts_with('\'')) { first + 2 } else { 1 + word(body) }
 }
 
 fn word(rest: &str) -> usize {
@@ -205,10 +175,7 @@ fn is_word(c: char) -> bool {
 #[test]
 fn comments_are_dropped_and_lines_counted() {
     let source = "//! crate::store\n/* a /* b */ crate::vault */ x // y\n/// z\ny";
-    let found: Vec<_> = tokens(source)
-        .into_iter()
-        .map(|token| (token.text, token.line))
-        .collect();
+    let found: Vec<_> = tokens(source).into_iter().map(|token| (token.text, token.line)).collect();
     assert_eq!(found, [("x".to_owned(), 2), ("y".to_owned(), 4)]);
 }
 
@@ -227,10 +194,7 @@ fn strings_and_characters_hide_what_is_inside_them_and_nothing_after_them() {
     ] {
         let found = tokens(&format!("x({literal}) y"));
         assert!(found.iter().any(|token| token.is("y")), "{literal}: {found:?}");
-        assert!(
-            !found.iter().any(|token| token.is("store")),
-            "{literal}: {found:?}"
-        );
+        assert!(!found.iter().any(|token| token.is("store")), "{literal}: {found:?}");
     }
 }
 
@@ -246,19 +210,7 @@ fn a_lifetime_is_not_a_character() {
 
 #[test]
 fn a_path_in_the_string_of_an_attribute_is_source() {
-    assert!(
-        tokens(r#"#[serde(with = "crate::store::x")] a"#)
-            .iter()
-            .any(|token| token.is("store"))
-    );
-    assert!(
-        !tokens(r#"#[serde(rename = "store")] a"#)
-            .iter()
-            .any(|token| token.is("store"))
-    );
-    assert!(
-        !tokens(r#"#[a] b("crate::store::x")"#)
-            .iter()
-            .any(|token| token.is("store"))
-    );
+    assert!(tokens(r#"#[serde(with = "crate::store::x")] a"#).iter().any(|token| token.is("store")));
+    assert!(!tokens(r#"#[serde(rename = "store")] a"#).iter().any(|token| token.is("store")));
+    assert!(!tokens(r#"#[a] b("crate::store::x")"#).iter().any(|token| token.is("store")));
 }

@@ -8,11 +8,7 @@ fn path(text: &str) -> Result<String, ApiPathError> {
 
 fn fields(username: &str, api_token: &str, api_path: &str) -> Fields {
     let text = |text: &str| Field::Text(Secret::new(text.into()));
-    Fields {
-        username: text(username),
-        api_token: text(api_token),
-        api_path: text(api_path),
-    }
+    Fields { username: text(username), api_token: text(api_token), api_path: text(api_path) }
 }
 
 fn parse(fields: Fields) -> Result<Credentials, FieldError> {
@@ -23,19 +19,7 @@ const PATH: &str = "https://store-j0e3ob.mybigcommerce.com/api/v2/";
 
 #[test]
 fn a_name_that_is_no_safe_file_name_is_refused() {
-    for bad in [
-        "..",
-        ".",
-        "a/b",
-        "",
-        "-a",
-        ".hidden",
-        "a b",
-        "ä",
-        "a\n",
-        "a\0",
-        &"x".repeat(64),
-    ] {
+    for bad in ["..", ".", "a/b", "", "-a", ".hidden", "a b", "ä", "a\n", "a\0", &"x".repeat(64)] {
         assert!(StoreName::parse(bad).is_err(), "{bad:?}");
     }
     for good in ["acme", "Acme-2.example_store", "0", &"x".repeat(63)] {
@@ -55,10 +39,7 @@ fn every_form_in_which_people_paste_an_api_path_means_the_same() {
         assert_eq!(path(form).as_deref(), Ok(PATH), "{form}");
     }
     let parsed = ApiPath::parse(PATH, AddressPolicy::PublicOnly).unwrap();
-    assert_eq!(
-        parsed.time_url().as_str(),
-        "https://store-j0e3ob.mybigcommerce.com/api/v2/time"
-    );
+    assert_eq!(parsed.time_url().as_str(), "https://store-j0e3ob.mybigcommerce.com/api/v2/time");
     assert_eq!(parsed.host(), "store-j0e3ob.mybigcommerce.com");
 }
 
@@ -68,22 +49,10 @@ fn an_api_path_that_could_leak_the_token_or_proves_nothing_is_refused() {
         ("store-x.mybigcommerce.com", ApiPathError::NotAUrl),
         ("http://store-x.mybigcommerce.com/api/v2/", ApiPathError::NotHttps),
         ("ftp://store-x.mybigcommerce.com/api/v2/", ApiPathError::NotHttps),
-        (
-            "https://user@store-x.mybigcommerce.com/api/v2/",
-            ApiPathError::CarriesUser,
-        ),
-        (
-            "https://:word@store-x.mybigcommerce.com/api/v2/",
-            ApiPathError::CarriesUser,
-        ),
-        (
-            "https://store-x.mybigcommerce.com/api/v2/?a=b",
-            ApiPathError::CarriesQuery,
-        ),
-        (
-            "https://store-x.mybigcommerce.com/api/v2/#a",
-            ApiPathError::CarriesQuery,
-        ),
+        ("https://user@store-x.mybigcommerce.com/api/v2/", ApiPathError::CarriesUser),
+        ("https://:word@store-x.mybigcommerce.com/api/v2/", ApiPathError::CarriesUser),
+        ("https://store-x.mybigcommerce.com/api/v2/?a=b", ApiPathError::CarriesQuery),
+        ("https://store-x.mybigcommerce.com/api/v2/#a", ApiPathError::CarriesQuery),
         ("https://api.bigcommerce.com/api/v2/", ApiPathError::NewApi),
         ("https://API.BigCommerce.com./stores/x/v3/", ApiPathError::NewApi),
         ("https://203.0.113.7/api/v2/", ApiPathError::IpLiteral),
@@ -94,14 +63,8 @@ fn an_api_path_that_could_leak_the_token_or_proves_nothing_is_refused() {
         ("https://vault.internal/api/v2/", ApiPathError::PrivateHost),
         ("https://metadata/api/v2/", ApiPathError::PrivateHost),
         ("https://printer.local./api/v2/", ApiPathError::PrivateHost),
-        (
-            "https://store-x.mybigcommerce.com/api/v3/",
-            ApiPathError::NotLegacy,
-        ),
-        (
-            "https://store-x.mybigcommerce.com/api/v2/time",
-            ApiPathError::NotLegacy,
-        ),
+        ("https://store-x.mybigcommerce.com/api/v3/", ApiPathError::NotLegacy),
+        ("https://store-x.mybigcommerce.com/api/v2/time", ApiPathError::NotLegacy),
     ] {
         assert_eq!(path(text), Err(error), "{text}");
     }
@@ -110,12 +73,7 @@ fn an_api_path_that_could_leak_the_token_or_proves_nothing_is_refused() {
 #[test]
 fn private_addresses_are_allowed_only_where_the_policy_says_so() {
     let private = "https://127.0.0.1:8443/stores/acme/api/v2/";
-    assert_eq!(
-        ApiPath::parse(private, AddressPolicy::AllowPrivate)
-            .unwrap()
-            .as_str(),
-        private
-    );
+    assert_eq!(ApiPath::parse(private, AddressPolicy::AllowPrivate).unwrap().as_str(), private);
     assert!(ApiPath::parse("https://api.bigcommerce.com", AddressPolicy::AllowPrivate).is_err());
     for address in [
         "127.0.0.1",
@@ -148,18 +106,9 @@ fn private_addresses_are_allowed_only_where_the_policy_says_so() {
 
 #[test]
 fn a_secret_without_three_usable_fields_is_refused_by_field_and_reason() {
-    let missing = Fields {
-        api_token: Field::Missing,
-        ..fields("u", "t", PATH)
-    };
-    assert_eq!(
-        parse(missing).unwrap_err().to_string(),
-        "field 'api_token': it is missing from the secret"
-    );
-    let number = Fields {
-        username: Field::NotText("number"),
-        ..fields("u", "t", PATH)
-    };
+    let missing = Fields { api_token: Field::Missing, ..fields("u", "t", PATH) };
+    assert_eq!(parse(missing).unwrap_err().to_string(), "field 'api_token': it is missing from the secret");
+    let number = Fields { username: Field::NotText("number"), ..fields("u", "t", PATH) };
     assert_eq!(
         parse(number).unwrap_err().to_string(),
         "field 'username': it holds a JSON number; it must be a string"
@@ -169,15 +118,9 @@ fn a_secret_without_three_usable_fields_is_refused_by_field_and_reason() {
         (fields("u", "  ", PATH), FieldProblem::Empty),
         (fields("u", "c0ffee\n", PATH), FieldProblem::Control),
         (fields("u", "c0\0ffee", PATH), FieldProblem::Control),
-        (
-            fields("u", &"x".repeat(MAX_FIELD_LENGTH + 1), PATH),
-            FieldProblem::TooLong,
-        ),
+        (fields("u", &"x".repeat(MAX_FIELD_LENGTH + 1), PATH), FieldProblem::TooLong),
         (fields("a:b", "t", PATH), FieldProblem::Colon),
-        (
-            fields("u", "t", "http://x.example/"),
-            FieldProblem::ApiPath(ApiPathError::NotHttps),
-        ),
+        (fields("u", "t", "http://x.example/"), FieldProblem::ApiPath(ApiPathError::NotHttps)),
     ] {
         assert_eq!(parse(set).unwrap_err().problem, problem);
     }

@@ -27,15 +27,9 @@ impl Book {
     pub(super) fn restored(open: Vec<Incident>, now: Now) -> Self {
         let entry = |incident: Incident| {
             let remind_at = now.instant.plus(incident.repeat_at.since(now.wall));
-            (
-                (incident.store.clone(), incident.cause),
-                Entry { incident, remind_at },
-            )
+            ((incident.store.clone(), incident.cause), Entry { incident, remind_at })
         };
-        Self {
-            open: open.into_iter().map(entry).collect(),
-            opened: BTreeMap::new(),
-        }
+        Self { open: open.into_iter().map(entry).collect(), opened: BTreeMap::new() }
     }
 
     /// Every open incident, the oldest first.
@@ -109,23 +103,12 @@ impl Book {
             repeat_at: cx.now.wall,
         };
         *cx.book.opened.entry(cause).or_default() += 1;
-        cx.book.open.insert(
-            key.clone(),
-            Entry {
-                incident,
-                remind_at: cx.now.instant,
-            },
-        );
+        cx.book.open.insert(key.clone(), Entry { incident, remind_at: cx.now.instant });
         Self::write(&key, MessageKind::Opened, cx);
     }
 
     fn remind(key: &Key, cx: &mut Context<'_>) {
-        if cx
-            .book
-            .open
-            .get(key)
-            .is_some_and(|entry| entry.remind_at <= cx.now.instant)
-        {
+        if cx.book.open.get(key).is_some_and(|entry| entry.remind_at <= cx.now.instant) {
             Self::write(key, MessageKind::Reminder, cx);
         }
     }
@@ -146,12 +129,7 @@ impl Book {
             return;
         };
         entry.incident.messages += 1;
-        cx.actions.push(Action::Notify(message(
-            &entry.incident,
-            MessageKind::Resolved,
-            Some(how),
-            cx.now,
-        )));
+        cx.actions.push(Action::Notify(message(&entry.incident, MessageKind::Resolved, Some(how), cx.now)));
     }
 }
 

@@ -13,10 +13,7 @@ const ADMIN: &str =
 /// Judges every cause that a store can have.
 pub(super) fn judge(store: &Store, source_fault: Option<&str>, cx: &Context<'_>) -> [Judged; 9] {
     [
-        (
-            Cause::RegeneratedOrRevoked,
-            regenerated_or_revoked(store, source_fault, cx),
-        ),
+        (Cause::RegeneratedOrRevoked, regenerated_or_revoked(store, source_fault, cx)),
         (Cause::BadWrite, bad_write(store, cx)),
         (Cause::Misconfigured, misconfigured(store, cx)),
         (Cause::Forbidden, answered(store, VerdictKind::Forbidden, cx)),
@@ -32,11 +29,7 @@ pub(super) fn judge(store: &Store, source_fault: Option<&str>, cx: &Context<'_>)
 pub(super) fn next_change(store: &Store, cx: &Context<'_>) -> Option<Instant> {
     let published = store.good.as_ref().map(|_| last_certainty(store));
     let candidate = store.candidate.as_ref().map(|candidate| candidate.seen.instant);
-    published
-        .into_iter()
-        .chain(candidate)
-        .map(|since| since.plus(cx.settings.stale_after))
-        .min()
+    published.into_iter().chain(candidate).map(|since| since.plus(cx.settings.stale_after)).min()
 }
 
 fn holds(evidence: Vec<String>, remedy: String) -> Condition {
@@ -52,9 +45,7 @@ fn confirmed(store: &Store, cx: &Context<'_>) -> Option<Rejection> {
 }
 
 fn candidate_confirmed(store: &Store, cx: &Context<'_>) -> Option<Rejection> {
-    store
-        .candidate_rejection
-        .filter(|rejection| store.confirmed(rejection, cx))
+    store.candidate_rejection.filter(|rejection| store.confirmed(rejection, cx))
 }
 
 /// When the store accepted the published set, as far as anybody knows: now or in an earlier life.
@@ -72,26 +63,15 @@ fn regenerated_or_revoked(store: &Store, source_fault: Option<&str>, cx: &Contex
         return Condition::Unknown;
     };
     // The source must have been asked since the first rejection, or be known not to answer.
-    let asked = store
-        .read_attempt
-        .is_some_and(|at| at.instant >= rejection.first.instant);
-    let untried = store
-        .candidate
-        .as_ref()
-        .is_some_and(|candidate| candidate.streak.last.is_none());
-    let waiting = store
-        .candidate
-        .as_ref()
-        .is_some_and(|candidate| candidate.accepted_at.is_some());
+    let asked = store.read_attempt.is_some_and(|at| at.instant >= rejection.first.instant);
+    let untried = store.candidate.as_ref().is_some_and(|candidate| candidate.streak.last.is_none());
+    let waiting = store.candidate.as_ref().is_some_and(|candidate| candidate.accepted_at.is_some());
     if !(asked || source_fault.is_some()) || untried || waiting {
         return Condition::Unknown;
     }
     let version = good.stamp.version;
     let mut evidence = vec![
-        rejected_words(
-            &format!("the published credentials (version {version})"),
-            &rejection,
-        ),
+        rejected_words(&format!("the published credentials (version {version})"), &rejection),
         format!("It had accepted them before, last at {accepted}."),
         source_words(store, source_fault, version),
     ];
@@ -120,11 +100,7 @@ fn regenerated_or_revoked(store: &Store, source_fault: Option<&str>, cx: &Contex
 }
 
 fn rejected_words(what: &str, rejection: &Rejection) -> String {
-    let times = if rejection.count == 1 {
-        "once".to_owned()
-    } else {
-        format!("{} times", rejection.count)
-    };
+    let times = if rejection.count == 1 { "once".to_owned() } else { format!("{} times", rejection.count) };
     format!(
         "The store rejected {what} with 401 {times}, from {} to {}.",
         rejection.first.wall, rejection.latest.wall
@@ -157,11 +133,7 @@ fn source_words(store: &Store, source_fault: Option<&str>, version: u64) -> Stri
 
 fn bad_write(store: &Store, cx: &Context<'_>) -> Condition {
     let Some(candidate) = &store.candidate else {
-        return if store.read_success.is_some() {
-            Condition::Clear
-        } else {
-            Condition::Unknown
-        };
+        return if store.read_success.is_some() { Condition::Clear } else { Condition::Unknown };
     };
     if candidate.accepted_at.is_some() {
         return Condition::Clear;
@@ -169,19 +141,14 @@ fn bad_write(store: &Store, cx: &Context<'_>) -> Condition {
     let (Some(rejection), Some(good)) = (candidate_confirmed(store, cx), &store.good) else {
         return Condition::Unknown;
     };
-    let still = store
-        .accepted
-        .filter(|at| at.instant >= rejection.first.instant && accepted_now(store));
+    let still = store.accepted.filter(|at| at.instant >= rejection.first.instant && accepted_now(store));
     let Some(still) = still else {
         return Condition::Unknown;
     };
     holds(
         vec![
             rejected_words(&format!("version {} in Vault", candidate.version), &rejection),
-            format!(
-                "It still accepts the published version {}, last at {}.",
-                good.stamp.version, still.wall
-            ),
+            format!("It still accepts the published version {}, last at {}.", good.stamp.version, still.wall),
         ],
         format!(
             "Version {} of {} was probably mistyped, or copied before Save was pressed. {ADMIN}, compare its \
@@ -232,14 +199,10 @@ fn misconfigured(store: &Store, cx: &Context<'_>) -> Condition {
 /// Whether the store gives one and the same answer about the account or the address, time after time.
 fn answered(store: &Store, kind: VerdictKind, cx: &Context<'_>) -> Condition {
     let least = cx.settings.confirmations;
-    let published = store
-        .good
-        .as_ref()
-        .map(|good| (&store.streak, good.stamp.version, "the published version"));
-    let candidate = store
-        .candidate
-        .as_ref()
-        .map(|candidate| (&candidate.streak, candidate.version, "version"));
+    let published =
+        store.good.as_ref().map(|good| (&store.streak, good.stamp.version, "the published version"));
+    let candidate =
+        store.candidate.as_ref().map(|candidate| (&candidate.streak, candidate.version, "version"));
     let both = published.into_iter().chain(candidate);
     if let Some((streak, version, what)) = both.clone().find(|(streak, ..)| streak.is(kind, least)) {
         let verdict = streak.last.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -291,11 +254,7 @@ fn secret_missing(store: &Store) -> Condition {
         Some(ReadProblem::Fault(fault)) => fault,
     };
     let secret = &store.spec.location;
-    let kept = if store.good.is_some() {
-        " What is published stays in place."
-    } else {
-        ""
-    };
+    let kept = if store.good.is_some() { " What is published stays in place." } else { "" };
     match fault.kind() {
         SourceFaultKind::Missing => holds(
             vec![format!("Vault was asked for {secret}: {fault}.")],
@@ -307,9 +266,7 @@ fn secret_missing(store: &Store) -> Condition {
         ),
         // Once may have been a dead token; after a look at the token it is not.
         SourceFaultKind::Forbidden if store.faults() >= 2 => holds(
-            vec![format!(
-                "Vault was asked for {secret} with a token that works: permission denied."
-            )],
+            vec![format!("Vault was asked for {secret} with a token that works: permission denied.")],
             format!(
                 "Give the daemon's policy the capability 'read' on {secret}, and see that the mount exists.{kept}"
             ),
@@ -323,17 +280,10 @@ fn secret_missing(store: &Store) -> Condition {
 fn secret_malformed(store: &Store) -> Condition {
     match &store.problem {
         Some(ReadProblem::Malformed { version, error }) => holds(
-            vec![format!(
-                "Version {version} of {} in Vault cannot be used: {error}.",
-                store.spec.location
-            )],
+            vec![format!("Version {version} of {} in Vault cannot be used: {error}.", store.spec.location)],
             format!(
                 "Write the secret again with all three fields, as the account's Edit form shows them.{}",
-                if store.good.is_some() {
-                    " What is published stays in place."
-                } else {
-                    ""
-                }
+                if store.good.is_some() { " What is published stays in place." } else { "" }
             ),
         ),
         Some(ReadProblem::Fault(fault)) if fault.kind() == SourceFaultKind::Missing => Condition::Clear,
@@ -372,10 +322,7 @@ fn unverified(store: &Store, cx: &Context<'_>) -> Condition {
         return holds(
             vec![
                 format!("The store has not said since {since} whether the published credentials work."),
-                format!(
-                    "Its last answer: {}.",
-                    last(store.streak.last.as_ref().map(ToString::to_string))
-                ),
+                format!("Its last answer: {}.", last(store.streak.last.as_ref().map(ToString::to_string))),
             ],
             remedy(),
         );
@@ -399,9 +346,5 @@ fn unverified(store: &Store, cx: &Context<'_>) -> Condition {
             remedy(),
         );
     }
-    if accepted_now(store) && store.candidate.is_none() {
-        Condition::Clear
-    } else {
-        Condition::Unknown
-    }
+    if accepted_now(store) && store.candidate.is_none() { Condition::Clear } else { Condition::Unknown }
 }

@@ -224,11 +224,7 @@ pub(crate) struct Context<'a> {
 
 impl Context<'_> {
     fn say(&mut self, store: Option<&StoreName>, severity: Option<Severity>, text: String) {
-        self.actions.push(Action::Say(Decision {
-            store: store.cloned(),
-            severity,
-            text,
-        }));
+        self.actions.push(Action::Say(Decision { store: store.cloned(), severity, text }));
     }
 }
 
@@ -305,11 +301,7 @@ impl Engine {
                     store.inspected(result, &mut cx);
                 }
             }
-            Event::Probed {
-                store,
-                credentials,
-                outcome,
-            } => {
+            Event::Probed { store, credentials, outcome } => {
                 touched = self.index.get(&store).copied();
                 if let Some(store) = touched.and_then(|at| self.stores.get_mut(at)) {
                     store.probed(&credentials, &outcome, &mut cx);
@@ -330,11 +322,7 @@ impl Engine {
                     self.reschedule(at, now.instant);
                 }
             }
-            Event::Configured {
-                settings,
-                stores,
-                source,
-            } => {
+            Event::Configured { settings, stores, source } => {
                 self.configure(settings, stores, source, now, &mut actions);
             }
         }
@@ -357,22 +345,12 @@ impl Engine {
     #[must_use]
     pub fn next_deadline(&self) -> Instant {
         let store = self.timers.first().map(|(due, _)| *due);
-        store
-            .into_iter()
-            .chain(self.source.due(&self.book))
-            .min()
-            .unwrap_or(Instant::from_millis(u64::MAX))
+        store.into_iter().chain(self.source.due(&self.book)).min().unwrap_or(Instant::from_millis(u64::MAX))
     }
 
     /// Lets the source and every store that is due act on what is known.
     fn advance(&mut self, touched: Option<usize>, was_usable: bool, now: Now, actions: &mut Vec<Action>) {
-        let mut cx = Context {
-            now,
-            settings: &self.settings,
-            key: &self.key,
-            actions,
-            book: &mut self.book,
-        };
+        let mut cx = Context { now, settings: &self.settings, key: &self.key, actions, book: &mut self.book };
         self.source.advance(&mut cx);
         let usable = self.source.usable();
         let fault = self.source.fault_words();
@@ -417,10 +395,8 @@ impl Engine {
         if source == SourceChange::Replaced {
             self.source.replaced(now);
         }
-        let mut old: BTreeMap<StoreName, Store> = std::mem::take(&mut self.stores)
-            .into_iter()
-            .map(|store| (store.name().clone(), store))
-            .collect();
+        let mut old: BTreeMap<StoreName, Store> =
+            std::mem::take(&mut self.stores).into_iter().map(|store| (store.name().clone(), store)).collect();
         self.stores = specs
             .into_iter()
             .map(|spec| match old.remove(&spec.name) {
@@ -432,25 +408,14 @@ impl Engine {
             })
             .collect();
         self.reindex();
-        let mut cx = Context {
-            now,
-            settings: &self.settings,
-            key: &self.key,
-            actions,
-            book: &mut self.book,
-        };
+        let mut cx = Context { now, settings: &self.settings, key: &self.key, actions, book: &mut self.book };
         let names = &self.index;
         Book::forget_unknown(&mut cx, |store| names.keys().any(|name| name.as_str() == store));
     }
 
     /// Rebuilds the index and makes every store due at once.
     fn reindex(&mut self) {
-        self.index = self
-            .stores
-            .iter()
-            .enumerate()
-            .map(|(at, store)| (store.name().clone(), at))
-            .collect();
+        self.index = self.stores.iter().enumerate().map(|(at, store)| (store.name().clone(), at)).collect();
         self.timers.clear();
         for (at, store) in self.stores.iter_mut().enumerate() {
             store.due = Some(Instant::default());
@@ -482,3 +447,6 @@ pub(crate) enum Condition {
 
 /// A condition and the cause that it stands for.
 pub(crate) type Judged = (Cause, Condition);
+
+#[cfg(test)]
+mod tests;

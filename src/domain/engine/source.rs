@@ -100,12 +100,7 @@ impl Source {
 
     /// The token in hand is of no use any more: another source, or another way to log in.
     pub(super) fn replaced(&mut self, now: Now) {
-        let counters = (
-            self.logins,
-            self.renewals,
-            self.reads,
-            std::mem::take(&mut self.errors),
-        );
+        let counters = (self.logins, self.renewals, self.reads, std::mem::take(&mut self.errors));
         *self = Self::new(now);
         (self.logins, self.renewals, self.reads, self.errors) = counters;
     }
@@ -122,11 +117,7 @@ impl Source {
         match result {
             Ok(lease) => {
                 self.logins += 1;
-                self.token = Some(Token {
-                    first: lease.duration,
-                    lease,
-                    since: cx.now,
-                });
+                self.token = Some(Token { first: lease.duration, lease, since: cx.now });
                 self.works(cx);
                 cx.say(None, None, format!("logged in to Vault; {}", lease_words(lease)));
             }
@@ -195,11 +186,7 @@ impl Source {
 
     fn token_in_doubt(&mut self, fault: SourceFault, cx: &mut Context<'_>) {
         if fault.kind() == SourceFaultKind::Forbidden {
-            cx.say(
-                None,
-                Some(Severity::Warning),
-                "the Vault token is dead; logging in again".into(),
-            );
+            cx.say(None, Some(Severity::Warning), "the Vault token is dead; logging in again".into());
             self.token = None;
             self.doubted = false;
             self.next_try = cx.now.instant;
@@ -237,10 +224,7 @@ impl Source {
         // Answers of reads that were under way together count as one failure.
         if self.fault.is_none() || self.next_try <= cx.now.instant {
             self.failures = self.failures.saturating_add(1);
-            self.next_try = cx
-                .now
-                .instant
-                .plus(backoff("vault", self.failures, FIRST_WAIT, LONGEST_WAIT));
+            self.next_try = cx.now.instant.plus(backoff("vault", self.failures, FIRST_WAIT, LONGEST_WAIT));
         }
         self.fault = Some(fault);
     }
@@ -271,10 +255,7 @@ impl Source {
             Some(_) if self.fault.is_some() => Some(self.next_try),
             Some(token) => token.renew_at(),
         };
-        let grace = self
-            .failing_since
-            .map(|since| since.instant.plus(GRACE))
-            .filter(|end| *end > now);
+        let grace = self.failing_since.map(|since| since.instant.plus(GRACE)).filter(|end| *end > now);
         self.due = self.due.into_iter().chain(grace).min();
     }
 
@@ -286,10 +267,9 @@ impl Source {
     /// when the log-in is what failed.
     fn remedy(&self, now: Now) -> Call {
         let refused = self.fault.as_ref().map(SourceFault::kind) == Some(SourceFaultKind::LoginRefused);
-        if refused || self.token.is_some_and(|token| token.has_ended(now)) {
-            Call::LogIn
-        } else {
-            Call::LookUp
+        match self.token {
+            Some(token) if !refused && !token.has_ended(now) => token.call(now).unwrap_or(Call::LookUp),
+            Some(_) | None => Call::LogIn,
         }
     }
 
@@ -348,11 +328,7 @@ impl Token {
     fn call(self, now: Now) -> Option<Call> {
         self.renew_at().filter(|at| now.instant >= *at)?;
         let dwindles = self.lease.duration * 2 < self.first;
-        Some(if self.lease.renewable && !dwindles {
-            Call::Renew
-        } else {
-            Call::LogIn
-        })
+        Some(if self.lease.renewable && !dwindles { Call::Renew } else { Call::LogIn })
     }
 }
 
@@ -360,13 +336,6 @@ fn lease_words(lease: Lease) -> String {
     if lease.duration.is_zero() {
         return "the token does not run out".into();
     }
-    let how = if lease.renewable {
-        "renewable"
-    } else {
-        "not renewable"
-    };
-    format!(
-        "the token lives for {} and is {how}",
-        humantime::format_duration(lease.duration)
-    )
+    let how = if lease.renewable { "renewable" } else { "not renewable" };
+    format!("the token lives for {} and is {how}", humantime::format_duration(lease.duration))
 }

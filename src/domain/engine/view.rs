@@ -87,11 +87,7 @@ impl Store {
                 None => false,
             };
             let failed = unusable || self.candidate_rejection.is_some() || self.publish_fault.is_some();
-            return if failed {
-                StoreState::Failed
-            } else {
-                StoreState::Pending
-            };
+            return if failed { StoreState::Failed } else { StoreState::Pending };
         }
         match (self.rejection, self.streak.kind()) {
             (Some(rejection), _) if self.confirmed(&rejection, cx) => StoreState::Rejected,
@@ -109,10 +105,7 @@ impl Store {
             (Some(candidate), _) => {
                 let verdict = candidate.streak.last.as_ref();
                 let verdict = verdict.map_or_else(|| "being verified".to_owned(), ToString::to_string);
-                return format!(
-                    "version {} in Vault is not published: {verdict}",
-                    candidate.version
-                );
+                return format!("version {} in Vault is not published: {verdict}", candidate.version);
             }
             (None, Some(ReadProblem::Fault(fault))) => return format!("the secret cannot be read: {fault}"),
             (None, Some(ReadProblem::Malformed { version, error })) => {
@@ -126,10 +119,9 @@ impl Store {
         }
         match (&self.good, &self.streak.last, self.rejection) {
             (None, ..) => "waiting for the secret".into(),
-            (Some(_), _, Some(rejection)) => format!(
-                "rejected by the store {} of {} times",
-                rejection.count, cx.settings.confirmations
-            ),
+            (Some(_), _, Some(rejection)) => {
+                format!("rejected by the store {} of {} times", rejection.count, cx.settings.confirmations)
+            }
             (Some(_), Some(verdict), None) => format!("published credentials: {verdict}"),
             (Some(_), None, None) => "published; not yet checked since the start".into(),
         }
@@ -147,19 +139,12 @@ impl Store {
             secret: self.spec.location.to_string(),
             state: self.state(cx),
             detail: self.detail(cx),
-            published: self
-                .good
-                .as_ref()
-                .filter(|_| self.is_published())
-                .map(|good| good.stamp.clone()),
+            published: self.good.as_ref().filter(|_| self.is_published()).map(|good| good.stamp.clone()),
             candidate: self.candidate.as_ref().map(|candidate| CandidateStatus {
                 version: candidate.version,
                 seen_at: candidate.seen.wall,
                 last_verdict: candidate.streak.kind(),
-                next_probe_at: candidate
-                    .accepted_at
-                    .is_none()
-                    .then(|| cx.now.wall_at(candidate.next_probe)),
+                next_probe_at: candidate.accepted_at.is_none().then(|| cx.now.wall_at(candidate.next_probe)),
             }),
             last_check_at: self.streak.last.is_some().then_some(self.streak.latest.wall),
             verified_at: self.verified_at,

@@ -17,11 +17,7 @@ impl From<Answer> for Response<Payload> {
             Answer::Whole(response) => response.map(|body| Payload::Whole(Some(body))),
             Answer::CutShort(response) => response.map(|body| {
                 let promised = body.len() as u64;
-                Payload::CutShort {
-                    promised,
-                    half: Some(body.slice(..body.len() / 2)),
-                    flushed: false,
-                }
+                Payload::CutShort { promised, half: Some(body.slice(..body.len() / 2)), flushed: false }
             }),
             Answer::Endless(response) => response.map(|body| Payload::Endless(Some(body))),
         }
@@ -31,11 +27,7 @@ impl From<Answer> for Response<Payload> {
 /// A body on its way out.
 pub(super) enum Payload {
     Whole(Option<Bytes>),
-    CutShort {
-        promised: u64,
-        half: Option<Bytes>,
-        flushed: bool,
-    },
+    CutShort { promised: u64, half: Option<Bytes>, flushed: bool },
     Endless(Option<Bytes>),
 }
 

@@ -95,26 +95,14 @@ impl Server {
         if !listen.ip().is_loopback() {
             return Err(SandboxError::NotLoopback(listen));
         }
-        let refused = |source| SandboxError::Listen {
-            address: listen,
-            source,
-        };
+        let refused = |source| SandboxError::Listen { address: listen, source };
         let listener = TcpListener::bind(listen).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         let (running, ended) = watch::channel(());
         let room = Arc::new(Semaphore::new(connections));
-        let accepting = tokio::spawn(accept(
-            running,
-            room,
-            listener,
-            tls.map(TlsAcceptor::from),
-            handler,
-        ))
-        .abort_handle();
-        Ok(Self {
-            address,
-            running: Arc::new(Running { accepting, ended }),
-        })
+        let accepting =
+            tokio::spawn(accept(running, room, listener, tls.map(TlsAcceptor::from), handler)).abort_handle();
+        Ok(Self { address, running: Arc::new(Running { accepting, ended }) })
     }
 
     /// The address listened on, with the port that was taken.
@@ -141,17 +129,13 @@ impl fmt::Debug for Answer {
             Self::CutShort(response) => ("CutShort", response),
             Self::Endless(response) => ("Endless", response),
         };
-        f.debug_struct(name)
-            .field("status", &response.status())
-            .finish_non_exhaustive()
+        f.debug_struct(name).field("status", &response.status()).finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server")
-            .field("address", &self.address)
-            .finish_non_exhaustive()
+        f.debug_struct("Server").field("address", &self.address).finish_non_exhaustive()
     }
 }
 
@@ -222,10 +206,7 @@ async fn respond<H: Handler>(handler: &H, request: Request<Incoming>) -> Respons
     let body = Limited::new(body, MAX_REQUEST_BODY).collect();
     let refusal = match tokio::time::timeout(CLIENT_PATIENCE, body).await {
         Ok(Ok(body)) => {
-            return handler
-                .handle(Request::from_parts(head, body.to_bytes()))
-                .await
-                .into();
+            return handler.handle(Request::from_parts(head, body.to_bytes())).await.into();
         }
         Ok(Err(error)) if error.is::<LengthLimitError>() => StatusCode::PAYLOAD_TOO_LARGE,
         Ok(Err(_)) => StatusCode::BAD_REQUEST,

@@ -19,21 +19,13 @@ async fn measure() -> Server {
 }
 
 async fn post(server: &Server, length: usize) -> reqwest::Response {
-    client(None)
-        .post(format!("http://{}/", server.address()))
-        .body(vec![b'x'; length])
-        .send()
-        .await
-        .unwrap()
+    client(None).post(format!("http://{}/", server.address())).body(vec![b'x'; length]).send().await.unwrap()
 }
 
 #[tokio::test]
 async fn a_body_up_to_the_limit_is_read_whole() {
     let server = measure().await;
-    assert_eq!(
-        post(&server, MAX_REQUEST_BODY).await.text().await.unwrap(),
-        MAX_REQUEST_BODY.to_string()
-    );
+    assert_eq!(post(&server, MAX_REQUEST_BODY).await.text().await.unwrap(), MAX_REQUEST_BODY.to_string());
 }
 
 #[tokio::test]
@@ -52,12 +44,7 @@ async fn an_address_that_is_not_loopback_is_refused() {
 async fn an_address_in_use_is_refused_with_its_name() {
     let first = measure().await;
     let second = Server::start(first.address(), None, Arc::new(Measure)).await;
-    assert!(
-        second
-            .unwrap_err()
-            .to_string()
-            .contains(&first.address().to_string())
-    );
+    assert!(second.unwrap_err().to_string().contains(&first.address().to_string()));
 }
 
 #[tokio::test]
@@ -101,14 +88,10 @@ impl Handler for Crowd {
 #[tokio::test]
 async fn connections_beyond_the_limit_wait_for_their_turn() {
     let crowd = Arc::new(Crowd::default());
-    let server = Server::start_with_room(2, ANY_PORT, None, Arc::clone(&crowd))
-        .await
-        .unwrap();
+    let server = Server::start_with_room(2, ANY_PORT, None, Arc::clone(&crowd)).await.unwrap();
     let mut clients = JoinSet::new();
     for _ in 0..8 {
-        let request = client(None)
-            .get(format!("http://{}/", server.address()))
-            .header("Connection", "close");
+        let request = client(None).get(format!("http://{}/", server.address())).header("Connection", "close");
         clients.spawn(request.send());
     }
     for answer in clients.join_all().await {
@@ -119,9 +102,6 @@ async fn connections_beyond_the_limit_wait_for_their_turn() {
 
 #[test]
 fn an_answer_printed_for_debugging_shows_no_body() {
-    let printed = format!(
-        "{:?}",
-        Answer::Whole(Response::new(Bytes::from_static(b"canary")))
-    );
+    let printed = format!("{:?}", Answer::Whole(Response::new(Bytes::from_static(b"canary"))));
     assert_eq!(printed, "Whole { status: 200, .. }");
 }

@@ -74,10 +74,7 @@ impl SimulatedBigCommerce {
     /// Fails when the address is refused or no certificate or random seed can be made; see [`SandboxError`].
     pub async fn start(listen: SocketAddr, authority: &Authority) -> Result<Self, SandboxError> {
         let tls = authority.server_config(&[&listen.ip().to_string()])?;
-        let platform = Arc::new(Platform {
-            random: Unguessable::new()?,
-            stores: Mutex::default(),
-        });
+        let platform = Arc::new(Platform { random: Unguessable::new()?, stores: Mutex::default() });
         let server = Server::start(listen, Some(tls), Arc::clone(&platform)).await?;
         Ok(Self { server, platform })
     }
@@ -93,12 +90,7 @@ impl SimulatedBigCommerce {
     #[must_use]
     pub fn api_path(&self, store: &str) -> String {
         let address = self.address();
-        if [
-            IpAddr::from(Ipv4Addr::LOCALHOST),
-            IpAddr::from(Ipv6Addr::LOCALHOST),
-        ]
-        .contains(&address.ip())
-        {
+        if [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)].contains(&address.ip()) {
             format!("https://localhost:{}/stores/{store}/api/v2/", address.port())
         } else {
             format!("https://{address}/stores/{store}/api/v2/")
@@ -109,21 +101,14 @@ impl SimulatedBigCommerce {
     pub fn create_account(&self, store: &str, username: &str) -> Account {
         let api_token = self.platform.random.hex(TOKEN_DIGITS);
         self.set_account(store, username, &api_token);
-        Account {
-            username: username.to_owned(),
-            api_token,
-            api_path: self.api_path(store),
-        }
+        Account { username: username.to_owned(), api_token, api_path: self.api_path(store) }
     }
 
     /// Creates an account with a given token, or gives it to the account of that name; others stay as they are.
     pub fn set_account(&self, store: &str, username: &str, token: &str) {
         self.platform.with(store, |store| {
             store.accounts.retain(|account| account.username != username);
-            store.accounts.push(Login {
-                username: username.to_owned(),
-                token: token.to_owned(),
-            });
+            store.accounts.push(Login { username: username.to_owned(), token: token.to_owned() });
         });
     }
 
@@ -148,9 +133,7 @@ impl SimulatedBigCommerce {
 
     /// Deletes the account of that name, if there is one, whatever others the store has.
     pub fn delete_account_named(&self, store: &str, username: &str) {
-        self.platform.with(store, |store| {
-            store.accounts.retain(|account| account.username != username)
-        });
+        self.platform.with(store, |store| store.accounts.retain(|account| account.username != username));
     }
 
     /// Changes how the store answers, from the next request on.
@@ -162,19 +145,13 @@ impl SimulatedBigCommerce {
     /// are not counted.
     #[must_use]
     pub fn requests(&self, store: &str) -> u64 {
-        self.platform
-            .stores()
-            .get(store)
-            .map_or(0, |store| store.requests)
+        self.platform.stores().get(store).map_or(0, |store| store.requests)
     }
 
     /// How many of them were refused for their credentials, or for having none.
     #[must_use]
     pub fn rejected(&self, store: &str) -> u64 {
-        self.platform
-            .stores()
-            .get(store)
-            .map_or(0, |store| store.rejected)
+        self.platform.stores().get(store).map_or(0, |store| store.rejected)
     }
 
     /// Ends the simulation for every clone of this handle: connections are cut, and new ones are refused.
@@ -197,9 +174,7 @@ impl fmt::Debug for Account {
 /// The accounts are left out.
 impl fmt::Debug for SimulatedBigCommerce {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SimulatedBigCommerce")
-            .field("address", &self.address())
-            .finish_non_exhaustive()
+        f.debug_struct("SimulatedBigCommerce").field("address", &self.address()).finish_non_exhaustive()
     }
 }
 

@@ -25,10 +25,7 @@ enum Form {
 impl Handler for Platform {
     async fn handle(&self, request: Request<Bytes>) -> Answer {
         let Some((store, resource)) = split(request.uri().path()) else {
-            return Answer::Whole(failure(
-                StatusCode::NOT_FOUND,
-                "There is no store at this address.",
-            ));
+            return Answer::Whole(failure(StatusCode::NOT_FOUND, "There is no store at this address."));
         };
         match self.arrived(store) {
             None => Answer::Whole(failure(StatusCode::NOT_FOUND, "There is no such store.")),
@@ -40,11 +37,9 @@ impl Handler for Platform {
                 tokio::time::sleep(delay).await;
                 Answer::Whole(self.legacy_api(store, resource, &request, Form::AsAsked))
             }
-            Some(Behaviour::Answer {
-                status,
-                headers,
-                body,
-            }) => Answer::Whole(scripted(status, &headers, body)),
+            Some(Behaviour::Answer { status, headers, body }) => {
+                Answer::Whole(scripted(status, &headers, body))
+            }
             Some(Behaviour::Hang) => std::future::pending().await,
             Some(Behaviour::Disconnect) => Answer::CutShort(time_as_json()),
             Some(Behaviour::Endless) => Answer::Endless(typed(JSON, format!("{{\"time\":{}", unix_time()))),
@@ -73,9 +68,7 @@ impl Platform {
         }
         if request.method() != Method::GET {
             let mut response = failure(StatusCode::METHOD_NOT_ALLOWED, "The method is not allowed here.");
-            response
-                .headers_mut()
-                .insert(ALLOW, HeaderValue::from_static("GET"));
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));
             return response;
         }
         if let Err(message) = self.authenticate(store, request.headers()) {
@@ -109,11 +102,7 @@ impl Platform {
                         .iter()
                         .any(|account| account.username == username && account.token == token)
                 };
-                if presented.is_some_and(fits) {
-                    Ok(())
-                } else {
-                    Err(WRONG_CREDENTIALS)
-                }
+                if presented.is_some_and(fits) { Ok(()) } else { Err(WRONG_CREDENTIALS) }
             }
         };
         if outcome.is_err() {
@@ -136,20 +125,14 @@ fn split(path: &str) -> Option<(&str, &str)> {
 /// The user name and the token of an HTTP Basic header.
 fn basic_credentials(header: &HeaderValue) -> Option<(String, String)> {
     let (scheme, encoded) = header.to_str().ok()?.split_once(' ')?;
-    let decoded = STANDARD
-        .decode(encoded.trim())
-        .ok()
-        .filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
+    let decoded = STANDARD.decode(encoded.trim()).ok().filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
     let text = String::from_utf8(decoded).ok()?;
     let (username, token) = text.split_once(':')?;
     Some((username.to_owned(), token.to_owned()))
 }
 
 fn asks_for_json(headers: &HeaderMap) -> bool {
-    let mut accepted = headers
-        .get_all(ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
+    let mut accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     accepted.any(|value| value.contains("application/json"))
 }
 
@@ -159,10 +142,7 @@ fn time_as_json() -> Response<Bytes> {
 
 /// An error in the form of v2: an array. The form of errors in XML is unknown, so JSON is sent in any case.
 fn failure(status: StatusCode, message: &str) -> Response<Bytes> {
-    let mut response = typed(
-        JSON,
-        json!([{ "status": status.as_u16(), "message": message }]).to_string(),
-    );
+    let mut response = typed(JSON, json!([{ "status": status.as_u16(), "message": message }]).to_string());
     *response.status_mut() = status;
     response
 }
@@ -195,7 +175,5 @@ fn typed(content_type: HeaderValue, body: String) -> Response<Bytes> {
 
 /// Seconds since 1970. A clock set before that reads 0.
 fn unix_time() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

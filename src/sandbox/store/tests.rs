@@ -49,11 +49,7 @@ async fn without_accept_json_the_time_comes_as_xml() {
     let (platform, client) = start().await;
     let account = platform.create_account("toys", "sync");
     let request = client.get(format!("{}time", account.api_path));
-    let response = request
-        .basic_auth("sync", Some(&account.api_token))
-        .send()
-        .await
-        .unwrap();
+    let response = request.basic_auth("sync", Some(&account.api_token)).send().await.unwrap();
     let body = response.text().await.unwrap();
     assert!(body.starts_with("<?xml") && body.contains("<time>1"), "{body}");
 }
@@ -77,14 +73,8 @@ async fn wrong_credentials_are_rejected_and_missing_ones_are_called_missing() {
     let wrong = ask(&client, &account).send().await.unwrap();
     let missing = client.get(path).header("Accept", JSON).send().await.unwrap();
     assert_eq!((wrong.status().as_u16(), missing.status().as_u16()), (401, 401));
-    assert_ne!(
-        message(wrong).await,
-        "No credentials were supplied in the request."
-    );
-    assert_eq!(
-        message(missing).await,
-        "No credentials were supplied in the request."
-    );
+    assert_ne!(message(wrong).await, "No credentials were supplied in the request.");
+    assert_eq!(message(missing).await, "No credentials were supplied in the request.");
     assert_eq!((platform.requests("toys"), platform.rejected("toys")), (2, 2));
 }
 
@@ -92,14 +82,8 @@ async fn wrong_credentials_are_rejected_and_missing_ones_are_called_missing() {
 async fn a_regenerated_token_replaces_the_old_one_at_once() {
     let (platform, client) = start().await;
     let old = platform.create_account("toys", "sync");
-    let new = Account {
-        api_token: platform.regenerate_token("toys"),
-        ..old.clone()
-    };
-    assert_eq!(
-        (status(&client, &old).await, status(&client, &new).await),
-        (401, 200)
-    );
+    let new = Account { api_token: platform.regenerate_token("toys"), ..old.clone() };
+    assert_eq!((status(&client, &old).await, status(&client, &new).await), (401, 200));
     assert_eq!(new.api_token.len(), 40);
 }
 
@@ -116,15 +100,9 @@ async fn a_second_account_leaves_the_first_alive_until_that_is_deleted() {
     let (platform, client) = start().await;
     let first = platform.create_account("toys", "sync");
     let second = platform.create_account("toys", "sync-2");
-    assert_eq!(
-        (status(&client, &first).await, status(&client, &second).await),
-        (200, 200)
-    );
+    assert_eq!((status(&client, &first).await, status(&client, &second).await), (200, 200));
     platform.delete_account_named("toys", "sync");
-    assert_eq!(
-        (status(&client, &first).await, status(&client, &second).await),
-        (401, 200)
-    );
+    assert_eq!((status(&client, &first).await, status(&client, &second).await), (401, 200));
 }
 
 #[tokio::test]
@@ -144,10 +122,7 @@ async fn one_stores_token_does_not_open_another() {
     let (platform, client) = start().await;
     let toys = platform.create_account("toys", "sync");
     let books = platform.create_account("books", "sync");
-    let mixed = Account {
-        api_token: toys.api_token,
-        ..books
-    };
+    let mixed = Account { api_token: toys.api_token, ..books };
     assert_eq!(status(&client, &mixed).await, 401);
     assert_eq!((platform.requests("toys"), platform.requests("books")), (0, 1));
 }
@@ -156,28 +131,14 @@ async fn one_stores_token_does_not_open_another() {
 async fn unknown_stores_and_paths_are_not_found_and_other_methods_not_allowed() {
     let (platform, client) = start().await;
     let account = platform.create_account("toys", "sync");
-    let unknown = Account {
-        api_path: platform.api_path("nowhere"),
-        ..account.clone()
-    };
+    let unknown = Account { api_path: platform.api_path("nowhere"), ..account.clone() };
     assert_eq!(status(&client, &unknown).await, 404);
-    let elsewhere = client
-        .get(format!("{}store", account.api_path))
-        .send()
-        .await
-        .unwrap();
+    let elsewhere = client.get(format!("{}store", account.api_path)).send().await.unwrap();
     assert_eq!(elsewhere.status(), 404);
-    let outside = client
-        .get(format!("https://localhost:{}/", platform.address().port()))
-        .send()
-        .await
-        .unwrap();
+    let outside =
+        client.get(format!("https://localhost:{}/", platform.address().port())).send().await.unwrap();
     assert_eq!(outside.status(), 404);
-    let post = client
-        .post(format!("{}time", account.api_path))
-        .send()
-        .await
-        .unwrap();
+    let post = client.post(format!("{}time", account.api_path)).send().await.unwrap();
     assert_eq!(post.status(), 405);
 }
 
@@ -186,14 +147,7 @@ async fn a_scripted_answer_is_sent_as_it_is() {
     let (platform, client) = start().await;
     let account = platform.create_account("toys", "sync");
     let headers = vec![("X-Retry-After".to_owned(), "7".to_owned())];
-    platform.set_behaviour(
-        "toys",
-        Behaviour::Answer {
-            status: 509,
-            headers,
-            body: b"busy".to_vec(),
-        },
-    );
+    platform.set_behaviour("toys", Behaviour::Answer { status: 509, headers, body: b"busy".to_vec() });
     let response = ask(&client, &account).send().await.unwrap();
     assert_eq!(
         (response.status().as_u16(), &response.headers()["x-retry-after"]),
@@ -207,23 +161,9 @@ async fn a_scripted_answer_that_http_forbids_says_so() {
     let (platform, client) = start().await;
     let account = platform.create_account("toys", "sync");
     let headers = vec![("bad name".to_owned(), String::new())];
-    platform.set_behaviour(
-        "toys",
-        Behaviour::Answer {
-            status: 200,
-            headers,
-            body: Vec::new(),
-        },
-    );
+    platform.set_behaviour("toys", Behaviour::Answer { status: 200, headers, body: Vec::new() });
     assert_eq!(status(&client, &account).await, 500);
-    platform.set_behaviour(
-        "toys",
-        Behaviour::Answer {
-            status: 101,
-            headers: Vec::new(),
-            body: Vec::new(),
-        },
-    );
+    platform.set_behaviour("toys", Behaviour::Answer { status: 101, headers: Vec::new(), body: Vec::new() });
     assert_eq!(status(&client, &account).await, 500);
 }
 
@@ -269,10 +209,7 @@ async fn an_endless_answer_goes_on_past_any_cap() {
     let account = platform.create_account("toys", "sync");
     platform.set_behaviour("toys", Behaviour::Endless);
     let mut response = ask(&client, &account).send().await.unwrap();
-    assert_eq!(
-        (response.status().as_u16(), response.content_length()),
-        (200, None)
-    );
+    assert_eq!((response.status().as_u16(), response.content_length()), (200, None));
     let mut received = 0;
     while received < 1024 * 1024 {
         received += response.chunk().await.unwrap().unwrap().len();
@@ -284,17 +221,7 @@ async fn it_is_reached_by_address_as_well_as_by_name() {
     let (platform, client) = start().await;
     let account = platform.create_account("toys", "sync");
     let by_address = account.api_path.replace("localhost", "127.0.0.1");
-    assert_eq!(
-        status(
-            &client,
-            &Account {
-                api_path: by_address,
-                ..account
-            }
-        )
-        .await,
-        200
-    );
+    assert_eq!(status(&client, &Account { api_path: by_address, ..account }).await, 200);
 }
 
 #[tokio::test]
@@ -311,8 +238,5 @@ async fn nothing_printed_for_debugging_holds_a_token() {
     let (platform, _) = start().await;
     let account = platform.create_account("toys", "sync");
     let printed = format!("{account:?} {platform:?}");
-    assert!(
-        printed.contains("sync") && !printed.contains(&account.api_token),
-        "{printed}"
-    );
+    assert!(printed.contains("sync") && !printed.contains(&account.api_token), "{printed}");
 }

@@ -131,10 +131,7 @@ pub(super) fn mount_described() -> Value {
 
 /// An error with its messages; an absent thing has none.
 pub(super) fn errors(status: StatusCode, messages: &[&str]) -> Response<Bytes> {
-    answer(
-        status,
-        Bytes::from(format!("{}\n", json!({ "errors": messages }))),
-    )
+    answer(status, Bytes::from(format!("{}\n", json!({ "errors": messages }))))
 }
 
 /// The token is unknown, expired, revoked or missing.
@@ -145,10 +142,7 @@ pub(super) fn dead_token() -> Response<Bytes> {
 /// The token is alive, and its policy does not allow the request. OpenBao words the two cases differently; only
 /// `lookup-self` is meant to tell them apart.
 pub(super) fn forbidden_by_policy() -> Response<Bytes> {
-    errors(
-        StatusCode::FORBIDDEN,
-        &["1 error occurred:\n\t* permission denied\n\n"],
-    )
+    errors(StatusCode::FORBIDDEN, &["1 error occurred:\n\t* permission denied\n\n"])
 }
 
 /// There is no mount at that path, or none the token may know of.
@@ -172,12 +166,8 @@ pub(super) fn done() -> Response<Bytes> {
 fn answer(status: StatusCode, body: Bytes) -> Response<Bytes> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
-        .headers_mut()
-        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 

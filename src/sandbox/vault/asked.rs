@@ -47,11 +47,7 @@ pub(super) fn query(request: &Request<Bytes>, name: &str) -> Option<String> {
 pub(super) fn increment(body: &Map<String, Value>) -> Option<Duration> {
     let value = body.get("increment")?;
     let asked = match value.as_str() {
-        Some(text) => text
-            .parse()
-            .map(Duration::from_secs)
-            .or_else(|_| humantime::parse_duration(text))
-            .ok(),
+        Some(text) => text.parse().map(Duration::from_secs).or_else(|_| humantime::parse_duration(text)).ok(),
         None => value.as_u64().map(Duration::from_secs),
     };
     asked.filter(|asked| !asked.is_zero())

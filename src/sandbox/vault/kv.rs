@@ -35,14 +35,7 @@ impl Secrets {
     pub(super) fn write(&mut self, path: &str, fields: Value, now: SystemTime) -> u64 {
         let versions = self.entries.entry(plain(path)).or_default();
         let number = versions.last_key_value().map_or(0, |(number, _)| *number) + 1;
-        versions.insert(
-            number,
-            Version {
-                fields,
-                created: now,
-                deleted: None,
-            },
-        );
+        versions.insert(number, Version { fields, created: now, deleted: None });
         while versions.len() > KEPT_VERSIONS {
             versions.pop_first();
         }
@@ -51,10 +44,7 @@ impl Secrets {
 
     /// Deletes the newest version; the older ones and the metadata stay.
     pub(super) fn delete(&mut self, path: &str, now: SystemTime) {
-        let newest = self
-            .entries
-            .get_mut(&plain(path))
-            .and_then(|versions| versions.last_entry());
+        let newest = self.entries.get_mut(&plain(path)).and_then(|versions| versions.last_entry());
         if let Some(mut newest) = newest {
             newest.get_mut().deleted.get_or_insert(now);
         }
@@ -68,13 +58,8 @@ impl Secrets {
 
     /// Reads a version, or the newest with `None` or 0.
     pub(super) fn read(&self, path: &str, number: Option<u64>) -> Reading {
-        let number = number
-            .filter(|number| *number != 0)
-            .unwrap_or_else(|| self.newest(path));
-        let version = self
-            .entries
-            .get(&plain(path))
-            .and_then(|versions| versions.get(&number));
+        let number = number.filter(|number| *number != 0).unwrap_or_else(|| self.newest(path));
+        let version = self.entries.get(&plain(path)).and_then(|versions| versions.get(&number));
         match version {
             None => Reading::Absent,
             Some(version) if version.deleted.is_some() => {
@@ -97,10 +82,8 @@ impl Secrets {
         let versions = self.entries.get(&plain(path))?;
         let (oldest, first) = versions.first_key_value()?;
         let (newest, last) = versions.last_key_value()?;
-        let listed: Map<String, Value> = versions
-            .iter()
-            .map(|(n, version)| (n.to_string(), Value::Object(version.dates())))
-            .collect();
+        let listed: Map<String, Value> =
+            versions.iter().map(|(n, version)| (n.to_string(), Value::Object(version.dates()))).collect();
         Some(json!({
             "cas_required": false,
             "created_time": timestamp(first.created),
@@ -121,11 +104,8 @@ impl Secrets {
     pub(super) fn names_below(&self, prefix: &str) -> BTreeSet<String> {
         let prefix = plain(prefix);
         let below = |path: &str| {
-            let rest = if prefix.is_empty() {
-                path
-            } else {
-                path.strip_prefix(&prefix)?.strip_prefix('/')?
-            };
+            let rest =
+                if prefix.is_empty() { path } else { path.strip_prefix(&prefix)?.strip_prefix('/')? };
             Some(match rest.split_once('/') {
                 Some((folder, _)) => format!("{folder}/"),
                 None => rest.to_owned(),
@@ -146,10 +126,7 @@ impl Version {
     fn dates(&self) -> Map<String, Value> {
         Map::from_iter([
             ("created_time".to_owned(), timestamp(self.created).into()),
-            (
-                "deletion_time".to_owned(),
-                self.deleted.map_or_else(String::new, timestamp).into(),
-            ),
+            ("deletion_time".to_owned(), self.deleted.map_or_else(String::new, timestamp).into()),
             ("destroyed".to_owned(), false.into()),
         ])
     }
@@ -173,10 +150,7 @@ mod tests {
     fn only_the_last_ten_versions_are_kept() {
         let mut secrets = Secrets::default();
         for number in 1..=12 {
-            assert_eq!(
-                secrets.write("a", json!({ "n": number }), SystemTime::now()),
-                number
-            );
+            assert_eq!(secrets.write("a", json!({ "n": number }), SystemTime::now()), number);
         }
         assert!(matches!(secrets.read("a", Some(2)), Reading::Absent));
         assert!(matches!(secrets.read("a", Some(3)), Reading::Present(_)));
@@ -186,23 +160,11 @@ mod tests {
     #[test]
     fn names_below_a_prefix_are_those_of_whole_segments() {
         let mut secrets = Secrets::default();
-        for path in [
-            "stores/toys",
-            "stores/eu/books",
-            "stores/eu/shoes",
-            "stores-old/toys",
-            "alone",
-        ] {
+        for path in ["stores/toys", "stores/eu/books", "stores/eu/shoes", "stores-old/toys", "alone"] {
             secrets.write(path, json!({}), SystemTime::now());
         }
-        assert_eq!(
-            secrets.names_below("stores/"),
-            ["eu/", "toys"].map(String::from).into()
-        );
-        assert_eq!(
-            secrets.names_below(""),
-            ["alone", "stores-old/", "stores/"].map(String::from).into()
-        );
+        assert_eq!(secrets.names_below("stores/"), ["eu/", "toys"].map(String::from).into());
+        assert_eq!(secrets.names_below(""), ["alone", "stores-old/", "stores/"].map(String::from).into());
         assert!(secrets.names_below("stores/toys").is_empty());
     }
 }

@@ -160,9 +160,7 @@ impl SmallVault {
 /// Credentials, tokens and secrets are left out.
 impl fmt::Debug for SmallVault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SmallVault")
-            .field("address", &self.address())
-            .finish_non_exhaustive()
+        f.debug_struct("SmallVault").field("address", &self.address()).finish_non_exhaustive()
     }
 }
 

@@ -40,10 +40,7 @@ impl Core {
         if route == "auth/approle/login" {
             return self.log_in(&mut state, request.body(), now);
         }
-        let presented = request
-            .headers()
-            .get("X-Vault-Token")
-            .and_then(|value| value.to_str().ok());
+        let presented = request.headers().get("X-Vault-Token").and_then(|value| value.to_str().ok());
         let bearer = match presented {
             Some(secret) if secret == self.root_token => Bearer::Root,
             Some(secret) if state.tokens.find(secret, now).is_some() => Bearer::LoggedIn(secret),
@@ -59,9 +56,7 @@ impl Core {
                 Some(_) | None => answers::no_such_mount(path),
             };
         }
-        let below_mount = route
-            .strip_prefix("secret/")
-            .and_then(|rest| rest.split_once('/'));
+        let below_mount = route.strip_prefix("secret/").and_then(|rest| rest.split_once('/'));
         let Some((kind, path)) = below_mount else {
             return no_such_route(&bearer, route);
         };
@@ -84,11 +79,7 @@ impl Core {
 
     fn log_in(&self, state: &mut State, body: &Bytes, now: Instant) -> Response<Bytes> {
         let body = object(body);
-        let field = |name: &str| {
-            body.get(name)
-                .and_then(Value::as_str)
-                .filter(|value| !value.is_empty())
-        };
+        let field = |name: &str| body.get(name).and_then(Value::as_str).filter(|value| !value.is_empty());
         // The real one answers the first of these with 500, though it is the client's mistake.
         let Some(role_id) = field("role_id") else {
             return errors(StatusCode::INTERNAL_SERVER_ERROR, &["missing role_id"]);
@@ -100,9 +91,7 @@ impl Core {
             return errors(StatusCode::BAD_REQUEST, &["invalid role or secret ID"]);
         }
         let secret = format!("s.{}", self.random.hex(24));
-        let token = state
-            .tokens
-            .issue(secret.clone(), self.random.hex(24), self.random.uuid(), now);
+        let token = state.tokens.issue(secret.clone(), self.random.hex(24), self.random.uuid(), now);
         self.logins.fetch_add(1, Ordering::Relaxed);
         self.auth(&secret, &token, token.left(now), None)
     }
@@ -166,10 +155,8 @@ impl Core {
             }
             Operation::Write => {
                 let mut body = object(request.body());
-                let expected = body
-                    .get("options")
-                    .and_then(|options| options.get("cas"))
-                    .and_then(Value::as_u64);
+                let expected =
+                    body.get("options").and_then(|options| options.get("cas")).and_then(Value::as_u64);
                 let Some(fields) = body.remove("data").filter(Value::is_object) else {
                     return errors(StatusCode::BAD_REQUEST, &["no data provided"]);
                 };
@@ -178,10 +165,7 @@ impl Core {
                     return errors(StatusCode::BAD_REQUEST, &[message]);
                 }
                 let number = state.secrets.write(path, fields, SystemTime::now());
-                self.data(
-                    StatusCode::OK,
-                    state.secrets.version_metadata(path, number).unwrap_or_default(),
-                )
+                self.data(StatusCode::OK, state.secrets.version_metadata(path, number).unwrap_or_default())
             }
             Operation::Delete => {
                 state.secrets.delete(path, SystemTime::now());
@@ -217,14 +201,8 @@ impl Core {
         listing: Listing,
     ) -> Response<Bytes> {
         let after = query(request, "after").unwrap_or_default();
-        let limit = query(request, "limit")
-            .and_then(|limit| limit.parse().ok())
-            .filter(|limit| *limit > 0);
-        let names = state
-            .secrets
-            .names_below(prefix)
-            .into_iter()
-            .filter(|name| *name > after);
+        let limit = query(request, "limit").and_then(|limit| limit.parse().ok()).filter(|limit| *limit > 0);
+        let names = state.secrets.names_below(prefix).into_iter().filter(|name| *name > after);
         let names: Vec<String> = names.take(limit.unwrap_or(usize::MAX)).collect();
         if names.is_empty() {
             return absent();
@@ -278,10 +256,7 @@ fn no_handler(route: &str) -> Response<Bytes> {
 }
 
 fn unsupported() -> Response<Bytes> {
-    errors(
-        StatusCode::METHOD_NOT_ALLOWED,
-        &["1 error occurred:\n\t* unsupported operation\n\n"],
-    )
+    errors(StatusCode::METHOD_NOT_ALLOWED, &["1 error occurred:\n\t* unsupported operation\n\n"])
 }
 
 fn capped(renewal: Renewal) -> Option<String> {

@@ -48,11 +48,7 @@ pub(super) enum Renewal {
 
 impl Default for Tokens {
     fn default() -> Self {
-        Self {
-            ttl: DEFAULT_TTL,
-            max_ttl: DEFAULT_MAX_TTL,
-            issued: BTreeMap::new(),
-        }
+        Self { ttl: DEFAULT_TTL, max_ttl: DEFAULT_MAX_TTL, issued: BTreeMap::new() }
     }
 }
 
@@ -105,11 +101,7 @@ impl Tokens {
         let token = self.issued.get_mut(secret)?;
         let granted = asked.min(token.latest_expiry.saturating_duration_since(now));
         token.expires = now + granted;
-        let renewal = if granted < asked {
-            Renewal::Capped { asked, granted }
-        } else {
-            Renewal::Whole
-        };
+        let renewal = if granted < asked { Renewal::Capped { asked, granted } } else { Renewal::Whole };
         Some((token.clone(), renewal))
     }
 
@@ -141,17 +133,8 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn tokens_with_one(now: Instant) -> Tokens {
-        let mut tokens = Tokens {
-            ttl: 60 * SECOND,
-            max_ttl: 100 * SECOND,
-            ..Tokens::default()
-        };
-        tokens.issue(
-            "s.one".to_owned(),
-            "accessor".to_owned(),
-            "entity".to_owned(),
-            now,
-        );
+        let mut tokens = Tokens { ttl: 60 * SECOND, max_ttl: 100 * SECOND, ..Tokens::default() };
+        tokens.issue("s.one".to_owned(), "accessor".to_owned(), "entity".to_owned(), now);
         tokens
     }
 
@@ -159,13 +142,7 @@ mod tests {
     fn a_token_lives_until_its_time_is_over() {
         let start = Instant::now();
         let mut tokens = tokens_with_one(start);
-        assert_eq!(
-            tokens
-                .find("s.one", start + 59 * SECOND)
-                .unwrap()
-                .left(start + 59 * SECOND),
-            SECOND
-        );
+        assert_eq!(tokens.find("s.one", start + 59 * SECOND).unwrap().left(start + 59 * SECOND), SECOND);
         assert!(tokens.find("s.one", start + 60 * SECOND).is_none());
         assert_eq!(tokens.live(start + 60 * SECOND), 0);
     }
@@ -175,10 +152,7 @@ mod tests {
         let start = Instant::now();
         let mut tokens = tokens_with_one(start);
         let (token, renewal) = tokens.renew("s.one", None, start + 30 * SECOND).unwrap();
-        assert_eq!(
-            (token.left(start + 30 * SECOND), renewal),
-            (60 * SECOND, Renewal::Whole)
-        );
+        assert_eq!((token.left(start + 30 * SECOND), renewal), (60 * SECOND, Renewal::Whole));
     }
 
     #[test]
@@ -187,30 +161,15 @@ mod tests {
         let mut tokens = tokens_with_one(start);
         tokens.renew("s.one", None, start + 50 * SECOND).unwrap();
         let (_, renewal) = tokens.renew("s.one", None, start + 90 * SECOND).unwrap();
-        assert_eq!(
-            renewal,
-            Renewal::Capped {
-                asked: 60 * SECOND,
-                granted: 10 * SECOND
-            }
-        );
+        assert_eq!(renewal, Renewal::Capped { asked: 60 * SECOND, granted: 10 * SECOND });
         assert!(tokens.find("s.one", start + 100 * SECOND).is_none());
     }
 
     #[test]
     fn a_lifetime_beyond_any_clock_is_shortened_to_one_that_can_be_counted() {
         let now = Instant::now();
-        let mut tokens = Tokens {
-            ttl: Duration::MAX,
-            max_ttl: Duration::MAX,
-            ..Tokens::default()
-        };
-        let token = tokens.issue(
-            "s.one".to_owned(),
-            "accessor".to_owned(),
-            "entity".to_owned(),
-            now,
-        );
+        let mut tokens = Tokens { ttl: Duration::MAX, max_ttl: Duration::MAX, ..Tokens::default() };
+        let token = tokens.issue("s.one".to_owned(), "accessor".to_owned(), "entity".to_owned(), now);
         assert_eq!(token.left(now), LONGEST_TTL);
         assert!(tokens.renew("s.one", Some(Duration::MAX), now).is_some());
     }
@@ -218,10 +177,6 @@ mod tests {
     #[test]
     fn an_expired_token_cannot_be_renewed() {
         let start = Instant::now();
-        assert!(
-            tokens_with_one(start)
-                .renew("s.one", None, start + 61 * SECOND)
-                .is_none()
-        );
+        assert!(tokens_with_one(start).renew("s.one", None, start + 61 * SECOND).is_none());
     }
 }

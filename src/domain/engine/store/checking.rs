@@ -1,0 +1,233 @@
+//! A store's probes: what their verdicts say of the candidate and of the published set, and when to ask
+//! again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::Context;
+use super::{Candidate, FIRST_WAIT, Store};
+use crate::domain::credentials::Credentials;
+use crate::domain::engine::Gate;
+use crate::domain::incident::Severity;
+use crate::domain::schedule::backoff;
+use crate::domain::time::{Instant, Now};
+use crate::domain::verdict::{ProbeOutcome, Verdict, VerdictKind, judge};
+
+/// An unavailable or limited store is left alone for a minute at the least.
+const UNAVAILABLE_WAIT: Duration = Duration::from_secs(60);
+const LONGEST_LIMIT_WAIT: Duration = Duration::from_secs(15 * 60);
+
+/// Verdicts of one kind, one after another.
+#[derive(Debug, Default)]
+pub(in crate::domain::engine) struct Streak {
+    pub(in crate::domain::engine) last: Option<Verdict>,
+    pub(in crate::domain::engine) count: u32,
+    pub(in crate::domain::engine) first: Now,
+    pub(in crate::domain::engine) latest: Now,
+}
+
+impl Streak {
+    pub(super) fn push(&mut self, verdict: Verdict, now: Now) {
+        if self.kind() == Some(verdict.kind()) {
+            self.count = self.count.saturating_add(1);
+        } else {
+            self.count = 1;
+            self.first = now;
+        }
+        self.latest = now;
+        self.last = Some(verdict);
+    }
+
+    pub(in crate::domain::engine) fn kind(&self) -> Option<VerdictKind> {
+        self.last.as_ref().map(Verdict::kind)
+    }
+
+    pub(in crate::domain::engine) fn is(&self, kind: VerdictKind, least: u32) -> bool {
+        self.kind() == Some(kind) && self.count >= least
+    }
+}
+
+/// Rejections of one set, with answers that said nothing in between.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::domain::engine) struct Rejection {
+    pub(in crate::domain::engine) count: u32,
+    pub(in crate::domain::engine) first: Now,
+    pub(in crate::domain::engine) latest: Now,
+    pub(in crate::domain::engine) none_seen: bool,
+}
+
+impl Rejection {
+    pub(super) fn add(rejection: &mut Option<Self>, none_seen: bool, now: Now) {
+        let rejection = rejection.get_or_insert(Self { count: 0, first: now, latest: now, none_seen });
+        rejection.count = rejection.count.saturating_add(1);
+        rejection.latest = now;
+        rejection.none_seen = none_seen;
+    }
+
+    /// Enough rejections, and enough time between the first and the last of them: a burst of checks that
+    /// somebody asked for proves no more than one.
+    pub(in crate::domain::engine) fn is_confirmed(&self, confirmations: u32, spacing: Duration) -> bool {
+        let span = spacing.saturating_mul(confirmations.saturating_sub(1));
+        self.count >= confirmations && self.latest.instant.since(self.first.instant) >= span
+    }
+}
+
+impl Store {
+    pub(in crate::domain::engine) fn probed(
+        &mut self,
+        credentials: &Arc<Credentials>,
+        outcome: &ProbeOutcome,
+        cx: &mut Context<'_>,
+    ) {
+        if self.probing.as_ref().is_some_and(|probing| Arc::ptr_eq(probing, credentials)) {
+            self.probing = None;
+        }
+        let verdict = judge(outcome);
+        *self.verdicts.entry(verdict.kind()).or_default() += 1;
+        if let ProbeOutcome::Answered(answer) = outcome {
+            self.requests_remaining = answer.remaining.or(self.requests_remaining);
+        }
+        if let Some(wait) = verdict.wait() {
+            self.not_before = cx.now.instant.plus(wait);
+        }
+        if self.candidate.as_ref().is_some_and(|c| Arc::ptr_eq(&c.credentials, credentials)) {
+            self.candidate_judged(verdict, cx);
+        } else if self.good.as_ref().is_some_and(|good| Arc::ptr_eq(&good.credentials, credentials)) {
+            self.published_judged(verdict, cx);
+        }
+    }
+
+    pub(super) fn candidate_judged(&mut self, verdict: Verdict, cx: &mut Context<'_>) {
+        let Some(mut candidate) = self.candidate.take() else {
+            return;
+        };
+        let severity = (verdict.kind() != VerdictKind::Accepted).then_some(Severity::Warning);
+        if candidate.streak.last.as_ref() != Some(&verdict) {
+            self.say(cx, severity, format!("version {} in Vault: {verdict}", candidate.version));
+        }
+        candidate.streak.push(verdict.clone(), cx.now);
+        match &verdict {
+            Verdict::Accepted => {
+                candidate.accepted_at = Some(cx.now.wall);
+                self.candidate_rejection = None;
+            }
+            Verdict::Rejected { none_seen } => {
+                if self.candidate_rejection.is_none() {
+                    // Whether the published set still works tells a bad write from a revoked account.
+                    self.next_check = self.next_check.min(self.not_before.max(cx.now.instant));
+                }
+                Rejection::add(&mut self.candidate_rejection, *none_seen, cx.now);
+            }
+            Verdict::Forbidden
+            | Verdict::Moved { .. }
+            | Verdict::RateLimited { .. }
+            | Verdict::Unavailable { .. }
+            | Verdict::Malformed { .. }
+            | Verdict::Network(_)
+            | Verdict::Tls(_) => {}
+        }
+        candidate.next_probe = self.next_candidate_probe(&candidate, &verdict, cx);
+        self.candidate = Some(candidate);
+    }
+
+    pub(super) fn next_candidate_probe(
+        &self,
+        candidate: &Candidate,
+        verdict: &Verdict,
+        cx: &Context<'_>,
+    ) -> Instant {
+        let (now, interval) = (cx.now.instant, cx.settings.check_interval);
+        let settled = self.candidate_rejection.is_some_and(|rejection| self.confirmed(&rejection, cx));
+        let wait = match verdict.kind() {
+            VerdictKind::Rejected if !settled => cx.settings.confirmation_spacing,
+            VerdictKind::NetworkError | VerdictKind::TlsError => {
+                backoff(self.name().as_str(), candidate.streak.count, FIRST_WAIT.min(interval), interval)
+            }
+            VerdictKind::RateLimited | VerdictKind::Unavailable => {
+                self.pause(verdict, candidate.streak.count)
+            }
+            VerdictKind::Accepted
+            | VerdictKind::Rejected
+            | VerdictKind::Forbidden
+            | VerdictKind::Moved
+            | VerdictKind::Malformed => interval,
+        };
+        self.not_before.max(now.plus(wait))
+    }
+
+    /// How long a store that cannot or will not answer is left alone.
+    pub(super) fn pause(&self, verdict: &Verdict, count: u32) -> Duration {
+        let grown =
+            backoff(self.name().as_str(), count.saturating_add(1), UNAVAILABLE_WAIT, LONGEST_LIMIT_WAIT);
+        match verdict.wait() {
+            Some(wait) => wait.max(UNAVAILABLE_WAIT),
+            None => grown.max(UNAVAILABLE_WAIT),
+        }
+    }
+
+    pub(super) fn published_judged(&mut self, verdict: Verdict, cx: &mut Context<'_>) {
+        let changed = self.streak.last.as_ref() != Some(&verdict);
+        self.streak.push(verdict.clone(), cx.now);
+        if changed {
+            let severity = (verdict.kind() != VerdictKind::Accepted).then_some(Severity::Warning);
+            self.say(cx, severity, format!("published credentials: {verdict}"));
+        }
+        match &verdict {
+            Verdict::Accepted => {
+                self.accepted = Some(cx.now);
+                self.verified_at = Some(cx.now.wall);
+                self.rejection = None;
+                self.resolution = None;
+            }
+            Verdict::Rejected { none_seen } => {
+                // Whatever the source has that is newer is wanted at once.
+                self.next_read = cx.now.instant;
+                Rejection::add(&mut self.rejection, *none_seen, cx.now);
+            }
+            Verdict::Forbidden
+            | Verdict::Moved { .. }
+            | Verdict::RateLimited { .. }
+            | Verdict::Unavailable { .. }
+            | Verdict::Malformed { .. }
+            | Verdict::Network(_)
+            | Verdict::Tls(_) => {}
+        }
+        let suspect = self.rejection.is_some_and(|rejection| !self.confirmed(&rejection, cx));
+        let regular =
+            if suspect { cx.now.instant.plus(cx.settings.confirmation_spacing) } else { self.check_turn(cx) };
+        let paused = match verdict.kind() {
+            VerdictKind::RateLimited | VerdictKind::Unavailable => {
+                cx.now.instant.plus(self.pause(&verdict, self.streak.count))
+            }
+            VerdictKind::Accepted
+            | VerdictKind::Rejected
+            | VerdictKind::Forbidden
+            | VerdictKind::Moved
+            | VerdictKind::Malformed
+            | VerdictKind::NetworkError
+            | VerdictKind::TlsError => cx.now.instant,
+        };
+        self.next_check = regular.max(paused).max(self.not_before);
+    }
+
+    pub(super) fn to_probe(&self, cx: &Context<'_>) -> Option<Arc<Credentials>> {
+        if self.probing.is_some() {
+            return None;
+        }
+        let candidate = self.waiting_candidate(cx).filter(|candidate| cx.now.instant >= candidate.next_probe);
+        if let Some(candidate) = candidate {
+            return Some(candidate.credentials.clone());
+        }
+        self.good.as_ref().filter(|_| cx.now.instant >= self.next_check).map(|good| good.credentials.clone())
+    }
+
+    pub(super) fn waiting_candidate(&self, cx: &Context<'_>) -> Option<&Candidate> {
+        self.candidate
+            .as_ref()
+            .filter(|candidate| candidate.accepted_at.is_none() && cx.settings.gate == Gate::Verified)
+    }
+
+    pub(in crate::domain::engine) fn confirmed(&self, rejection: &Rejection, cx: &Context<'_>) -> bool {
+        rejection.is_confirmed(cx.settings.confirmations, cx.settings.confirmation_spacing)
+    }
+}

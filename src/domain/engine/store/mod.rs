@@ -1,0 +1,242 @@
+//! A store's state machine: what its disk, its secret and its store say, and what is to be done about it.
+
+mod checking;
+mod publishing;
+mod reading;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::book::Book;
+use super::{Action, Context, SourceChange, StoreSpec, conditions};
+use crate::domain::credentials::{Credentials, FieldError, StoreName};
+use crate::domain::incident::{Resolution, Severity};
+use crate::domain::publication::{PublishFault, Published};
+use crate::domain::schedule::{next_turn, phase};
+use crate::domain::source::SourceFault;
+use crate::domain::time::{Instant, Now, Timestamp};
+use crate::domain::verdict::VerdictKind;
+
+pub(super) use self::checking::{Rejection, Streak};
+
+/// The first wait after a failure of our own making; it doubles with each further one.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+
+/// What the disk was seen to hold.
+#[derive(Debug)]
+pub(super) enum Disk {
+    Unknown,
+    Absent(Option<String>),
+    Published,
+}
+
+/// Why the newest version of the secret is of no use.
+#[derive(Debug)]
+pub(super) enum ReadProblem {
+    Fault(SourceFault),
+    Malformed { version: u64, error: FieldError },
+}
+
+/// A version of the secret that is not published.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    pub(super) credentials: Arc<Credentials>,
+    pub(super) version: u64,
+    pub(super) created_at: Option<Timestamp>,
+    pub(super) seen: Now,
+    pub(super) accepted_at: Option<Timestamp>,
+    pub(super) streak: Streak,
+    pub(super) next_probe: Instant,
+}
+
+#[derive(Debug)]
+pub(super) struct Store {
+    pub(super) spec: StoreSpec,
+    pub(super) due: Option<Instant>,
+    pub(super) known_since: Now,
+    pub(super) disk: Disk,
+    /// The last good set: what is published, or was before the disk lost it.
+    pub(super) good: Option<Published>,
+    pub(super) candidate: Option<Candidate>,
+    pub(super) candidate_rejection: Option<Rejection>,
+
+    inspecting: bool,
+    /// Something was written since the look at the disk began: what it saw may be gone.
+    inspection_outdated: bool,
+    next_inspect: Instant,
+
+    reading: bool,
+    next_read: Instant,
+    faults: u32,
+    pub(super) problem: Option<ReadProblem>,
+    pub(super) read_attempt: Option<Now>,
+    pub(super) read_success: Option<Now>,
+    pub(super) newest_version: Option<u64>,
+
+    probing: Option<Arc<Credentials>>,
+    pub(super) next_check: Instant,
+    /// The store asked us to wait until then, whatever anybody wants.
+    not_before: Instant,
+    pub(super) streak: Streak,
+    pub(super) rejection: Option<Rejection>,
+    pub(super) accepted: Option<Now>,
+    pub(super) verified_at: Option<Timestamp>,
+    pub(super) resolution: Option<Resolution>,
+
+    publishing: bool,
+    next_publish: Instant,
+    publish_failures: u32,
+    pub(super) publish_fault: Option<PublishFault>,
+
+    pub(super) requests_remaining: Option<u64>,
+    pub(super) verdicts: BTreeMap<VerdictKind, u64>,
+    pub(super) publications: u64,
+    pub(super) restorations: u64,
+}
+
+impl Store {
+    pub(super) fn new(spec: StoreSpec, now: Now) -> Self {
+        Self {
+            spec,
+            due: None,
+            known_since: now,
+            disk: Disk::Unknown,
+            good: None,
+            candidate: None,
+            candidate_rejection: None,
+            inspecting: false,
+            inspection_outdated: false,
+            next_inspect: now.instant,
+            reading: false,
+            next_read: now.instant,
+            faults: 0,
+            problem: None,
+            read_attempt: None,
+            read_success: None,
+            newest_version: None,
+            probing: None,
+            next_check: now.instant,
+            not_before: now.instant,
+            streak: Streak::default(),
+            rejection: None,
+            accepted: None,
+            verified_at: None,
+            resolution: None,
+            publishing: false,
+            next_publish: now.instant,
+            publish_failures: 0,
+            publish_fault: None,
+            requests_remaining: None,
+            verdicts: BTreeMap::new(),
+            publications: 0,
+            restorations: 0,
+        }
+    }
+
+    pub(super) const fn name(&self) -> &StoreName {
+        &self.spec.name
+    }
+
+    /// How many reads in a row did not give a usable secret.
+    pub(super) const fn faults(&self) -> u32 {
+        self.faults
+    }
+
+    pub(super) const fn is_published(&self) -> bool {
+        matches!(self.disk, Disk::Published)
+    }
+
+    /// The same store under a new configuration: what is known of it stays, all of it is looked at anew.
+    pub(super) fn configured(&mut self, spec: StoreSpec, source: SourceChange, now: Now) {
+        if spec.location != self.spec.location || source == SourceChange::Replaced {
+            self.reading = false;
+            self.problem = None;
+            self.candidate = None;
+            self.candidate_rejection = None;
+        }
+        self.spec = spec;
+        self.next_inspect = now.instant;
+        self.next_read = now.instant;
+        self.next_publish = now.instant;
+    }
+
+    /// Everything is due now, but for a store that asked us to wait.
+    pub(super) fn check_now(&mut self, now: Now) {
+        self.next_inspect = now.instant;
+        self.next_read = now.instant;
+        self.next_publish = now.instant;
+        let probe = self.not_before.max(now.instant);
+        self.next_check = self.next_check.min(probe);
+        if let Some(candidate) = &mut self.candidate {
+            candidate.next_probe = candidate.next_probe.min(probe);
+        }
+    }
+
+    /// Compares what is wanted with what is known, and acts on the difference.
+    pub(super) fn advance(&mut self, usable: bool, source_fault: Option<&str>, cx: &mut Context<'_>) {
+        let now = cx.now.instant;
+        if !self.inspecting && !self.publishing && now >= self.next_inspect {
+            self.inspecting = true;
+            self.inspection_outdated = false;
+            cx.actions.push(Action::Inspect { store: self.name().clone() });
+        }
+        if usable && !self.reading && now >= self.next_read {
+            self.reading = true;
+            let location = self.spec.location.clone();
+            cx.actions.push(Action::Read { store: self.name().clone(), location });
+        }
+        if !matches!(self.disk, Disk::Unknown) {
+            if let Some((credentials, stamp)) =
+                self.wanted(cx).filter(|_| !self.publishing && now >= self.next_publish)
+            {
+                self.publishing = true;
+                self.inspection_outdated = true;
+                cx.actions.push(Action::Publish { store: self.name().clone(), credentials, stamp });
+            }
+            if let Some(credentials) = self.to_probe(cx) {
+                self.probing = Some(credentials.clone());
+                cx.actions.push(Action::Probe { store: self.name().clone(), credentials });
+            }
+        }
+        let judged = conditions::judge(self, source_fault, cx);
+        Book::settle(Some(&self.spec.name), judged, self.resolution, cx);
+    }
+
+    /// When this store has to be looked at next. Whatever is under way ends with an event of its own.
+    pub(super) fn next_due(&self, usable: bool, cx: &Context<'_>) -> Option<Instant> {
+        let mut due = Vec::with_capacity(8);
+        if !self.inspecting && !self.publishing {
+            due.push(self.next_inspect);
+        }
+        if usable && !self.reading {
+            due.push(self.next_read);
+        }
+        if !matches!(self.disk, Disk::Unknown) {
+            if !self.publishing && self.wanted(cx).is_some() {
+                due.push(self.next_publish);
+            }
+            if self.probing.is_none() {
+                due.extend(self.waiting_candidate(cx).map(|candidate| candidate.next_probe));
+                due.extend(self.good.as_ref().map(|_| self.next_check));
+            }
+        }
+        due.extend(cx.book.next_reminder(Some(self.name())));
+        due.extend(conditions::next_change(self, cx).filter(|at| *at > cx.now.instant));
+        due.into_iter().min()
+    }
+
+    fn poll_turn(&self, cx: &Context<'_>) -> Instant {
+        let interval = cx.settings.poll_interval;
+        next_turn(cx.now.instant, phase(self.name().as_str(), "poll", interval), interval)
+    }
+
+    fn check_turn(&self, cx: &Context<'_>) -> Instant {
+        let interval = cx.settings.check_interval;
+        next_turn(cx.now.instant, phase(self.name().as_str(), "check", interval), interval)
+    }
+
+    fn say(&self, cx: &mut Context<'_>, severity: Option<Severity>, text: String) {
+        cx.say(Some(&self.spec.name), severity, text);
+    }
+}

@@ -1,0 +1,174 @@
+//! A store's disk: what is published there, what should be, and what became of writing it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::{Context, FirstCheck, Gate};
+use super::{Disk, FIRST_WAIT, Store, Streak};
+use crate::domain::credentials::Credentials;
+use crate::domain::incident::{Resolution, Severity};
+use crate::domain::publication::{GenerationStamp, OnDisk, PublishFault, Published};
+use crate::domain::schedule::backoff;
+use crate::domain::time::Now;
+use crate::domain::verdict::Verdict;
+
+const LONGEST_PUBLISH_WAIT: Duration = Duration::from_secs(60);
+
+impl Store {
+    pub(in crate::domain::engine) fn inspected(
+        &mut self,
+        result: Result<OnDisk, PublishFault>,
+        cx: &mut Context<'_>,
+    ) {
+        self.inspecting = false;
+        self.next_inspect = self.poll_turn(cx);
+        if self.inspection_outdated {
+            // What was seen may be the generation before the one that was written meanwhile.
+            self.next_inspect = cx.now.instant;
+            return;
+        }
+        let absent = match result {
+            Ok(OnDisk::Published(published)) => return self.seen_published(published, cx),
+            Ok(OnDisk::Nothing) => None,
+            Ok(OnDisk::Damaged(why)) => Some(why),
+            Err(fault) => Some(fault.to_string()),
+        };
+        if self.is_published() {
+            let why = absent.as_deref().unwrap_or("it is gone");
+            self.say(
+                cx,
+                Some(Severity::Warning),
+                format!("the published set was damaged ({why}); restoring it"),
+            );
+        } else if let (Disk::Unknown, Some(why)) = (&self.disk, &absent) {
+            self.say(
+                cx,
+                Some(Severity::Warning),
+                format!("what is on the disk is no whole generation ({why})"),
+            );
+        }
+        self.disk = Disk::Absent(absent);
+    }
+
+    pub(super) fn seen_published(&mut self, published: Published, cx: &mut Context<'_>) {
+        self.disk = Disk::Published;
+        let same = self.good.as_ref().is_some_and(|good| good.credentials.same_as(&published.credentials));
+        if let (true, Some(good)) = (same, &mut self.good) {
+            good.stamp = published.stamp;
+            return;
+        }
+        self.say(
+            cx,
+            None,
+            format!(
+                "generation {} is published (version {}, {})",
+                published.stamp.generation, published.stamp.version, published.stamp.fingerprint
+            ),
+        );
+        self.adopt(published, None, cx);
+        self.known_since = cx.now;
+        self.next_check = match cx.settings.first_check {
+            FirstCheck::AtOnce => cx.now.instant,
+            FirstCheck::InTurn => self.check_turn(cx),
+        };
+    }
+
+    /// Takes a set as the last good one.
+    pub(super) fn adopt(&mut self, published: Published, accepted: Option<Now>, cx: &Context<'_>) {
+        if self.candidate.as_ref().is_some_and(|c| c.credentials.same_as(&published.credentials)) {
+            self.candidate = None;
+            self.candidate_rejection = None;
+        }
+        self.verified_at = published.stamp.verified_at;
+        self.good = Some(published);
+        self.rejection = None;
+        self.accepted = accepted;
+        self.streak = Streak::default();
+        if let Some(accepted) = accepted {
+            self.streak.push(Verdict::Accepted, accepted);
+        }
+        self.next_check = self.check_turn(cx);
+    }
+
+    pub(in crate::domain::engine) fn publish_ended(
+        &mut self,
+        result: Result<Published, PublishFault>,
+        cx: &mut Context<'_>,
+    ) {
+        self.publishing = false;
+        let published = match result {
+            Ok(published) => published,
+            Err(fault) => return self.publish_failed(fault, cx),
+        };
+        self.publish_fault = None;
+        self.publish_failures = 0;
+        self.disk = Disk::Published;
+        let stamp = &published.stamp;
+        let restored =
+            self.good.as_ref().is_some_and(|good| good.credentials.same_as(&published.credentials));
+        let what = if restored { "restored" } else { "published" };
+        let text = format!("{what} version {} as generation {}", stamp.version, stamp.generation);
+        self.say(cx, None, text);
+        if restored {
+            self.restorations += 1;
+            if let Some(good) = &mut self.good {
+                good.stamp = published.stamp;
+            }
+            return;
+        }
+        self.publications += 1;
+        self.resolution = self.good.as_ref().map(|good| {
+            if good.credentials.same_account(&published.credentials) {
+                Resolution::RegeneratedCaughtUp
+            } else {
+                Resolution::AccountReplaced
+            }
+        });
+        let accepted = published.stamp.verified_at.map(|_| cx.now);
+        self.adopt(published, accepted, cx);
+        if accepted.is_none() {
+            self.next_check = self.not_before.max(cx.now.instant);
+        }
+    }
+
+    pub(super) fn publish_failed(&mut self, fault: PublishFault, cx: &mut Context<'_>) {
+        self.publish_failures = self.publish_failures.saturating_add(1);
+        let wait = backoff(self.name().as_str(), self.publish_failures, FIRST_WAIT, LONGEST_PUBLISH_WAIT);
+        self.next_publish = cx.now.instant.plus(wait);
+        // What is on the disk now is whatever the failed try left: look before the next one.
+        self.next_inspect = self.next_publish;
+        if self.publish_fault.as_ref() != Some(&fault) {
+            self.say(cx, Some(Severity::Critical), format!("publishing failed: {fault}"));
+        }
+        self.publish_fault = Some(fault);
+    }
+
+    /// The set that should be on the disk and is not.
+    pub(super) fn wanted(&self, cx: &Context<'_>) -> Option<(Arc<Credentials>, GenerationStamp)> {
+        let generation = self.good.as_ref().map_or(0, |good| good.stamp.generation) + 1;
+        if let Some(candidate) = &self.candidate
+            && (candidate.accepted_at.is_some() || cx.settings.gate == Gate::Open)
+        {
+            let stamp = GenerationStamp {
+                generation,
+                version: candidate.version,
+                version_created_at: candidate.created_at,
+                fingerprint: candidate.credentials.fingerprint(cx.key),
+                published_at: cx.now.wall,
+                verified_at: candidate.accepted_at,
+            };
+            return Some((candidate.credentials.clone(), stamp));
+        }
+        if self.is_published() {
+            return None;
+        }
+        let good = self.good.as_ref()?;
+        let stamp = GenerationStamp {
+            generation,
+            published_at: cx.now.wall,
+            verified_at: self.verified_at,
+            ..good.stamp.clone()
+        };
+        Some((good.credentials.clone(), stamp))
+    }
+}

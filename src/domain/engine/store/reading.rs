@@ -1,0 +1,118 @@
+//! A store's secret: which version the source has, whether it can be used, and when to read again.
+
+use std::sync::Arc;
+
+use super::super::Context;
+use super::{Candidate, FIRST_WAIT, ReadProblem, Store, Streak};
+use crate::domain::credentials::Credentials;
+use crate::domain::incident::Severity;
+use crate::domain::schedule::backoff;
+use crate::domain::source::{SecretVersion, SourceFault, SourceFaultKind};
+use crate::domain::time::Timestamp;
+
+impl Store {
+    pub(in crate::domain::engine) fn read(
+        &mut self,
+        result: Result<SecretVersion, SourceFault>,
+        cx: &mut Context<'_>,
+    ) {
+        self.reading = false;
+        self.read_attempt = Some(cx.now);
+        let parsed = result.map_err(ReadProblem::Fault).and_then(|secret| {
+            let SecretVersion { version, created_at, fields } = secret;
+            Credentials::parse(fields, &self.spec.location.fields, cx.settings.addresses)
+                .map(|credentials| (credentials, version, created_at))
+                .map_err(|error| ReadProblem::Malformed { version, error })
+        });
+        match parsed {
+            Ok((credentials, version, created_at)) => {
+                self.faults = 0;
+                self.problem = None;
+                self.read_success = Some(cx.now);
+                self.next_read = self.poll_turn(cx);
+                self.found(credentials, version, created_at, cx);
+            }
+            Err(problem) => self.unusable(problem, cx),
+        }
+    }
+
+    pub(super) fn found(
+        &mut self,
+        found: Credentials,
+        version: u64,
+        created_at: Option<Timestamp>,
+        cx: &mut Context<'_>,
+    ) {
+        self.newest_version = Some(version);
+        if self.good.as_ref().is_some_and(|good| good.credentials.same_as(&found)) {
+            self.candidate = None;
+            self.candidate_rejection = None;
+            return;
+        }
+        if let Some(candidate) = &mut self.candidate
+            && candidate.credentials.same_as(&found)
+        {
+            candidate.version = version;
+            return;
+        }
+        self.say(cx, None, format!("version {version} in Vault is new; verifying it"));
+        self.candidate_rejection = None;
+        self.candidate = Some(Candidate {
+            credentials: Arc::new(found),
+            version,
+            created_at,
+            seen: cx.now,
+            accepted_at: None,
+            streak: Streak::default(),
+            next_probe: self.not_before.max(cx.now.instant),
+        });
+    }
+
+    pub(super) fn unusable(&mut self, problem: ReadProblem, cx: &mut Context<'_>) {
+        self.faults = self.faults.saturating_add(1);
+        self.next_read = match &problem {
+            // The source as a whole waits; nothing is read until it works again.
+            ReadProblem::Fault(fault) if fault.kind() == SourceFaultKind::Unavailable => cx.now.instant,
+            ReadProblem::Fault(_) | ReadProblem::Malformed { .. }
+                if self.good.is_some() && self.faults > 1 =>
+            {
+                self.poll_turn(cx)
+            }
+            ReadProblem::Fault(_) | ReadProblem::Malformed { .. } => {
+                let most = cx.settings.poll_interval;
+                cx.now.instant.plus(backoff(self.name().as_str(), self.faults, FIRST_WAIT.min(most), most))
+            }
+        };
+        let new = match (&self.problem, &problem) {
+            (Some(ReadProblem::Fault(old)), ReadProblem::Fault(new)) => old != new,
+            (
+                Some(ReadProblem::Malformed { version: old, error: old_error }),
+                ReadProblem::Malformed { version: new, error: new_error },
+            ) => old != new || old_error != new_error,
+            _ => true,
+        };
+        if new {
+            let text = match &problem {
+                ReadProblem::Fault(fault) => format!("the secret cannot be read: {fault}"),
+                ReadProblem::Malformed { version, error } => {
+                    format!("version {version} in Vault cannot be used: {error}")
+                }
+            };
+            self.say(cx, Some(Severity::Warning), text);
+        }
+        if let ReadProblem::Malformed { version, .. } = &problem {
+            self.newest_version = Some(*version);
+            self.read_success = Some(cx.now);
+        }
+        // A candidate that is no longer what the source holds must not be published.
+        let gone = match &problem {
+            ReadProblem::Malformed { .. } => true,
+            ReadProblem::Fault(fault) => fault.kind() == SourceFaultKind::Missing,
+        };
+        if gone {
+            self.candidate = None;
+            self.candidate_rejection = None;
+        }
+        self.problem = Some(problem);
+    }
+}

@@ -1,0 +1,233 @@
+//! Which incidents open, with what evidence, and what ends them.
+
+use super::world::{HOUR, MINUTE, SECOND, Shop, World};
+use crate::domain::engine::Event;
+use crate::domain::incident::{Cause, MessageKind, Resolution, Severity};
+use crate::domain::snapshot::StoreState;
+use crate::domain::verdict::ProbeFault;
+
+const OPENED: (MessageKind, Cause) = (MessageKind::Opened, Cause::RegeneratedOrRevoked);
+const RESOLVED: (MessageKind, Cause) = (MessageKind::Resolved, Cause::RegeneratedOrRevoked);
+
+fn regenerated() -> World {
+    let mut world = World::new(&["acme"]);
+    world.pass(HOUR);
+    world.accept("acme", "user", "token-2");
+    world
+}
+
+#[test]
+fn a_regenerated_token_is_said_once_after_it_was_confirmed_over_time() {
+    let mut world = regenerated();
+    world.pass_until(|world| world.store("acme").state == StoreState::Suspect);
+    assert_eq!(world.said(), [], "one rejection proves nothing");
+    world.pass(2 * MINUTE);
+    assert_eq!(world.said(), [OPENED]);
+    assert_eq!(world.store("acme").state, StoreState::Rejected);
+    assert_eq!(world.published("acme"), Some((1, "token-1".into())), "the last good set stays");
+    let incident = &world.messages[0].incident;
+    assert_eq!(incident.severity, Severity::Critical);
+    let evidence = incident.evidence.join(" ");
+    for part in [
+        "rejected the published credentials (version 1) with 401 3 times",
+        "accepted them before",
+        "nothing newer",
+    ] {
+        assert!(evidence.contains(part), "{part:?} is missing from: {evidence}");
+    }
+    assert!(incident.remedy.contains("Advanced Settings > Legacy API Settings"));
+    assert!(!format!("{:?}", world.messages).contains("token-"), "no secret in a message");
+    world.pass(3 * HOUR);
+    assert_eq!(world.said(), [OPENED]);
+}
+
+#[test]
+fn an_open_incident_is_repeated_at_its_interval_and_resolved_once() {
+    let mut world = regenerated();
+    world.pass(10 * HOUR);
+    let reminder = (MessageKind::Reminder, Cause::RegeneratedOrRevoked);
+    assert_eq!(world.said(), [OPENED, reminder, reminder]);
+    world.write("acme", "user", "token-2");
+    world.pass(24 * HOUR);
+    assert_eq!(world.said(), [OPENED, reminder, reminder, RESOLVED]);
+    assert_eq!(world.messages[3].resolution, Some(Resolution::RegeneratedCaughtUp));
+    assert_eq!(world.published("acme"), Some((2, "token-2".into())));
+    let ids: std::collections::BTreeSet<_> = world.messages.iter().map(|message| &message.id).collect();
+    assert_eq!(ids.len(), 4, "every message has an id of its own");
+    assert!(world.messages.iter().all(|message| message.incident.id == world.messages[0].incident.id));
+}
+
+#[test]
+fn a_rotation_that_vault_has_already_is_published_without_any_alert() {
+    let mut world = regenerated();
+    world.write("acme", "user", "token-2");
+    world.pass(HOUR);
+    assert_eq!(world.said(), []);
+    assert_eq!(world.published("acme"), Some((2, "token-2".into())));
+}
+
+#[test]
+fn a_rotation_is_found_in_vault_as_soon_as_the_old_token_is_rejected() {
+    let mut world = World::new(&["acme"]);
+    world.settings.poll_interval = 24 * HOUR;
+    world.restart();
+    world.pass(MINUTE);
+    world.write("acme", "user", "token-2");
+    world.accept("acme", "user", "token-2");
+    world.pass(5 * MINUTE);
+    assert_eq!(world.published("acme"), Some((2, "token-2".into())));
+    assert_eq!(world.said(), []);
+}
+
+#[test]
+fn another_username_means_that_the_account_was_replaced() {
+    let mut world = regenerated();
+    world.accept("acme", "other", "token-9");
+    world.pass(HOUR);
+    assert_eq!(world.said(), [OPENED]);
+    world.write("acme", "other", "token-9");
+    world.pass(MINUTE);
+    assert_eq!(world.messages[1].resolution, Some(Resolution::AccountReplaced));
+}
+
+#[test]
+fn a_short_burst_of_false_rejections_is_no_incident() {
+    let mut world = regenerated();
+    world.pass_until(|world| world.store("acme").state == StoreState::Suspect);
+    world.pass(MINUTE);
+    assert_eq!(world.store("acme").state, StoreState::Suspect);
+    world.accept("acme", "user", "token-1");
+    world.pass(HOUR);
+    assert_eq!(world.said(), []);
+    assert_eq!(world.store("acme").state, StoreState::Verified);
+}
+
+#[test]
+fn rejections_in_quick_succession_prove_no_more_than_one() {
+    let mut world = regenerated();
+    for _ in 0..50 {
+        world.send(Event::CheckNow);
+    }
+    world.pass(SECOND);
+    assert_eq!(world.said(), []);
+}
+
+#[test]
+fn answers_that_say_nothing_between_rejections_neither_confirm_nor_clear() {
+    let mut world = regenerated();
+    world.pass_until(|world| world.store("acme").state == StoreState::Suspect);
+    world.shops.insert("acme".into(), Shop::Fails(ProbeFault::Timeout));
+    world.pass(30 * MINUTE);
+    assert_eq!(world.said(), []);
+    assert_eq!(world.store("acme").state, StoreState::Suspect);
+    world.accept("acme", "user", "token-2");
+    world.pass(3 * MINUTE);
+    assert_eq!(world.said(), [OPENED]);
+}
+
+#[test]
+fn nothing_but_a_rejection_is_ever_called_regenerated_or_revoked() {
+    for (shop, cause) in [
+        (Shop::Status(403, None), Cause::Forbidden),
+        (Shop::Status(404, None), Cause::Moved),
+        (Shop::Status(301, None), Cause::Moved),
+        (Shop::Status(429, None), Cause::Unverified),
+        (Shop::Status(509, None), Cause::Unverified),
+        (Shop::Status(503, None), Cause::Unverified),
+        (Shop::Status(200, None), Cause::Unverified),
+        (Shop::Status(400, None), Cause::Unverified),
+        (Shop::Fails(ProbeFault::Dns), Cause::Unverified),
+        (Shop::Fails(ProbeFault::CertificateExpired), Cause::Unverified),
+    ] {
+        let mut world = World::new(&["acme"]);
+        world.pass(HOUR);
+        world.shops.insert("acme".into(), shop.clone());
+        world.pass(3 * HOUR);
+        let said = world.said();
+        assert_eq!(said.first(), Some(&(MessageKind::Opened, cause)), "{shop:?}");
+        assert!(said.iter().all(|(_, cause)| *cause != Cause::RegeneratedOrRevoked), "{shop:?}");
+        assert_eq!(world.published("acme"), Some((1, "token-1".into())), "{shop:?}");
+        world.accept("acme", "user", "token-1");
+        world.pass(HOUR);
+        assert!(world.snapshot().incidents.is_empty(), "{shop:?}: {:?}", world.said());
+    }
+}
+
+#[test]
+fn credentials_that_never_worked_are_misconfigured_and_not_revoked() {
+    let mut world = World::new(&["acme"]);
+    world.accept("acme", "user", "something else");
+    world.pass(HOUR);
+    assert_eq!(world.said(), [(MessageKind::Opened, Cause::Misconfigured)]);
+    world.accept("acme", "user", "token-1");
+    world.pass(HOUR);
+    assert_eq!(world.said().last(), Some(&(MessageKind::Resolved, Cause::Misconfigured)));
+}
+
+#[test]
+fn a_newer_version_that_is_rejected_too_is_part_of_the_evidence() {
+    let mut world = regenerated();
+    world.write("acme", "user", "mistyped");
+    world.pass(HOUR);
+    assert_eq!(world.said(), [OPENED]);
+    let evidence = world.messages[0].incident.evidence.join(" ");
+    assert!(evidence.contains("Vault has a newer version 2, which is not published: rejected"), "{evidence}");
+    assert_eq!(world.published("acme"), Some((1, "token-1".into())));
+}
+
+#[test]
+fn a_silent_vault_is_part_of_the_evidence() {
+    let mut world = regenerated();
+    world.read_fault = Some(crate::domain::source::SourceFault::Sealed);
+    world.look_up = Err(crate::domain::source::SourceFault::Sealed);
+    world.pass(10 * MINUTE);
+    let opened = world.messages.iter().find(|message| message.incident.cause == Cause::RegeneratedOrRevoked);
+    let evidence = opened.unwrap().incident.evidence.join(" ");
+    assert!(evidence.contains("newer version is not known: the server is sealed"), "{evidence}");
+}
+
+#[test]
+fn a_restart_neither_repeats_nor_forgets_an_open_incident() {
+    let mut world = regenerated();
+    world.pass(10 * MINUTE);
+    assert_eq!(world.said(), [OPENED]);
+    for _ in 0..5 {
+        world.restart();
+        world.pass(10 * MINUTE);
+    }
+    assert_eq!(world.said(), [OPENED]);
+    world.pass(4 * HOUR);
+    assert_eq!(world.said().len(), 2, "the reminder comes when it was due");
+    world.restart();
+    world.write("acme", "user", "token-2");
+    world.pass(HOUR);
+    assert_eq!(world.said().last(), Some(&RESOLVED));
+    assert_eq!(world.messages.last().unwrap().resolution, Some(Resolution::RegeneratedCaughtUp));
+}
+
+#[test]
+fn the_incident_of_a_store_that_is_no_longer_configured_is_resolved() {
+    let mut world = regenerated();
+    world.write("other", "user", "token-1");
+    world.accept("other", "user", "token-1");
+    world.pass(10 * MINUTE);
+    world.configure(&["other"]);
+    assert_eq!(world.said(), [OPENED, RESOLVED]);
+    assert_eq!(world.messages[1].resolution, Some(Resolution::NoLongerConfigured));
+    world.pass(MINUTE);
+    assert!(world.published("other").is_some());
+    assert_eq!(world.snapshot().stores.len(), 1);
+}
+
+#[test]
+fn a_secret_that_disappears_is_an_incident_and_nothing_is_withdrawn() {
+    let mut world = World::new(&["acme"]);
+    world.pass(HOUR);
+    let secret = world.secrets.remove("acme").unwrap();
+    world.pass(2 * MINUTE);
+    assert_eq!(world.said(), [(MessageKind::Opened, Cause::SecretMissing)]);
+    assert!(world.published("acme").is_some());
+    world.secrets.insert("acme".into(), secret);
+    world.pass(2 * MINUTE);
+    assert_eq!(world.said().last(), Some(&(MessageKind::Resolved, Cause::SecretMissing)));
+}

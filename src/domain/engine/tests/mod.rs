@@ -1,0 +1,6 @@
+//! The engine, played against a world in memory: no I/O, no waiting, every step repeatable.
+
+mod incidents;
+mod publishing;
+mod source;
+mod world;

@@ -1,0 +1,118 @@
+//! The token's life, and what a failing source does and does not cause.
+
+use super::world::{HOUR, MINUTE, SECOND, World};
+use crate::domain::incident::{Cause, MessageKind};
+use crate::domain::source::{Lease, SourceFault};
+
+#[test]
+fn the_token_is_renewed_at_two_thirds_of_its_lease_and_never_replaced_while_it_lives() {
+    let mut world = World::new(&["acme"]);
+    world.pass(24 * HOUR);
+    assert_eq!(world.calls("log in"), 1);
+    assert_eq!(world.calls("renew"), 36);
+}
+
+#[test]
+fn a_lease_that_no_longer_grows_is_replaced_by_a_new_log_in_before_its_end() {
+    let mut world = World::new(&["acme"]);
+    world.pass(MINUTE);
+    world.renew = Ok(Lease { duration: 10 * MINUTE, renewable: true });
+    world.pass(HOUR);
+    assert_eq!((world.calls("log in"), world.calls("renew")), (2, 1));
+    assert!(world.snapshot().source.up);
+}
+
+#[test]
+fn a_token_that_cannot_be_renewed_is_replaced_at_two_thirds_of_its_lease() {
+    let mut world = World::new(&["acme"]);
+    world.log_in = Ok(Lease { duration: HOUR, renewable: false });
+    world.pass(2 * HOUR - MINUTE);
+    assert_eq!((world.calls("log in"), world.calls("renew")), (3, 0));
+}
+
+#[test]
+fn a_token_without_an_end_is_left_alone() {
+    let mut world = World::new(&["acme"]);
+    world.log_in = Ok(Lease { duration: std::time::Duration::ZERO, renewable: false });
+    world.pass(48 * HOUR);
+    assert_eq!((world.calls("log in"), world.calls("renew"), world.calls("look up")), (1, 0, 0));
+}
+
+#[test]
+fn a_dead_token_is_found_out_and_replaced_once() {
+    let mut world = World::new(&["acme"]);
+    world.pass(10 * MINUTE);
+    world.token_dead = true;
+    world.pass(3 * MINUTE);
+    assert_eq!((world.calls("log in"), world.calls("look up")), (2, 1));
+    assert_eq!(world.said(), []);
+    assert!(world.snapshot().source.up);
+}
+
+#[test]
+fn a_missing_permission_is_told_from_a_dead_token_and_costs_no_flood_of_questions() {
+    let names: Vec<String> = (0..50).map(|at| format!("store-{at}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut world = World::new(&names);
+    world.pass(10 * MINUTE);
+    world.read_fault = Some(SourceFault::Forbidden);
+    world.pass(HOUR);
+    assert_eq!(world.calls("log in"), 1);
+    assert!(world.calls("look up") <= 61, "{}", world.calls("look up"));
+    assert!(world.said().iter().all(|said| *said == (MessageKind::Opened, Cause::SecretMissing)));
+    assert_eq!(world.said().len(), 50);
+    assert!(names.iter().all(|name| world.published(name).is_some()));
+    world.read_fault = None;
+    world.pass(2 * MINUTE);
+    assert!(world.snapshot().incidents.is_empty());
+}
+
+#[test]
+fn while_vault_is_down_it_is_asked_little_and_the_stores_are_still_checked() {
+    let mut world = World::new(&["one", "two", "three"]);
+    world.pass(10 * MINUTE);
+    let probes = world.calls("probe");
+    world.read_fault = Some(SourceFault::Unavailable { status: 502 });
+    world.look_up = Err(SourceFault::Unavailable { status: 502 });
+    world.renew = Err(SourceFault::Unavailable { status: 502 });
+    world.log_in = Err(SourceFault::Unavailable { status: 502 });
+    let reads = world.calls("read");
+    world.pass(HOUR);
+    assert!(world.calls("read") - reads <= 3, "reads wait until Vault works again");
+    assert!(world.calls("look up") <= 100, "{}", world.calls("look up"));
+    assert!(world.calls("probe") - probes >= 3 * 11);
+    assert_eq!(world.said(), [(MessageKind::Opened, Cause::SourceUnavailable)]);
+    world.read_fault = None;
+    let lease = Ok(Lease { duration: HOUR, renewable: true });
+    (world.log_in, world.renew, world.look_up) = (lease.clone(), lease.clone(), lease);
+    world.pass(2 * MINUTE);
+    assert_eq!(world.said().last(), Some(&(MessageKind::Resolved, Cause::SourceUnavailable)));
+}
+
+#[test]
+fn a_refused_log_in_is_an_incident_tried_again_ever_more_slowly() {
+    let mut world = World::new(&["acme"]);
+    world.log_in =
+        Err(SourceFault::LoginRefused { status: 400, message: "invalid role or secret ID".into() });
+    world.pass(HOUR);
+    assert_eq!(world.said(), [(MessageKind::Opened, Cause::SourceLoginRefused)]);
+    assert!((60..90).contains(&world.calls("log in")), "{}", world.calls("log in"));
+    world.log_in = Ok(Lease { duration: HOUR, renewable: true });
+    world.pass(MINUTE);
+    assert_eq!(world.said().last(), Some(&(MessageKind::Resolved, Cause::SourceLoginRefused)));
+    assert!(world.published("acme").is_some());
+}
+
+#[test]
+fn a_short_outage_is_no_incident() {
+    let mut world = World::new(&["acme"]);
+    world.pass(10 * MINUTE);
+    world.read_fault = Some(SourceFault::Sealed);
+    world.look_up = Err(SourceFault::Sealed);
+    world.pass(MINUTE + 30 * SECOND);
+    world.read_fault = None;
+    world.look_up = Ok(Lease { duration: HOUR, renewable: true });
+    world.pass(HOUR);
+    assert_eq!(world.said(), []);
+    assert_eq!(world.calls("log in"), 1, "no new token where a live one serves");
+}

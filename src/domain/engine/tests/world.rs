@@ -1,0 +1,296 @@
+//! A world for the engine: a source, stores and disks that answer at once, and a clock that is set.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::credentials::{AddressPolicy, Credentials, Field, FieldNames, Fields, StoreName};
+use crate::domain::engine::{
+    About, Action, Engine, Event, FirstCheck, Gate, SecretLocation, Settings, SourceChange, StoreSpec,
+};
+use crate::domain::incident::{Cause, Message, MessageKind};
+use crate::domain::publication::{GenerationStamp, OnDisk, PublishFault, Published};
+use crate::domain::secret::{FingerprintKey, Secret};
+use crate::domain::snapshot::{Snapshot, StoreStatus};
+use crate::domain::source::{Lease, SecretVersion, SourceFault};
+use crate::domain::time::{Instant, Now, Timestamp};
+use crate::domain::verdict::{Answer, ProbeFault, ProbeOutcome};
+
+pub(super) const SECOND: Duration = Duration::from_secs(1);
+pub(super) const MINUTE: Duration = Duration::from_secs(60);
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
+
+/// What a simulated store answers.
+#[derive(Clone, Debug)]
+pub(super) enum Shop {
+    /// Accepts these pairs of user and token.
+    Accepts(Vec<(String, String)>),
+    Status(u16, Option<Duration>),
+    Fails(ProbeFault),
+}
+
+pub(super) struct World {
+    pub(super) engine: Engine,
+    pub(super) settings: Settings,
+    pub(super) now: Now,
+    /// Version, user, token (none: the field is missing).
+    pub(super) secrets: BTreeMap<String, (u64, String, Option<String>)>,
+    pub(super) read_fault: Option<SourceFault>,
+    /// The token was revoked: reads and questions are forbidden until the next log-in.
+    pub(super) token_dead: bool,
+    pub(super) log_in: Result<Lease, SourceFault>,
+    pub(super) renew: Result<Lease, SourceFault>,
+    pub(super) look_up: Result<Lease, SourceFault>,
+    pub(super) shops: BTreeMap<String, Shop>,
+    pub(super) disks: BTreeMap<String, OnDisk>,
+    pub(super) publish_fault: Option<PublishFault>,
+    pub(super) messages: Vec<Message>,
+    pub(super) publications: Vec<(String, GenerationStamp)>,
+    /// How often each kind of action was asked for.
+    pub(super) calls: BTreeMap<&'static str, u64>,
+    pub(super) probed_at: Vec<Instant>,
+}
+
+pub(super) fn settings() -> Settings {
+    Settings {
+        poll_interval: MINUTE,
+        check_interval: 5 * MINUTE,
+        confirmations: 3,
+        confirmation_spacing: MINUTE,
+        stale_after: HOUR,
+        repeat_interval: 4 * HOUR,
+        addresses: AddressPolicy::PublicOnly,
+        gate: Gate::Verified,
+        first_check: FirstCheck::InTurn,
+    }
+}
+
+pub(super) fn spec(name: &str) -> StoreSpec {
+    let location =
+        SecretLocation { mount: "secret".into(), path: format!("bc/{name}"), fields: FieldNames::default() };
+    StoreSpec { name: StoreName::parse(name).unwrap(), location: Arc::new(location) }
+}
+
+fn fields(user: &str, token: Option<&str>) -> Fields {
+    let text = |text: &str| Field::Text(Secret::new(text.into()));
+    Fields {
+        username: text(user),
+        api_token: token.map_or(Field::Missing, text),
+        api_path: text("https://store-x.mybigcommerce.com/api/v2/"),
+    }
+}
+
+impl World {
+    pub(super) fn new(stores: &[&str]) -> Self {
+        Self::with(stores, settings())
+    }
+
+    pub(super) fn with(stores: &[&str], settings: Settings) -> Self {
+        let now = Now { instant: Instant::default(), wall: Timestamp::from_millis(1_800_000_000_000) };
+        let lease = Lease { duration: HOUR, renewable: true };
+        let mut world = Self {
+            engine: engine(stores, &settings, Vec::new(), now),
+            settings,
+            now,
+            secrets: BTreeMap::new(),
+            read_fault: None,
+            token_dead: false,
+            log_in: Ok(lease),
+            renew: Ok(lease),
+            look_up: Ok(lease),
+            shops: BTreeMap::new(),
+            disks: BTreeMap::new(),
+            publish_fault: None,
+            messages: Vec::new(),
+            publications: Vec::new(),
+            calls: BTreeMap::new(),
+            probed_at: Vec::new(),
+        };
+        for store in stores {
+            world.write(store, "user", "token-1");
+            world.accept(store, "user", "token-1");
+        }
+        world
+    }
+
+    /// Writes a new version of a store's secret.
+    pub(super) fn write(&mut self, store: &str, user: &str, token: &str) {
+        let version = self.secrets.get(store).map_or(0, |secret| secret.0) + 1;
+        self.secrets.insert(store.into(), (version, user.into(), Some(token.into())));
+    }
+
+    /// From now on the store accepts this pair only.
+    pub(super) fn accept(&mut self, store: &str, user: &str, token: &str) {
+        self.shops.insert(store.into(), Shop::Accepts(vec![(user.into(), token.into())]));
+    }
+
+    /// The process ends and starts again; what is on the disks and in the ledger stays.
+    pub(super) fn restart(&mut self) {
+        let open = self.engine.snapshot(About::default(), self.now).incidents;
+        self.now.instant = Instant::default();
+        let stores: Vec<&str> = self.secrets.keys().map(String::as_str).collect();
+        self.engine = engine(&stores, &self.settings, open, self.now);
+    }
+
+    pub(super) fn configure(&mut self, stores: &[&str]) {
+        let stores = stores.iter().map(|name| spec(name)).collect();
+        let settings = self.settings.clone();
+        self.send(Event::Configured { settings, stores, source: SourceChange::Kept });
+    }
+
+    /// Hands an event to the engine and does all that follows from it at this moment.
+    pub(super) fn send(&mut self, event: Event) {
+        let mut events = vec![event];
+        let mut steps = 0;
+        while let Some(event) = events.pop() {
+            steps += 1;
+            assert!(steps < 10_000, "the engine never comes to rest");
+            for action in self.engine.handle(event, self.now) {
+                events.extend(self.perform(action));
+            }
+        }
+    }
+
+    /// Lets time pass, stopping wherever the engine has something to do.
+    pub(super) fn pass(&mut self, time: Duration) {
+        let end = self.now.instant.plus(time);
+        let mut idle = 0;
+        loop {
+            let due = self.engine.next_deadline();
+            let at = due.max(self.now.instant).min(end);
+            idle = if at == self.now.instant { idle + 1 } else { 0 };
+            assert!(idle < 100, "the engine asks to be woken again and again at {at:?}");
+            let step = at.since(self.now.instant);
+            self.now = Now { instant: at, wall: self.now.wall.plus(step) };
+            if due > end {
+                return;
+            }
+            self.send(Event::Tick);
+        }
+    }
+
+    /// Lets time pass in steps of a second until something is so; an hour at the most.
+    pub(super) fn pass_until(&mut self, mut so: impl FnMut(&mut Self) -> bool) {
+        for _ in 0..3600 {
+            if so(self) {
+                return;
+            }
+            self.pass(SECOND);
+        }
+        panic!("it did not come to pass within an hour");
+    }
+
+    fn perform(&mut self, action: Action) -> Option<Event> {
+        let mut count = |what| *self.calls.entry(what).or_default() += 1;
+        Some(match action {
+            Action::LogIn => {
+                count("log in");
+                self.token_dead = false;
+                Event::LoggedIn(self.log_in.clone())
+            }
+            Action::Renew => {
+                count("renew");
+                Event::Renewed(self.renew.clone())
+            }
+            Action::LookUp => {
+                count("look up");
+                let dead = self.token_dead.then_some(Err(SourceFault::Forbidden));
+                Event::LookedUp(dead.unwrap_or_else(|| self.look_up.clone()))
+            }
+            Action::Inspect { store } => {
+                let found = self.disks.get(store.as_str()).cloned().unwrap_or(OnDisk::Nothing);
+                Event::Inspected { store, result: Ok(found) }
+            }
+            Action::Read { store, .. } => {
+                count("read");
+                let result = match (&self.read_fault, self.secrets.get(store.as_str())) {
+                    _ if self.token_dead => Err(SourceFault::Forbidden),
+                    (Some(fault), _) => Err(fault.clone()),
+                    (None, None) => Err(SourceFault::NeverWritten),
+                    (None, Some((version, user, token))) => Ok(SecretVersion {
+                        version: *version,
+                        created_at: Some(self.now.wall),
+                        fields: fields(user, token.as_deref()),
+                    }),
+                };
+                Event::Read { store, result }
+            }
+            Action::Probe { store, credentials } => {
+                count("probe");
+                self.probed_at.push(self.now.instant);
+                let outcome = self.answer(store.as_str(), &credentials);
+                Event::Probed { store, credentials, outcome }
+            }
+            Action::Publish { store, credentials, stamp } => {
+                count("publish");
+                let result = match &self.publish_fault {
+                    Some(fault) => Err(fault.clone()),
+                    None => Ok(Published { credentials, stamp: stamp.clone() }),
+                };
+                if let Ok(published) = &result {
+                    self.publications.push((store.as_str().into(), stamp));
+                    self.disks.insert(store.as_str().into(), OnDisk::Published(published.clone()));
+                }
+                Event::PublishEnded { store, result }
+            }
+            Action::Notify(message) => {
+                self.messages.push(message);
+                return None;
+            }
+            Action::Say(_) => return None,
+        })
+    }
+
+    fn answer(&self, store: &str, credentials: &Credentials) -> ProbeOutcome {
+        let answer = |status, wait, body: &str| {
+            let body = body.as_bytes().to_vec();
+            ProbeOutcome::Answered(Answer { status, location_host: None, wait, remaining: None, body })
+        };
+        let pair = (credentials.username().expose(), credentials.api_token().expose());
+        match &self.shops[store] {
+            Shop::Accepts(pairs) if pairs.iter().any(|(user, token)| pair == (user, token)) => {
+                answer(200, None, r#"{"time":1356126086}"#)
+            }
+            Shop::Accepts(_) => answer(401, None, ""),
+            Shop::Status(status, wait) => answer(*status, *wait, ""),
+            Shop::Fails(fault) => ProbeOutcome::Failed(*fault),
+        }
+    }
+
+    pub(super) fn snapshot(&mut self) -> Snapshot {
+        self.engine.snapshot(About::default(), self.now)
+    }
+
+    pub(super) fn store(&mut self, name: &str) -> StoreStatus {
+        self.snapshot().stores.into_iter().find(|store| store.name.as_str() == name).unwrap()
+    }
+
+    pub(super) fn calls(&self, what: &str) -> u64 {
+        self.calls.get(what).copied().unwrap_or(0)
+    }
+
+    /// What the messages said so far, in order.
+    pub(super) fn said(&self) -> Vec<(MessageKind, Cause)> {
+        self.messages.iter().map(|message| (message.kind, message.incident.cause)).collect()
+    }
+
+    /// What is published for a store: version and token.
+    pub(super) fn published(&self, store: &str) -> Option<(u64, String)> {
+        match self.disks.get(store)? {
+            OnDisk::Published(published) => {
+                Some((published.stamp.version, published.credentials.api_token().expose().to_owned()))
+            }
+            OnDisk::Nothing | OnDisk::Damaged(_) => None,
+        }
+    }
+}
+
+fn engine(
+    stores: &[&str],
+    settings: &Settings,
+    open: Vec<crate::domain::incident::Incident>,
+    now: Now,
+) -> Engine {
+    let key = Arc::new(FingerprintKey::new(&[7; 32]));
+    Engine::new(settings.clone(), stores.iter().map(|name| spec(name)).collect(), key, open, now)
+}
