@@ -1,1 +1,9 @@
 //! Leaves: clocks, signals, notification of the service manager, logging, watching files, hardening.
+//! They know nothing of the rest of the crate.
+
+pub mod clock;
+pub mod files;
+pub mod hardening;
+pub mod logging;
+pub mod service;
+pub mod signals;
