@@ -37,6 +37,17 @@ pub struct Snapshot {
     pub configuration: ConfigurationStatus,
 }
 
+impl Snapshot {
+    /// The state of the store that is worst off; none without stores.
+    #[must_use]
+    pub fn worst_state(&self) -> Option<StoreState> {
+        self.stores
+            .iter()
+            .map(|store| store.state)
+            .max_by_key(|state| state.gravity())
+    }
+}
+
 /// What `/livez`, `/readyz` and `/startupz` answer from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Vitals {
@@ -108,6 +119,20 @@ impl StoreState {
             Self::Suspect => "suspect",
             Self::Rejected => "rejected",
             Self::Failed => "failed",
+        }
+    }
+
+    /// How bad the state is, from 0: an app with no credentials is worse off than one with rejected ones,
+    /// and one that may still get them better off than both.
+    #[must_use]
+    pub const fn gravity(self) -> u8 {
+        match self {
+            Self::Verified => 0,
+            Self::Unverified => 1,
+            Self::Pending => 2,
+            Self::Suspect => 3,
+            Self::Rejected => 4,
+            Self::Failed => 5,
         }
     }
 }
@@ -202,3 +227,25 @@ pub struct ConfigurationStatus {
 
 /// Past this age of the loop's last pass, `/livez` says no.
 pub const STALLED_AFTER: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_that_harm_more_weigh_more() {
+        let mut states = StoreState::ALL;
+        states.sort_by_key(|state| state.gravity());
+        assert_eq!(
+            states.map(StoreState::label),
+            [
+                "verified",
+                "unverified",
+                "pending",
+                "suspect",
+                "rejected",
+                "failed"
+            ]
+        );
+    }
+}

@@ -84,6 +84,27 @@ pub enum SourceFaultKind {
     Unavailable,
 }
 
+impl SourceFaultKind {
+    /// Every kind, in the order of the labels.
+    pub const ALL: [Self; 4] = [
+        Self::LoginRefused,
+        Self::Forbidden,
+        Self::Missing,
+        Self::Unavailable,
+    ];
+
+    /// The label, as metrics and tables write it.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::LoginRefused => "login_refused",
+            Self::Forbidden => "forbidden",
+            Self::Missing => "missing",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
 impl SourceFault {
     /// The fault's kind.
     #[must_use]

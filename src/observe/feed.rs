@@ -1,0 +1,84 @@
+//! What the daemon's loop tells the listener: that it lives, and how things stand.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout};
+
+use crate::domain::snapshot::Snapshot;
+
+/// How long the loop may take to answer with a snapshot.
+pub const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+
+/// How many requests for a snapshot may wait for the loop. Further ones wait for room, under the same limit.
+const WAITING: usize = 8;
+
+/// A page's request for a snapshot: the loop sends the snapshot into it. The page may be gone by then.
+pub type SnapshotRequest = oneshot::Sender<Arc<Snapshot>>;
+
+/// What the probes answer from. The loop sends one after each completed pass, and nothing else does.
+///
+/// It holds the time of the pass and not its age, so a loop that stands still is noticed without its help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// When the loop last completed a pass; before the first, when it started.
+    pub last_pass: Instant,
+    /// Every store has a published generation.
+    pub ready: bool,
+    /// The daemon has finished starting.
+    pub started: bool,
+}
+
+impl Heartbeat {
+    /// The heartbeat to start with: no pass was completed yet, and the first one is awaited from now on.
+    #[must_use]
+    pub fn starting() -> Self {
+        Self {
+            last_pass: Instant::now(),
+            ready: false,
+            started: false,
+        }
+    }
+}
+
+/// Why there is no snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoSnapshot {
+    /// The loop is busy or stuck.
+    #[error("the loop did not answer within {} s", ANSWER_LIMIT.as_secs())]
+    NoAnswer,
+    /// The loop is gone; the daemon is about to end.
+    #[error("the loop has ended")]
+    Ended,
+}
+
+/// Asks the daemon's loop for snapshots.
+#[derive(Clone, Debug)]
+pub struct SnapshotSource {
+    requests: mpsc::Sender<SnapshotRequest>,
+}
+
+impl SnapshotSource {
+    /// The source for the listener, and the requests for the loop to answer.
+    #[must_use]
+    pub fn channel() -> (Self, mpsc::Receiver<SnapshotRequest>) {
+        let (requests, receiver) = mpsc::channel(WAITING);
+        (Self { requests }, receiver)
+    }
+
+    /// Asks for a snapshot.
+    ///
+    /// # Errors
+    /// When the loop does not answer within [`ANSWER_LIMIT`], or is gone.
+    pub async fn snapshot(&self) -> Result<Arc<Snapshot>, NoSnapshot> {
+        let asked = async {
+            let (request, answer) = oneshot::channel();
+            self.requests.send(request).await.map_err(|_| NoSnapshot::Ended)?;
+            answer.await.map_err(|_| NoSnapshot::Ended)
+        };
+        timeout(ANSWER_LIMIT, asked)
+            .await
+            .unwrap_or(Err(NoSnapshot::NoAnswer))
+    }
+}

@@ -1,0 +1,134 @@
+//! A snapshot for the tests: two stores, with values as hostile as their types let them be.
+
+use std::collections::BTreeMap;
+
+use crate::domain::credentials::StoreName;
+use crate::domain::incident::{Cause, Incident};
+use crate::domain::publication::GenerationStamp;
+use crate::domain::secret::Fingerprint;
+use crate::domain::snapshot::{
+    CandidateStatus, ChannelStatus, ConfigurationStatus, Snapshot, SourceStatus, StoreState, StoreStatus,
+    Vitals,
+};
+use crate::domain::source::SourceFaultKind;
+use crate::domain::time::Timestamp;
+use crate::domain::verdict::VerdictKind;
+
+/// A time late on 2025-08-24, `millis` milliseconds after a full second.
+pub(super) fn at(millis: u64) -> Timestamp {
+    Timestamp::from_millis(1_756_080_000_000 + millis)
+}
+
+/// A store of which everything is known.
+pub(super) fn verified_store(name: &str) -> StoreStatus {
+    StoreStatus {
+        secret: "secret/stores/acme".into(),
+        state: StoreState::Verified,
+        detail: "the store accepts the credentials".into(),
+        published: Some(GenerationStamp {
+            generation: 3,
+            version: 7,
+            version_created_at: Some(at(1)),
+            fingerprint: Fingerprint::parse("0123456789abcdef").unwrap(),
+            published_at: at(20),
+            verified_at: Some(at(19)),
+        }),
+        candidate: Some(CandidateStatus {
+            version: 8,
+            seen_at: at(30),
+            last_verdict: Some(VerdictKind::Rejected),
+            next_probe_at: None,
+        }),
+        last_check_at: Some(at(1_500)),
+        verified_at: Some(at(1_250)),
+        last_verdict: Some(VerdictKind::RateLimited),
+        last_read_attempt_at: Some(at(2_000)),
+        last_read_at: Some(at(1_999)),
+        requests_remaining: Some(0),
+        verdicts: BTreeMap::from([(VerdictKind::Accepted, 41), (VerdictKind::RateLimited, 1)]),
+        publications: u64::MAX,
+        restorations: 2,
+        ..pending_store(name)
+    }
+}
+
+/// A store of which nothing is known yet.
+pub(super) fn pending_store(name: &str) -> StoreStatus {
+    StoreStatus {
+        name: StoreName::parse(name).unwrap(),
+        secret: "secret/\"quoted\"\\path\n".into(),
+        state: StoreState::Pending,
+        detail: "never read".into(),
+        published: None,
+        candidate: None,
+        last_check_at: None,
+        verified_at: None,
+        next_check_at: None,
+        last_verdict: None,
+        last_read_attempt_at: None,
+        last_read_at: None,
+        read_error: None,
+        publish_error: None,
+        requests_remaining: None,
+        verdicts: BTreeMap::new(),
+        publications: 0,
+        restorations: 0,
+    }
+}
+
+/// An open incident.
+pub(super) fn incident(cause: Cause) -> Incident {
+    let text = format!(
+        r#"{{"id": "acme:1", "store": "acme", "cause": "{}", "severity": "warning",
+            "opened_at": "2025-08-24T00:00:00Z", "evidence": [], "remedy": "", "messages": 1,
+            "repeat_at": "2025-08-25T00:00:00Z"}}"#,
+        cause.label()
+    );
+    serde_json::from_str(&text).unwrap()
+}
+
+/// The whole snapshot.
+pub(super) fn snapshot() -> Snapshot {
+    let longest = "9".repeat(StoreName::MAX_LENGTH);
+    Snapshot {
+        version: "0.1.0+\"quoted\"\\back\nline",
+        at: at(2_500),
+        started_at: at(0),
+        vitals: Vitals {
+            last_pass_at: at(2_250),
+            last_pass_age_ms: 250,
+            ready: false,
+            started: true,
+        },
+        source: SourceStatus {
+            up: true,
+            state: "ready",
+            last_attempt_at: Some(at(2_000)),
+            last_success_at: Some(at(1_999)),
+            logins: 1,
+            renewals: 2,
+            reads: 300,
+            errors: BTreeMap::from([(SourceFaultKind::Unavailable, 4)]),
+            ..SourceStatus::default()
+        },
+        stores: vec![verified_store("a-b_c.D"), pending_store(&longest)],
+        incidents: vec![incident(Cause::BadWrite), incident(Cause::BadWrite)],
+        incidents_opened: BTreeMap::from([(Cause::BadWrite, 5), (Cause::Moved, 1)]),
+        channels: vec![ChannelStatus {
+            name: "web\"hook\\\n",
+            pending: 1,
+            delivered: 2,
+            failed: 3,
+            dropped: 4,
+            last_success_at: Some(at(999)),
+            error: Some("no route".into()),
+        }],
+        configuration: ConfigurationStatus {
+            loaded_at: at(0),
+            reloads: 1,
+            refused: 1,
+            error: Some("unknown key".into()),
+            verify_before_publish: true,
+        },
+    }
+}

@@ -1,0 +1,227 @@
+//! The metrics: every one is derived from the snapshot when it is scraped, so none can go stale.
+//!
+//! An optional value that is absent has no series; it is never 0. Counters have a series for each label from
+//! the start, so that their first increase is seen. Labels are names of stores and closed sets of words.
+
+mod family;
+mod stores;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, text};
+use prometheus_client::registry::Registry;
+
+use self::family::{Families, Sample, Value};
+use super::negotiation::Exposition;
+use crate::domain::incident::Cause;
+use crate::domain::snapshot::{ChannelStatus, Snapshot};
+use crate::domain::source::SourceFaultKind;
+use crate::domain::time::Timestamp;
+
+/// What each name starts with.
+const PREFIX: &str = "bc_secrets_sync";
+
+/// Room for what is said of the daemon and of one store, in bytes; a wrong guess costs a copy, nothing else.
+const BASE_SIZE: usize = 12 * 1024;
+const STORE_SIZE: usize = 2560;
+
+/// Writes the metrics of a snapshot.
+///
+/// # Errors
+/// Never, as far as is known: a string takes whatever is written to it.
+pub(super) fn encode(snapshot: Arc<Snapshot>, exposition: Exposition) -> Result<String, fmt::Error> {
+    let mut text = String::with_capacity(BASE_SIZE + STORE_SIZE * snapshot.stores.len());
+    let mut registry = Registry::with_prefix(PREFIX);
+    registry.register_collector(Box::new(Scrape { snapshot, exposition }));
+    match exposition {
+        Exposition::OpenMetrics => text::encode(&mut text, &registry)?,
+        Exposition::Prometheus => text::encode_registry(&mut text, &registry)?,
+    }
+    Ok(text)
+}
+
+#[derive(Debug)]
+struct Scrape {
+    snapshot: Arc<Snapshot>,
+    exposition: Exposition,
+}
+
+impl Collector for Scrape {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut families = Families::new(encoder, self.exposition);
+        daemon(&mut families, &self.snapshot)?;
+        source(&mut families, &self.snapshot)?;
+        stores::gauges(&mut families, &self.snapshot)?;
+        stores::counters(&mut families, &self.snapshot)?;
+        incidents(&mut families, &self.snapshot)?;
+        channels(&mut families, &self.snapshot)
+    }
+}
+
+fn daemon(families: &mut Families<'_>, snapshot: &Snapshot) -> fmt::Result {
+    families.gauge(
+        "build_info",
+        "Version of the daemon, as a label of the constant 1.",
+        [([("version", snapshot.version)], Value::Whole(1))],
+    )?;
+    families.gauge(
+        "start_timestamp_seconds",
+        "When the process started.",
+        one(Value::Time(snapshot.started_at)),
+    )?;
+    families.gauge(
+        "loop_last_pass_timestamp_seconds",
+        "When the main loop last completed a pass.",
+        known(snapshot.vitals.last_pass_at).map(only),
+    )?;
+    let configuration = &snapshot.configuration;
+    families.gauge(
+        "configuration_loaded_timestamp_seconds",
+        "When the configuration in force was loaded.",
+        known(configuration.loaded_at).map(only),
+    )?;
+    families.counter(
+        "configuration_reloads_total",
+        "Times that a new configuration took effect.",
+        one(Value::Whole(configuration.reloads)),
+    )?;
+    families.counter(
+        "configuration_refused_total",
+        "Times that a new configuration was refused.",
+        one(Value::Whole(configuration.refused)),
+    )?;
+    families.gauge(
+        "configuration_last_load_successful",
+        "Whether the newest configuration is the one in force (1) or was refused (0).",
+        one(Value::flag(configuration.error.is_none())),
+    )?;
+    families.gauge(
+        "verify_before_publish",
+        "Whether only credentials that the store accepted are published (1) or any (0).",
+        one(Value::flag(configuration.verify_before_publish)),
+    )
+}
+
+fn source(families: &mut Families<'_>, snapshot: &Snapshot) -> fmt::Result {
+    let source = &snapshot.source;
+    families.gauge(
+        "source_up",
+        "Whether the daemon holds a working token for Vault and the last request was answered.",
+        one(Value::flag(source.up)),
+    )?;
+    families.gauge(
+        "source_last_attempt_timestamp_seconds",
+        "When Vault was last asked for something, whatever came of it.",
+        source.last_attempt_at.map(Value::Time).map(only),
+    )?;
+    families.gauge(
+        "source_last_success_timestamp_seconds",
+        "When Vault last did what it was asked.",
+        source.last_success_at.map(Value::Time).map(only),
+    )?;
+    families.gauge(
+        "source_token_expiry_timestamp_seconds",
+        "When the token for Vault runs out; absent for one that does not, and without one.",
+        source.token_expires_at.map(Value::Time).map(only),
+    )?;
+    families.counter(
+        "source_logins_total",
+        "Log-ins to Vault that worked.",
+        one(Value::Whole(source.logins)),
+    )?;
+    families.counter(
+        "source_renewals_total",
+        "Renewals of the token for Vault that worked.",
+        one(Value::Whole(source.renewals)),
+    )?;
+    families.counter(
+        "source_reads_total",
+        "Reads of secrets from Vault that worked.",
+        one(Value::Whole(source.reads)),
+    )?;
+    families.counter(
+        "source_errors_total",
+        "Requests to Vault that did not work, by reason.",
+        SourceFaultKind::ALL.map(|kind| ([("reason", kind.label())], count(&source.errors, kind))),
+    )
+}
+
+fn incidents(families: &mut Families<'_>, snapshot: &Snapshot) -> fmt::Result {
+    let mut open = BTreeMap::<Cause, u64>::new();
+    for incident in &snapshot.incidents {
+        *open.entry(incident.cause).or_default() += 1;
+    }
+    families.gauge(
+        "incidents_open",
+        "Incidents that are open, by cause.",
+        Cause::ALL.map(|cause| ([("cause", cause.label())], count(&open, cause))),
+    )?;
+    families.counter(
+        "incidents_opened_total",
+        "Incidents that were opened, by cause.",
+        Cause::ALL.map(|cause| {
+            (
+                [("cause", cause.label())],
+                count(&snapshot.incidents_opened, cause),
+            )
+        }),
+    )
+}
+
+fn channels(families: &mut Families<'_>, snapshot: &Snapshot) -> fmt::Result {
+    families.gauge(
+        "alerts_pending",
+        "Messages that wait for delivery, by channel.",
+        each_channel(snapshot, |channel| Some(Value::Whole(channel.pending))),
+    )?;
+    families.counter(
+        "alerts_delivered_total",
+        "Messages that were delivered, by channel.",
+        each_channel(snapshot, |channel| Some(Value::Whole(channel.delivered))),
+    )?;
+    families.counter(
+        "alerts_failed_total",
+        "Tries to deliver a message that failed, by channel.",
+        each_channel(snapshot, |channel| Some(Value::Whole(channel.failed))),
+    )?;
+    families.counter(
+        "alerts_dropped_total",
+        "Messages that were dropped because the outbox was full, by channel.",
+        each_channel(snapshot, |channel| Some(Value::Whole(channel.dropped))),
+    )?;
+    families.gauge(
+        "alerts_last_success_timestamp_seconds",
+        "When a message was last delivered, by channel.",
+        each_channel(snapshot, |channel| channel.last_success_at.map(Value::Time)),
+    )
+}
+
+fn each_channel(
+    snapshot: &Snapshot,
+    value: impl Fn(&ChannelStatus) -> Option<Value>,
+) -> impl Iterator<Item = Sample<'_, 1>> {
+    let channels = snapshot.channels.iter();
+    channels.filter_map(move |channel| Some(([("channel", channel.name)], value(channel)?)))
+}
+
+fn only(value: Value) -> Sample<'static, 0> {
+    ([], value)
+}
+
+fn one(value: Value) -> [Sample<'static, 0>; 1] {
+    [only(value)]
+}
+
+/// The default is the time of what never happened.
+fn known(time: Timestamp) -> Option<Value> {
+    (time != Timestamp::default()).then_some(Value::Time(time))
+}
+
+fn count<K: Ord>(counts: &BTreeMap<K, u64>, key: K) -> Value {
+    Value::Whole(counts.get(&key).copied().unwrap_or(0))
+}

@@ -1,0 +1,139 @@
+//! The metrics of each store.
+
+use std::fmt;
+
+use super::count;
+use super::family::{Families, Sample, Value};
+use crate::domain::snapshot::{Snapshot, StoreState, StoreStatus};
+use crate::domain::time::Timestamp;
+use crate::domain::verdict::VerdictKind;
+
+/// A gauge that each store has: its name, its meaning, and where its value is.
+type StoreGauge<T> = (&'static str, &'static str, fn(&StoreStatus) -> Option<T>);
+
+/// How things stand with each store.
+pub(super) fn gauges(families: &mut Families<'_>, snapshot: &Snapshot) -> fmt::Result {
+    families.gauge(
+        "store_state",
+        "The state of a store's credentials: 1 for the state that they are in, 0 for the others.",
+        snapshot.stores.iter().flat_map(|store| {
+            StoreState::ALL.into_iter().map(|state| {
+                let labels = [("store", store.name.as_str()), ("state", state.label())];
+                (labels, Value::flag(store.state == state))
+            })
+        }),
+    )?;
+    let times: [StoreGauge<Timestamp>; 6] = [
+        (
+            "store_last_check_timestamp_seconds",
+            "When the published credentials were last checked with the store, whatever came of it.",
+            |store| store.last_check_at,
+        ),
+        (
+            "store_verified_timestamp_seconds",
+            "When the store last accepted the published credentials.",
+            |store| store.verified_at,
+        ),
+        (
+            "store_last_read_attempt_timestamp_seconds",
+            "When a read of the secret was last tried, whatever came of it.",
+            |store| store.last_read_attempt_at,
+        ),
+        (
+            "store_last_read_timestamp_seconds",
+            "When the secret was last read.",
+            |store| store.last_read_at,
+        ),
+        (
+            "store_published_timestamp_seconds",
+            "When the published generation was published.",
+            |store| Some(store.published.as_ref()?.published_at),
+        ),
+        (
+            "store_credentials_written_timestamp_seconds",
+            "When the published version was written to Vault, by its clock.",
+            |store| store.published.as_ref()?.version_created_at,
+        ),
+    ];
+    for (name, help, time) in times {
+        families.gauge(
+            name,
+            help,
+            each_store(snapshot, |store| time(store).map(Value::Time)),
+        )?;
+    }
+    let numbers: [StoreGauge<u64>; 4] = [
+        (
+            "store_secret_version",
+            "The newest version of the secret that was read, published or not.",
+            newest_version,
+        ),
+        (
+            "store_published_version",
+            "The version of the secret that is published.",
+            |store| Some(store.published.as_ref()?.version),
+        ),
+        (
+            "store_published_generation",
+            "The number of the published generation.",
+            |store| Some(store.published.as_ref()?.generation),
+        ),
+        (
+            "store_requests_remaining",
+            "Requests left of the store's quota, as it last said.",
+            |store| store.requests_remaining,
+        ),
+    ];
+    for (name, help, number) in numbers {
+        families.gauge(
+            name,
+            help,
+            each_store(snapshot, |store| number(store).map(Value::Whole)),
+        )?;
+    }
+    Ok(())
+}
+
+/// What was done for each store since the start.
+pub(super) fn counters(families: &mut Families<'_>, snapshot: &Snapshot) -> fmt::Result {
+    families.counter(
+        "store_checks_total",
+        "Checks of credentials with the store, those of candidates included, by verdict.",
+        snapshot.stores.iter().flat_map(|store| {
+            VerdictKind::ALL.into_iter().map(|verdict| {
+                let labels = [("store", store.name.as_str()), ("verdict", verdict.label())];
+                (labels, count(&store.verdicts, verdict))
+            })
+        }),
+    )?;
+    families.counter(
+        "store_publications_total",
+        "Generations published.",
+        each_store(snapshot, |store| Some(Value::Whole(store.publications))),
+    )?;
+    families.counter(
+        "store_restorations_total",
+        "Published sets that were found damaged or gone, and written again.",
+        each_store(snapshot, |store| Some(Value::Whole(store.restorations))),
+    )
+}
+
+/// A candidate is newer than what is published; without one, what is published is the newest. What was
+/// published before a restart says nothing of the source until it was read.
+pub(super) fn newest_version(store: &StoreStatus) -> Option<u64> {
+    store.last_read_at?;
+    let published = store.published.as_ref().map(|stamp| stamp.version);
+    store
+        .candidate
+        .as_ref()
+        .map(|candidate| candidate.version)
+        .or(published)
+}
+
+fn each_store(
+    snapshot: &Snapshot,
+    value: impl Fn(&StoreStatus) -> Option<Value>,
+) -> impl Iterator<Item = Sample<'_, 1>> {
+    let stores = snapshot.stores.iter();
+    stores.filter_map(move |store| Some(([("store", store.name.as_str())], value(store)?)))
+}

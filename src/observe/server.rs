@@ -1,0 +1,238 @@
+//! The listener itself: bounded connections, each with a limit of time, none able to end the others.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::feed::{Heartbeat, SnapshotSource};
+use super::routes::Pages;
+
+/// How many connections are served at once. Further ones wait in the system's queue until one ends.
+pub const MAX_CONNECTIONS: usize = 64;
+
+/// How long a client may take to send the head of a request, and a kept connection may be idle.
+pub const HEADER_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long a whole request may take, from its head to the last byte of the answer.
+pub const REQUEST_LIMIT: Duration = Duration::from_secs(20);
+
+/// The most that is buffered of a connection's requests, in bytes; a longer head is answered with 431.
+const BUFFER: usize = 16 * 1024;
+
+/// How long answers under way may take once the listener was told to stop.
+const STOP_LIMIT: Duration = Duration::from_secs(2);
+
+/// The pause after a connection could not be accepted; most often the process is out of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
+
+/// Why the listener cannot listen.
+#[derive(Debug, thiserror::Error)]
+pub enum ObserveError {
+    /// Something listens there already.
+    #[error(
+        "cannot listen on {address}: another process listens there; \
+         stop it, or set `listen` in [http] to a free address"
+    )]
+    AddressInUse {
+        /// The address.
+        address: SocketAddr,
+        /// The operating system's reason.
+        source: io::Error,
+    },
+    /// The address belongs to another machine, or to nobody.
+    #[error(
+        "cannot listen on {address}: it is not an address of this machine; \
+         set `listen` in [http] to one that is, or to 0.0.0.0 or [::] for all"
+    )]
+    AddressNotHere {
+        /// The address.
+        address: SocketAddr,
+        /// The operating system's reason.
+        source: io::Error,
+    },
+    /// The process may not listen there.
+    #[error(
+        "cannot listen on {address}: not permitted; \
+         set `listen` in [http] to a port from 1024 on, or grant CAP_NET_BIND_SERVICE"
+    )]
+    NotPermitted {
+        /// The address.
+        address: SocketAddr,
+        /// The operating system's reason.
+        source: io::Error,
+    },
+    /// Any other reason.
+    #[error("cannot listen on {address}; check `listen` in [http]")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The operating system's reason.
+        source: io::Error,
+    },
+}
+
+/// A listener that is open, and does not answer yet.
+#[derive(Debug)]
+pub struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+}
+
+impl Listener {
+    /// The address that it listens on, with the port that the system chose if 0 was asked for.
+    #[must_use]
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+/// Opens the listener.
+///
+/// # Errors
+/// When the address cannot be listened on; the message says what to do.
+pub async fn bind(address: SocketAddr) -> Result<Listener, ObserveError> {
+    let opened = async {
+        let socket = TcpListener::bind(address).await?;
+        let address = socket.local_addr()?;
+        Ok(Listener { socket, address })
+    };
+    opened.await.map_err(|source: io::Error| {
+        let kind = source.kind();
+        if kind == io::ErrorKind::AddrInUse {
+            ObserveError::AddressInUse { address, source }
+        } else if kind == io::ErrorKind::AddrNotAvailable {
+            ObserveError::AddressNotHere { address, source }
+        } else if kind == io::ErrorKind::PermissionDenied {
+            ObserveError::NotPermitted { address, source }
+        } else {
+            ObserveError::Listen { address, source }
+        }
+    })
+}
+
+/// Answers requests until `stop` completes; then answers under way get two seconds to finish.
+///
+/// Never returns before `stop` completes: no error of a connection, nor a panic while it is answered, ends it.
+pub async fn serve(
+    listener: Listener,
+    source: SnapshotSource,
+    heartbeat: watch::Receiver<Heartbeat>,
+    stop: impl Future<Output = ()>,
+) {
+    let Listener { socket, .. } = listener;
+    let pages = Arc::new(Pages::new(source, heartbeat));
+    let (stopping, stopped) = watch::channel(false);
+    let mut connections = JoinSet::new();
+    let mut accepting = Accepting::default();
+    let mut stop = pin!(stop);
+    loop {
+        tokio::select! {
+            () = &mut stop => break,
+            Some(ended) = connections.join_next() => report(ended),
+            stream = accepting.next(&socket), if connections.len() < MAX_CONNECTIONS => {
+                connections.spawn(converse(stream, Arc::clone(&pages), stopped.clone()));
+            }
+        }
+    }
+    drop(socket);
+    stopping.send_replace(true);
+    let finished = async {
+        while let Some(ended) = connections.join_next().await {
+            report(ended);
+        }
+    };
+    if timeout(STOP_LIMIT, finished).await.is_err() {
+        tracing::debug!("connections cut off: they did not end in time");
+    }
+}
+
+/// Serves one connection, over several requests if the client keeps it.
+pub(super) async fn converse<S>(stream: S, pages: Arc<Pages>, mut stopping: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let (begun, mut last_begun) = watch::channel(Instant::now());
+    let service = service_fn(|request: hyper::Request<Incoming>| {
+        begun.send_replace(Instant::now());
+        let pages = Arc::clone(&pages);
+        async move { Ok::<_, Infallible>(pages.answer(&request).await) }
+    });
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_LIMIT)
+        .max_buf_size(BUFFER)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut serving = pin!(serving);
+    let mut closing = false;
+    loop {
+        // A client that reads slowly, or not at all, holds its place no longer than this.
+        let deadline = *last_begun.borrow_and_update() + REQUEST_LIMIT;
+        tokio::select! {
+            ended = serving.as_mut() => {
+                if let Err(error) = ended {
+                    tracing::debug!(error = &error as &dyn std::error::Error, "connection ended with an error");
+                }
+                return;
+            }
+            () = sleep_until(deadline) => {
+                tracing::debug!("connection cut off: a request took too long");
+                return;
+            }
+            _ = last_begun.changed() => {}
+            _ = stopping.wait_for(|stopping| *stopping), if !closing => {
+                closing = true;
+                serving.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}
+
+/// Accepts connections; survives errors, and logs the first of a row.
+#[derive(Default)]
+struct Accepting {
+    failing: bool,
+}
+
+impl Accepting {
+    async fn next(&mut self, socket: &TcpListener) -> TcpStream {
+        loop {
+            match socket.accept().await {
+                Ok((stream, _)) => {
+                    self.failing = false;
+                    // Only costs latency when it cannot be set.
+                    let _ = stream.set_nodelay(true);
+                    return stream;
+                }
+                Err(error) => {
+                    if !std::mem::replace(&mut self.failing, true) {
+                        let error = &error as &dyn std::error::Error;
+                        tracing::warn!(error, "cannot accept connections on the HTTP listener; trying on");
+                    }
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+fn report(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "answering an HTTP request failed; please report this"
+        );
+    }
+}
