@@ -1,7 +1,10 @@
 //! Alerts: the durable outbox and the channels that empty it.
 //!
-//! [`webhook::Webhook`] carries one message. Nothing here decides what is an incident, or when a message about one is due.
+//! [`ledger::Ledger`] keeps open incidents and undelivered messages on disk;
+//! [`webhook::Webhook`] carries one message.
+//! Nothing here decides what is an incident, or when a message about one is due.
 
+pub mod ledger;
 #[cfg(test)]
 mod receiver;
 mod signature;
