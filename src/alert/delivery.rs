@@ -1,0 +1,241 @@
+//! Delivery: one task a channel takes the oldest message, delivers it, and lets go of it only then.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until, timeout_at};
+use tracing::{debug, error, info, warn};
+
+use crate::domain::incident::{IncidentId, Message, MessageKind, Severity};
+use crate::domain::schedule::backoff;
+use crate::domain::time::{Now, Timestamp};
+
+use super::ledger::{Ledger, LedgerError};
+use super::webhook::{DeliveryFault, Webhook};
+
+/// The wait after the first failure of a message; doubled after each further one.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+/// The longest wait that is not the receiver's wish.
+const LONGEST_WAIT: Duration = Duration::from_secs(5 * 60);
+
+/// A way to tell somebody.
+#[derive(Debug)]
+pub enum Channel {
+    /// A receiver that understands Standard Webhooks.
+    Webhook(Webhook),
+    /// The daemon's own log.
+    Log,
+}
+
+impl Channel {
+    /// Tries to deliver one message, once.
+    ///
+    /// # Errors
+    /// The message was not delivered, or nobody can tell whether it was. The log never fails.
+    pub async fn deliver(&self, message: &Message, now: Timestamp) -> Result<(), DeliveryFault> {
+        match self {
+            Self::Webhook(webhook) => webhook.deliver(message, now).await,
+            Self::Log => {
+                log(message);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Writes a message to the log. Needs no outbox: call it when the message is recorded.
+pub fn log(message: &Message) {
+    let headline = message.headline();
+    let incident = message.incident.id.as_str();
+    let evidence = message.incident.evidence.join("; ");
+    let remedy = message.incident.remedy.as_str();
+    match (message.kind, message.incident.severity) {
+        (MessageKind::Resolved, _) => info!(incident, "{headline}"),
+        (MessageKind::Opened | MessageKind::Reminder, Severity::Critical) => {
+            error!(incident, evidence, remedy, "{headline}");
+        }
+        (MessageKind::Opened | MessageKind::Reminder, Severity::Warning) => {
+            warn!(incident, evidence, remedy, "{headline}");
+        }
+    }
+}
+
+/// What came of one try to deliver one message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeliveryEvent {
+    /// The channel.
+    pub channel: &'static str,
+    /// The message.
+    pub message_id: String,
+    /// When the try ended.
+    pub at: Timestamp,
+    /// Whether the message was delivered.
+    pub result: Result<(), Failure>,
+}
+
+/// A try that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Why.
+    pub fault: DeliveryFault,
+    /// How often this message was tried in a row.
+    pub attempt: u32,
+    /// When the message is tried again; none: after the next start.
+    pub wait: Option<Duration>,
+}
+
+/// Empties one channel's part of the ledger. There must be one for each channel, and no more.
+#[derive(Debug)]
+pub struct Delivery<Clock> {
+    /// The channel's name in the ledger, and in everything that is shown.
+    pub name: &'static str,
+    /// How to deliver.
+    pub channel: Channel,
+    /// What to deliver.
+    pub ledger: Ledger,
+    /// Who counts. An event that finds no room is lost: delivery never waits for its audience.
+    pub events: mpsc::Sender<DeliveryEvent>,
+    /// What time it is.
+    pub clock: Clock,
+}
+
+impl<Clock: Fn() -> Now> Delivery<Clock> {
+    /// Delivers messages in the order in which they were recorded, one at a time and each until it is
+    /// delivered, until `stop` is ready. A try that is under way then is given up: see [`Delivery::flush`].
+    pub async fn run(&self, stop: impl Future<Output = ()>) {
+        let bell = self.ledger.bell(self.name);
+        let mut stop = pin!(stop);
+        let mut attempt = 0_u32;
+        loop {
+            let Some(message) = self.ledger.next(self.name) else {
+                tokio::select! {
+                    biased;
+                    () = &mut stop => return,
+                    () = bell.notified() => continue,
+                }
+            };
+            let result = tokio::select! {
+                biased;
+                () = &mut stop => return,
+                result = self.channel.deliver(&message, (self.clock)().wall) => result,
+            };
+            let Err(fault) = result else {
+                attempt = 0;
+                self.delivered(&message).await;
+                continue;
+            };
+            attempt = attempt.saturating_add(1);
+            let wait = pause(&message.id, attempt, &fault);
+            let again = Instant::now() + wait;
+            self.failed(
+                &message,
+                Failure {
+                    fault,
+                    attempt,
+                    wait: Some(wait),
+                },
+            );
+            tokio::select! {
+                biased;
+                () = &mut stop => return,
+                () = sleep_until(again) => {}
+            }
+        }
+    }
+
+    /// Tries everything that waits once more, until the deadline; for a daemon that stops. A message whose
+    /// incident has an earlier one that could not be delivered is passed over, so that nobody hears the end
+    /// of an incident before its start. Returns how many messages are left for the next start.
+    pub async fn flush(&self, deadline: Instant) -> u64 {
+        let mut held_up: Vec<IncidentId> = Vec::new();
+        for message in self.ledger.waiting(self.name) {
+            if held_up.contains(&message.incident.id) {
+                continue;
+            }
+            let now = (self.clock)().wall;
+            match timeout_at(deadline, self.channel.deliver(&message, now)).await {
+                Ok(Ok(())) => self.delivered(&message).await,
+                Ok(Err(fault)) => {
+                    held_up.push(message.incident.id.clone());
+                    self.failed(
+                        &message,
+                        Failure {
+                            fault,
+                            attempt: 1,
+                            wait: None,
+                        },
+                    );
+                }
+                Err(_) => break,
+            }
+        }
+        self.ledger.pending(self.name)
+    }
+
+    async fn delivered(&self, message: &Message) {
+        let (ledger, channel, id) = (self.ledger.clone(), self.name, message.id.clone());
+        let marked = tokio::task::spawn_blocking(move || ledger.delivered(channel, &id)).await;
+        match marked {
+            Ok(Ok(())) => info!(channel, message = message.id, "delivered"),
+            Ok(Err(cause)) => warn_unmarked(channel, message, &cause),
+            Err(end) => match end.try_into_panic() {
+                // The supervisor of this task must hear of it.
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => debug!(channel, "the runtime ends"),
+            },
+        }
+        self.report(message, Ok(()));
+    }
+
+    fn failed(&self, message: &Message, failure: Failure) {
+        warn!(
+            channel = self.name,
+            message = message.id,
+            attempt = failure.attempt,
+            wait = ?failure.wait,
+            "not delivered: {}",
+            failure.fault
+        );
+        self.report(message, Err(failure));
+    }
+
+    fn report(&self, message: &Message, result: Result<(), Failure>) {
+        let event = DeliveryEvent {
+            channel: self.name,
+            message_id: message.id.clone(),
+            at: (self.clock)().wall,
+            result,
+        };
+        if self.events.try_send(event).is_err() {
+            debug!(channel = self.name, "nobody counts this try");
+        }
+    }
+}
+
+fn warn_unmarked(channel: &str, message: &Message, cause: &LedgerError) {
+    warn!(
+        channel,
+        message = message.id,
+        cause = cause as &dyn std::error::Error,
+        "delivered, but that could not be written down: a restart before it is may deliver it once more"
+    );
+}
+
+/// How long to wait after a failure: longer each time, from the start the longest where somebody must change
+/// something first, and never less than the receiver asked for.
+fn pause(message_id: &str, attempt: u32, fault: &DeliveryFault) -> Duration {
+    let attempt = if fault.is_passing() { attempt } else { u32::MAX };
+    let wait = backoff(message_id, attempt, FIRST_WAIT, LONGEST_WAIT);
+    match fault {
+        DeliveryFault::Refused {
+            wait: Some(asked), ..
+        } => wait.max(*asked),
+        DeliveryFault::Refused { wait: None, .. }
+        | DeliveryFault::Unreachable(_)
+        | DeliveryFault::Secret(_) => wait,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,282 @@
+//! The ledger in memory: open incidents, one bounded queue a channel, and what the disk must write to follow.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+use tracing::warn;
+
+use crate::domain::incident::{Incident, Message, MessageKind};
+
+use super::Change;
+
+/// How many identifiers of recorded messages are remembered, beyond those that still wait.
+const REMEMBERED: usize = 1024;
+
+/// One thing that the disk must do to follow the mirror.
+#[derive(Clone, Debug)]
+pub(super) enum Write {
+    /// Keep an open incident.
+    PutIncident(Entry),
+    /// Forget an incident.
+    RemoveIncident(String),
+    /// Keep a message for a channel.
+    PutMessage(String, u64, Arc<Message>),
+    /// Forget a message of a channel.
+    RemoveMessage(String, u64),
+}
+
+/// An open incident, and the last message recorded about it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Entry {
+    pub(super) incident: Incident,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) last_message: Option<String>,
+}
+
+/// What was found on disk.
+#[derive(Debug, Default)]
+pub(super) struct Contents {
+    pub(super) incidents: Vec<Entry>,
+    pub(super) messages: Vec<(String, u64, Message)>,
+    /// What could not be read, in words.
+    pub(super) lost: Option<String>,
+}
+
+/// What one channel still has to deliver, by position.
+#[derive(Debug, Default)]
+struct Queue {
+    messages: BTreeMap<u64, Arc<Message>>,
+    dropped: u64,
+    bell: Arc<Notify>,
+}
+
+/// The state of the ledger.
+#[derive(Debug)]
+pub(super) struct Mirror {
+    incidents: BTreeMap<String, Entry>,
+    queues: BTreeMap<String, Queue>,
+    /// Identifiers of the messages recorded last, so that recording one again changes nothing.
+    recorded: VecDeque<String>,
+    /// The position given to a message last. One count for all channels, and never used twice in one run.
+    last: u64,
+    /// Messages up to this position may be delivered.
+    shown: u64,
+    capacity: usize,
+    recovered: Option<String>,
+}
+
+impl Mirror {
+    /// Takes over what was found on disk. Every channel that has messages there is a channel, until
+    /// [`Mirror::set_channels`] says otherwise.
+    pub(super) fn new(contents: Contents, capacity: usize) -> Self {
+        let mut queues = BTreeMap::<String, Queue>::new();
+        let mut last = 0;
+        for (channel, position, message) in contents.messages {
+            last = last.max(position);
+            let queue = queues.entry(channel).or_default();
+            queue.messages.insert(position, Arc::new(message));
+        }
+        let incidents: BTreeMap<_, _> = contents
+            .incidents
+            .into_iter()
+            .map(|entry| (entry.incident.id.as_str().to_owned(), entry))
+            .collect();
+        Self {
+            recorded: incidents
+                .values()
+                .filter_map(|entry| entry.last_message.clone())
+                .collect(),
+            incidents,
+            queues,
+            last,
+            shown: last,
+            capacity,
+            recovered: contents.lost,
+        }
+    }
+
+    pub(super) fn recovered(&self) -> Option<String> {
+        self.recovered.clone()
+    }
+
+    pub(super) fn incidents(&self) -> Vec<Incident> {
+        let mut incidents: Vec<_> = self
+            .incidents
+            .values()
+            .map(|entry| entry.incident.clone())
+            .collect();
+        incidents.sort_by_key(|incident| incident.opened_at);
+        incidents
+    }
+
+    pub(super) fn record(&mut self, changes: &[Change]) -> Vec<Write> {
+        let mut writes = Vec::new();
+        for change in changes {
+            let (id, message) = match change {
+                Change::Open { incident, message } => (&incident.id, message.as_ref()),
+                Change::Resolved { message } => (&message.incident.id, Some(message)),
+            };
+            if message.is_some_and(|message| self.is_recorded(&message.id)) {
+                continue;
+            }
+            match change {
+                Change::Open { incident, message } => {
+                    let known = self.incidents.get(id.as_str());
+                    let last_message = message
+                        .as_ref()
+                        .map(|message| message.id.clone())
+                        .or_else(|| known.and_then(|entry| entry.last_message.clone()));
+                    let entry = Entry {
+                        incident: incident.clone(),
+                        last_message,
+                    };
+                    self.incidents.insert(id.as_str().to_owned(), entry.clone());
+                    writes.push(Write::PutIncident(entry));
+                }
+                Change::Resolved { .. } => {
+                    self.incidents.remove(id.as_str());
+                    writes.push(Write::RemoveIncident(id.as_str().to_owned()));
+                }
+            }
+            if let Some(message) = message {
+                self.enqueue(message, &mut writes);
+            }
+        }
+        writes
+    }
+
+    pub(super) fn delivered(&mut self, channel: &str, message_id: &str) -> Vec<Write> {
+        let Some(queue) = self.queues.get_mut(channel) else {
+            return Vec::new();
+        };
+        let position = queue
+            .messages
+            .iter()
+            .find(|(_, message)| message.id == message_id)
+            .map(|(at, _)| *at);
+        position
+            .into_iter()
+            .inspect(|position| drop(queue.messages.remove(position)))
+            .map(|position| Write::RemoveMessage(channel.to_owned(), position))
+            .collect()
+    }
+
+    pub(super) fn set_channels(&mut self, channels: &[&str]) -> Vec<Write> {
+        let mut writes = Vec::new();
+        self.queues.retain(|channel, queue| {
+            let stays = channels.contains(&channel.as_str());
+            if !stays && !queue.messages.is_empty() {
+                warn!(
+                    channel,
+                    messages = queue.messages.len(),
+                    "the channel is no longer configured: its undelivered messages are removed"
+                );
+            }
+            if !stays {
+                let positions = queue.messages.keys();
+                writes.extend(positions.map(|at| Write::RemoveMessage(channel.clone(), *at)));
+            }
+            stays
+        });
+        for &channel in channels {
+            let queue = self.queues.entry(channel.to_owned()).or_default();
+            shrink(channel, queue, self.capacity, &mut writes);
+        }
+        writes
+    }
+
+    /// The messages that the channel may deliver, the oldest first.
+    pub(super) fn waiting(&self, channel: &str) -> impl Iterator<Item = Arc<Message>> {
+        let queue = self.queues.get(channel).into_iter();
+        queue.flat_map(|queue| {
+            queue
+                .messages
+                .range(..=self.shown)
+                .map(|(_, message)| Arc::clone(message))
+        })
+    }
+
+    pub(super) fn pending(&self, channel: &str) -> u64 {
+        self.queues
+            .get(channel)
+            .map_or(0, |queue| queue.messages.len() as u64)
+    }
+
+    pub(super) fn dropped(&self, channel: &str) -> u64 {
+        self.queues.get(channel).map_or(0, |queue| queue.dropped)
+    }
+
+    /// The bell of the channel; one that never rings for a channel that there is not.
+    pub(super) fn bell(&self, channel: &str) -> Arc<Notify> {
+        self.queues
+            .get(channel)
+            .map(|queue| Arc::clone(&queue.bell))
+            .unwrap_or_default()
+    }
+
+    /// Lets the channels deliver everything that was recorded so far.
+    pub(super) fn show(&mut self) {
+        if self.shown != self.last {
+            self.shown = self.last;
+            self.queues.values().for_each(|queue| queue.bell.notify_one());
+        }
+    }
+
+    /// Everything, for a disk that starts from nothing.
+    pub(super) fn contents(&self) -> Vec<Write> {
+        let incidents = self.incidents.values().cloned().map(Write::PutIncident);
+        let messages = self.queues.iter().flat_map(|(channel, queue)| {
+            let messages = queue.messages.iter();
+            messages.map(|(at, message)| Write::PutMessage(channel.clone(), *at, Arc::clone(message)))
+        });
+        incidents.chain(messages).collect()
+    }
+
+    fn is_recorded(&self, message_id: &str) -> bool {
+        let mut waiting = self.queues.values().flat_map(|queue| queue.messages.values());
+        self.recorded.iter().any(|id| id == message_id) || waiting.any(|message| message.id == message_id)
+    }
+
+    fn enqueue(&mut self, message: &Message, writes: &mut Vec<Write>) {
+        if self.recorded.len() >= REMEMBERED.max(self.incidents.len()) {
+            self.recorded.pop_front();
+        }
+        self.recorded.push_back(message.id.clone());
+        self.last += 1;
+        let message = Arc::new(message.clone());
+        for (channel, queue) in &mut self.queues {
+            queue.messages.insert(self.last, Arc::clone(&message));
+            writes.push(Write::PutMessage(
+                channel.clone(),
+                self.last,
+                Arc::clone(&message),
+            ));
+            shrink(channel, queue, self.capacity, writes);
+        }
+    }
+}
+
+/// Drops what is over the capacity: the oldest reminders first, then the oldest of all.
+fn shrink(channel: &str, queue: &mut Queue, capacity: usize, writes: &mut Vec<Write>) {
+    while queue.messages.len() > capacity {
+        let mut messages = queue.messages.iter();
+        let reminder = messages.find(|(_, message)| message.kind == MessageKind::Reminder);
+        let Some((position, id)) = reminder
+            .or_else(|| queue.messages.first_key_value())
+            .map(|(at, message)| (*at, message.id.clone()))
+        else {
+            return;
+        };
+        queue.messages.remove(&position);
+        queue.dropped += 1;
+        writes.push(Write::RemoveMessage(channel.to_owned(), position));
+        warn!(
+            channel,
+            message = id,
+            dropped = queue.dropped,
+            "the outbox is full: a message was dropped"
+        );
+    }
+}
