@@ -1,4 +1,7 @@
 //! Configuration: TOML into checked types, refused with file, line and key.
+//!
+//! [`Config::load`] is the border: what it gives is right in itself. All problems are told at once, and never a
+//! value.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,6 +11,24 @@ use url::Url;
 
 use crate::domain::credentials::{AddressPolicy, FieldNames, StoreName};
 use crate::domain::secret::Secret;
+
+mod accounts;
+mod checker;
+mod directories;
+mod environment;
+mod error;
+mod locations;
+mod parse;
+mod raw;
+mod read;
+mod sections;
+mod spelling;
+mod stores;
+mod value;
+mod vault;
+
+pub use environment::Environment;
+pub use error::{ConfigError, Place, Problem};
 
 /// A whole configuration, checked.
 #[derive(Debug)]
@@ -190,3 +211,6 @@ pub struct Store {
     /// Names of the fields in the secret.
     pub fields: FieldNames,
 }
+
+#[cfg(test)]
+mod tests;
