@@ -1,7 +1,7 @@
 //! Configuration: TOML into checked types, refused with file, line and key.
 //!
-//! [`Config::load`] is the border: what it gives is right in itself. All problems are told at once, and never a
-//! value.
+//! [`Config::load`] is the border: what it gives is right in itself. [`preflight()`] then asks the machine
+//! whether the files and directories can be used. Both tell of all problems at once and never of a value.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -19,6 +19,7 @@ mod environment;
 mod error;
 mod locations;
 mod parse;
+mod preflight;
 mod raw;
 mod read;
 mod sections;
@@ -29,6 +30,7 @@ mod vault;
 
 pub use environment::Environment;
 pub use error::{ConfigError, Place, Problem};
+pub use preflight::preflight;
 
 /// A whole configuration, checked.
 #[derive(Debug)]

@@ -3,6 +3,7 @@
 use super::*;
 
 mod accepted;
+mod machine;
 mod refused;
 mod values;
 
