@@ -3,8 +3,10 @@
 use super::*;
 
 mod accepted;
+mod example;
 mod machine;
 mod refused;
+mod secrecy;
 mod values;
 
 /// The shortest configuration there is.
