@@ -1,4 +1,7 @@
 //! Configuration: TOML into checked types, refused with file, line and key.
+//!
+//! [`Config::load`] is the border: what it gives is right in itself. [`preflight()`] then asks the machine
+//! whether the files and directories can be used. Both tell of all problems at once and never of a value.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,6 +11,26 @@ use url::Url;
 
 use crate::domain::credentials::{AddressPolicy, FieldNames, StoreName};
 use crate::domain::secret::Secret;
+
+mod accounts;
+mod checker;
+mod directories;
+mod environment;
+mod error;
+mod locations;
+mod parse;
+mod preflight;
+mod raw;
+mod read;
+mod sections;
+mod spelling;
+mod stores;
+mod value;
+mod vault;
+
+pub use environment::Environment;
+pub use error::{ConfigError, Place, Problem};
+pub use preflight::preflight;
 
 /// A whole configuration, checked.
 #[derive(Debug)]
@@ -190,3 +213,6 @@ pub struct Store {
     /// Names of the fields in the secret.
     pub fields: FieldNames,
 }
+
+#[cfg(test)]
+mod tests;

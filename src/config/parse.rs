@@ -1,0 +1,71 @@
+//! From a file to a checked configuration.
+
+use std::path::Path;
+
+use super::checker::Checker;
+use super::environment::Environment;
+use super::error::{ConfigError, Place, Problem};
+use super::{Config, directories, read, sections, stores, vault};
+
+/// The largest configuration that is read, in bytes: some ten thousand stores.
+const MAX_FILE_SIZE: u64 = 4 << 20;
+
+impl Config {
+    /// Reads and checks a file; what it leaves out is taken from the environment or is a default.
+    ///
+    /// # Errors
+    /// Everything that is wrong, as far as the file can be read.
+    pub fn load(path: &Path, environment: &Environment) -> Result<Self, ConfigError> {
+        let file = path.display().to_string();
+        let unreadable = |error: std::io::Error| {
+            ConfigError::of_file(&file, format!("the configuration cannot be read: {error}"))
+        };
+        let metadata = std::fs::metadata(path).map_err(unreadable)?;
+        if metadata.len() > MAX_FILE_SIZE {
+            let message = format!("the configuration is larger than {MAX_FILE_SIZE} bytes");
+            return Err(ConfigError::of_file(&file, message));
+        }
+        let bytes = std::fs::read(path).map_err(unreadable)?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let valid = error.utf8_error().valid_up_to();
+            let before = String::from_utf8_lossy(error.as_bytes().get(..valid).unwrap_or_default());
+            ConfigError::new(vec![Problem {
+                place: Place::of_byte(&file, &before, valid),
+                key: String::new(),
+                message: "this is no UTF-8; save the file as UTF-8".to_owned(),
+            }])
+        })?;
+        Self::parse(&text, &file, environment)
+    }
+
+    /// Checks the text of a file. `file_name` is for the messages only.
+    ///
+    /// # Errors
+    /// The first place that is no TOML or has an unknown key; or else everything that is wrong.
+    pub fn parse(text: &str, file_name: &str, environment: &Environment) -> Result<Self, ConfigError> {
+        let raw = read::read(text, file_name)?;
+        let mut checker = Checker::new(file_name, text, environment);
+        let (vault, mount) = vault::vault(&mut checker, raw.vault);
+        let check = sections::check(&mut checker, raw.check);
+        let http = sections::http(&mut checker, raw.http);
+        let log = sections::log(&mut checker, raw.log);
+        let alerts = sections::alerts(&mut checker, raw.alerts);
+        let directories = directories::directories(&mut checker, raw.output, raw.state);
+        let stores = stores::stores(&mut checker, raw.stores, &mount);
+        ConfigError::unless_empty(checker.into_problems())?;
+        match (vault, alerts, directories) {
+            (Some(vault), Some(alerts), Some((output, state))) => Ok(Self {
+                vault,
+                check,
+                output,
+                state,
+                http,
+                log,
+                alerts,
+                stores,
+            }),
+            // Not reached: a section that is not there has given its reason above.
+            _ => Err(ConfigError::of_file(file_name, "it is incomplete".to_owned())),
+        }
+    }
+}

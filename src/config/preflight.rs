@@ -1,0 +1,161 @@
+//! Checks, without a network and without touching anything, that what a configuration names can be used.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::path::Path;
+
+use rustix::fs::{Access, access};
+
+use super::error::{ConfigError, Place, Problem};
+use super::{Auth, Config};
+
+/// The largest file with a secret, in bytes.
+const MAX_SECRET_SIZE: u64 = 64 << 10;
+/// The largest file with certificates, in bytes: a system's whole bundle has some 220 KiB.
+const MAX_CERTIFICATES_SIZE: u64 = 1 << 20;
+
+/// Checks that each named file can be read and that the two directories can be written or created. Creates,
+/// changes and reads nothing: a file is opened, not read.
+///
+/// # Errors
+/// Everything that cannot be used, with its path and the reason of the system.
+pub fn preflight(config: &Config) -> Result<(), ConfigError> {
+    let mut problems = Vec::new();
+    let mut look = |key: &str, result: Result<(), String>| {
+        if let Err(message) = result {
+            problems.push(Problem {
+                place: Place::Host,
+                key: key.to_owned(),
+                message,
+            });
+        }
+    };
+    let tls = &config.vault.tls;
+    if let Some(path) = &tls.ca_file {
+        look("vault.tls.ca_file", readable(path, MAX_CERTIFICATES_SIZE));
+    }
+    if let Some(path) = &tls.ca_directory {
+        look("vault.tls.ca_directory", listable(path));
+    }
+    if let Some((certificate, key)) = &tls.client {
+        look(
+            "vault.tls.client_certificate_file",
+            readable(certificate, MAX_CERTIFICATES_SIZE),
+        );
+        look("vault.tls.client_key_file", readable(key, MAX_SECRET_SIZE));
+    }
+    match &config.vault.auth {
+        Auth::Token(_) => {}
+        Auth::TokenFile(path) => look("vault.auth.token_file.path", readable(path, MAX_SECRET_SIZE)),
+        Auth::AppRole {
+            mount: _,
+            role_id_file,
+            secret_id_file,
+        } => {
+            look(
+                "vault.auth.approle.role_id_file",
+                readable(role_id_file, MAX_SECRET_SIZE),
+            );
+            look(
+                "vault.auth.approle.secret_id_file",
+                readable(secret_id_file, MAX_SECRET_SIZE),
+            );
+        }
+    }
+    if let Some(path) = &config.check.ca_file {
+        look("check.ca_file", readable(path, MAX_CERTIFICATES_SIZE));
+    }
+    if let Some(webhook) = &config.alerts.webhook {
+        let secret = &webhook.signing_secret_file;
+        look(
+            "alerts.webhook.signing_secret_file",
+            readable(secret, MAX_SECRET_SIZE),
+        );
+        if let Some(path) = &webhook.ca_file {
+            look("alerts.webhook.ca_file", readable(path, MAX_CERTIFICATES_SIZE));
+        }
+    }
+    let (output, state) = (&config.output.directory, &config.state.directory);
+    look("output.directory", writable(output));
+    look("state.directory", writable(state));
+    look("state.directory", apart(output, state));
+    ConfigError::unless_empty(problems)
+}
+
+/// The kind is looked at before the file is opened: opening a pipe would wait for its writer.
+fn readable(path: &Path, most: u64) -> Result<(), String> {
+    let shown = path.display();
+    let metadata = metadata(path)?;
+    if !metadata.is_file() {
+        return Err(format!("{shown} is no regular file"));
+    }
+    if metadata.len() == 0 {
+        return Err(format!("{shown} is empty"));
+    }
+    if metadata.len() > most {
+        return Err(format!(
+            "{shown} has {} bytes; at most {most} are read",
+            metadata.len()
+        ));
+    }
+    File::open(path)
+        .map(drop)
+        .map_err(|error| format!("{shown} cannot be opened: {error}"))
+}
+
+fn listable(path: &Path) -> Result<(), String> {
+    let shown = path.display();
+    if !metadata(path)?.is_dir() {
+        return Err(format!("{shown} is no directory"));
+    }
+    std::fs::read_dir(path)
+        .map(drop)
+        .map_err(|error| format!("{shown} cannot be listed: {error}"))
+}
+
+/// A directory that is not there yet can be created in its nearest ancestor that is.
+fn writable(path: &Path) -> Result<(), String> {
+    for (depth, ancestor) in path.ancestors().enumerate() {
+        let shown = ancestor.display();
+        let missing = if depth == 0 {
+            ""
+        } else {
+            ", in which it would be created,"
+        };
+        match std::fs::metadata(ancestor) {
+            Ok(metadata) if !metadata.is_dir() => return Err(format!("{shown}{missing} is no directory")),
+            Ok(_) => {
+                return access(ancestor, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| {
+                    let error = io::Error::from(error);
+                    format!("{shown}{missing} cannot be written: {error}")
+                });
+            }
+            // A link that leads nowhere is there, yet nothing can be created in its place.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && ancestor.symlink_metadata().is_err() => {
+            }
+            Err(error) => return Err(format!("{shown} cannot be looked at: {error}")),
+        }
+    }
+    Ok(())
+}
+
+/// Whether the state is kept out of the output even where links lead.
+fn apart(output: &Path, state: &Path) -> Result<(), String> {
+    match (output.canonicalize(), state.canonicalize()) {
+        (Ok(output), Ok(state)) if state.starts_with(&output) => Err(format!(
+            "{} is the output directory or lies in it; name a directory of its own",
+            state.display()
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn metadata(path: &Path) -> Result<Metadata, String> {
+    std::fs::metadata(path).map_err(|error| {
+        if error.kind() == io::ErrorKind::NotFound {
+            format!("{} does not exist", path.display())
+        } else {
+            format!("{} cannot be looked at: {error}", path.display())
+        }
+    })
+}

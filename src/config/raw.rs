@@ -1,0 +1,140 @@
+//! The shape of the file: which keys exist in which table. What they may hold is checked elsewhere.
+
+use serde::Deserialize;
+
+use super::value::{Table, Value};
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Config {
+    pub(super) vault: Option<Table<Vault>>,
+    pub(super) check: Option<Table<Check>>,
+    pub(super) output: Option<Table<Output>>,
+    pub(super) state: Option<Table<State>>,
+    pub(super) http: Option<Table<Http>>,
+    pub(super) log: Option<Table<Log>>,
+    pub(super) alerts: Option<Table<Alerts>>,
+    pub(super) stores: Vec<Table<Store>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Vault {
+    pub(super) address: Option<Value>,
+    pub(super) namespace: Option<Value>,
+    pub(super) mount: Option<Value>,
+    pub(super) poll_interval: Option<Value>,
+    pub(super) timeout: Option<Value>,
+    pub(super) concurrency: Option<Value>,
+    pub(super) revoke_token_on_exit: Option<Value>,
+    pub(super) allow_plain_http: Option<Value>,
+    pub(super) tls: Option<Table<Tls>>,
+    pub(super) auth: Option<Table<Auth>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Tls {
+    pub(super) ca_file: Option<Value>,
+    pub(super) ca_directory: Option<Value>,
+    pub(super) client_certificate_file: Option<Value>,
+    pub(super) client_key_file: Option<Value>,
+    pub(super) server_name: Option<Value>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Auth {
+    pub(super) token_file: Option<Table<TokenFile>>,
+    pub(super) approle: Option<Table<AppRole>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct TokenFile {
+    pub(super) path: Option<Value>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct AppRole {
+    pub(super) role_id_file: Option<Value>,
+    pub(super) secret_id_file: Option<Value>,
+    pub(super) mount: Option<Value>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Check {
+    pub(super) interval: Option<Value>,
+    pub(super) timeout: Option<Value>,
+    pub(super) confirmations: Option<Value>,
+    pub(super) confirmation_spacing: Option<Value>,
+    pub(super) stale_after: Option<Value>,
+    pub(super) concurrency: Option<Value>,
+    pub(super) allow_private_addresses: Option<Value>,
+    pub(super) ca_file: Option<Value>,
+    pub(super) verify_before_publish: Option<Value>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Output {
+    pub(super) directory: Option<Value>,
+    pub(super) file_mode: Option<Value>,
+    pub(super) directory_mode: Option<Value>,
+    pub(super) owner: Option<Value>,
+    pub(super) group: Option<Value>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct State {
+    pub(super) directory: Option<Value>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Http {
+    pub(super) listen: Option<Value>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Log {
+    pub(super) level: Option<Value>,
+    pub(super) format: Option<Value>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Alerts {
+    pub(super) repeat_interval: Option<Value>,
+    pub(super) webhook: Option<Table<Webhook>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Webhook {
+    pub(super) url: Option<Value>,
+    pub(super) signing_secret_file: Option<Value>,
+    pub(super) timeout: Option<Value>,
+    pub(super) ca_file: Option<Value>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Store {
+    pub(super) name: Option<Value>,
+    pub(super) mount: Option<Value>,
+    pub(super) path: Option<Value>,
+    pub(super) fields: Option<Table<Fields>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Fields {
+    pub(super) username: Option<Value>,
+    pub(super) api_token: Option<Value>,
+    pub(super) api_path: Option<Value>,
+}

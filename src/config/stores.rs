@@ -1,0 +1,110 @@
+//! Checks `[[stores]]`: each store by itself, and that no two have one name.
+
+use std::collections::BTreeMap;
+
+use super::Store;
+use super::checker::Checker;
+use super::raw;
+use super::value::{Origin, Table, Value, open};
+use crate::domain::credentials::{FieldNames, StoreName};
+
+/// Checks all stores. Two may share a secret, but not a name: on a volume that does not tell `A` from `a`
+/// they would overwrite one another.
+pub(super) fn stores(
+    checker: &mut Checker<'_>,
+    tables: Vec<Table<raw::Store>>,
+    default_mount: &str,
+) -> Vec<Store> {
+    if tables.is_empty() {
+        let advice = "add at least one store: [[stores]] with name and path";
+        checker.missing(None, "stores", advice);
+    }
+    let mut seen: BTreeMap<String, Option<usize>> = BTreeMap::new();
+    let mut stores = Vec::new();
+    for (index, table) in tables.into_iter().enumerate() {
+        let at = format!("stores[{index}]");
+        let (span, raw) = open(Some(table));
+        let name = name(checker, &format!("{at}.name"), span.clone(), raw.name, &mut seen);
+        let mount = checker.vault_path(&format!("{at}.mount"), raw.mount);
+        let path_key = format!("{at}.path");
+        if raw.path.is_none() {
+            checker.missing(
+                span,
+                &path_key,
+                "write path = \"stores/example\", the secret's path below the mount",
+            );
+        }
+        let path = checker.vault_path(&path_key, raw.path);
+        let fields = fields(checker, &format!("{at}.fields"), raw.fields);
+        if let Some((name, path)) = name.zip(path) {
+            stores.push(Store {
+                name,
+                mount: mount.unwrap_or_else(|| default_mount.to_owned()),
+                path,
+                fields,
+            });
+        }
+    }
+    stores
+}
+
+fn name(
+    checker: &mut Checker<'_>,
+    key: &str,
+    table: Option<std::ops::Range<usize>>,
+    value: Option<Value>,
+    seen: &mut BTreeMap<String, Option<usize>>,
+) -> Option<StoreName> {
+    if value.is_none() {
+        checker.missing(
+            table,
+            key,
+            "write name = \"example\", which is also the name of its directory",
+        );
+    }
+    let (text, origin) = checker.text(key, value)?;
+    let name = match StoreName::parse(&text) {
+        Ok(name) => name,
+        Err(error) => {
+            checker.refuse(&origin, key, error.to_string());
+            return None;
+        }
+    };
+    let line = checker.line_of(&origin);
+    if let Some(first) = seen.get(&text.to_ascii_lowercase()) {
+        let first = first.map_or(String::new(), |line| format!(" on line {line}"));
+        let message =
+            format!("is already the name of the store{first}; upper and lower case count as the same");
+        checker.refuse(&origin, key, message);
+        return None;
+    }
+    seen.insert(text.to_ascii_lowercase(), line);
+    Some(name)
+}
+
+fn fields(checker: &mut Checker<'_>, at: &str, table: Option<Table<raw::Fields>>) -> FieldNames {
+    let (span, raw) = open(table);
+    let default = FieldNames::default();
+    let mut field = |key: &str, value, default| {
+        checker
+            .text(&format!("{at}.{key}"), value)
+            .map_or(default, |(name, _)| name)
+    };
+    let names = FieldNames {
+        username: field("username", raw.username, default.username),
+        api_token: field("api_token", raw.api_token, default.api_token),
+        api_path: field("api_path", raw.api_path, default.api_path),
+    };
+    let distinct = names.username != names.api_token
+        && names.api_token != names.api_path
+        && names.api_path != names.username;
+    if !distinct {
+        let origin = span.map_or(Origin::Nowhere, Origin::File);
+        checker.refuse(
+            &origin,
+            at,
+            "names one field twice; each value has a field of its own",
+        );
+    }
+    names
+}

@@ -1,0 +1,124 @@
+//! The example is the reference: it parses, it has every key, and its defaults are the real ones.
+
+use super::*;
+
+const EXAMPLE: &str = include_str!("../../../config.example.toml");
+/// How a line ends that shows no default.
+const OPTIONAL: &str = "# (example)";
+
+fn parse_example(text: &str) -> Config {
+    parse_with(text, &[("CREDENTIALS_DIRECTORY", "/run/credentials/unit")])
+        .unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// What a commented line says when it is uncommented, if it is a key or a table.
+fn uncommented(line: &str) -> Option<&str> {
+    let inside = line.strip_prefix("# ")?;
+    let key =
+        |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    let is_key = inside.split_once(" = ").is_some_and(|(name, _)| key(name));
+    (is_key || inside.starts_with('[')).then_some(inside)
+}
+
+/// Which commented keys are uncommented, beside the tables.
+#[derive(Clone, Copy, PartialEq)]
+enum Uncomment {
+    Everything,
+    AllButDefaults,
+}
+
+/// The example with what was commented, without one of the two ways to log in.
+fn example(uncomment: Uncomment, left_out: &str) -> String {
+    let mut text = String::new();
+    let mut skipping = false;
+    for line in EXAMPLE.lines() {
+        let is_default = |inside: &str| !inside.starts_with('[') && !inside.ends_with(OPTIONAL);
+        let line = match uncommented(line) {
+            Some(inside) if uncomment == Uncomment::Everything || !is_default(inside) => inside,
+            _ => line,
+        };
+        if line.starts_with('[') {
+            skipping = line == left_out;
+        }
+        if !skipping {
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
+    text
+}
+
+/// All keys that exist, asked of the code itself: a refusal of an unknown key names those there are.
+fn keys_of(table: &str, found: &mut Vec<String>) {
+    let header = match table {
+        "" => String::new(),
+        "stores" => "[[stores]]\n".to_owned(),
+        table if table.starts_with("stores.") => format!("[[stores]]\n[{table}]\n"),
+        table => format!("[{table}]\n"),
+    };
+    let refusal = refusal(&format!("{header}no-such-key = 1\n"), &[]);
+    if let Some((_, keys)) = refusal.split_once("there are: ") {
+        for key in keys.split(", ") {
+            let path = if table.is_empty() {
+                key.to_owned()
+            } else {
+                format!("{table}.{key}")
+            };
+            found.push(path.clone());
+            if path.matches('.').count() < 4 {
+                keys_of(&path, found);
+            }
+        }
+    }
+}
+
+#[test]
+fn it_parses_as_it_is() {
+    let config = parse_example(EXAMPLE);
+    assert_eq!(config.stores.len(), 1);
+    assert!(matches!(config.vault.auth, Auth::AppRole { .. }));
+}
+
+#[test]
+fn its_defaults_are_the_real_ones() {
+    let stated = example(Uncomment::Everything, "[vault.auth.token_file]");
+    let left_out = example(Uncomment::AllButDefaults, "[vault.auth.token_file]");
+    let keys = |text: &str| text.lines().filter(|line| !line.starts_with('#')).count();
+    assert!(keys(&stated) > keys(&left_out) + 20);
+    assert_eq!(
+        format!("{:#?}", parse_example(&stated)),
+        format!("{:#?}", parse_example(&left_out))
+    );
+}
+
+#[test]
+fn it_parses_with_everything_uncommented() {
+    let config = parse_example(&example(Uncomment::Everything, "[vault.auth.token_file]"));
+    assert!(matches!(config.vault.auth, Auth::AppRole { .. }));
+    assert!(config.alerts.webhook.is_some() && config.vault.tls.client.is_some());
+    let config = parse_example(&example(Uncomment::Everything, "[vault.auth.approle]"));
+    assert!(matches!(config.vault.auth, Auth::TokenFile(_)));
+}
+
+#[test]
+fn it_has_every_key() {
+    let mut keys = Vec::new();
+    keys_of("", &mut keys);
+    assert!(keys.contains(&"stores.fields.api_path".to_owned()), "{keys:?}");
+    assert!(
+        keys.contains(&"vault.auth.approle.role_id_file".to_owned()),
+        "{keys:?}"
+    );
+    assert!(keys.len() > 50, "{keys:?}");
+    let text = example(Uncomment::Everything, "");
+    let document: toml::Table = toml::from_str(&text).unwrap();
+    for key in keys {
+        let mut here = Some(toml::Value::Table(document.clone()));
+        for segment in key.split('.') {
+            // `stores` is a list; its first table has every key.
+            let first = |value: toml::Value| value.get(0).cloned().unwrap_or(value);
+            here = here.and_then(|value| first(value).get(segment).cloned());
+        }
+        assert!(here.is_some(), "{key} is not in the example");
+    }
+}

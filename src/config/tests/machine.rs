@@ -1,0 +1,160 @@
+//! What the machine must offer before the daemon starts.
+
+use std::fs;
+
+use super::*;
+
+/// A configuration all of whose files and directories are in one temporary directory.
+fn config(root: &std::path::Path, change: impl FnOnce(String) -> String) -> Config {
+    let text = r#"
+[vault]
+address = "https://vault.example:8200"
+[vault.tls]
+ca_file = "ROOT/ca.pem"
+[vault.auth.approle]
+role_id_file = "ROOT/role"
+secret_id_file = "ROOT/secret"
+[output]
+directory = "ROOT/output"
+[state]
+directory = "ROOT/new/state"
+[alerts.webhook]
+url = "https://alerts.example"
+signing_secret_file = "ROOT/whsec"
+[[stores]]
+name = "one"
+path = "stores/one"
+"#;
+    for name in ["ca.pem", "role", "secret", "whsec"] {
+        fs::write(root.join(name), "something").unwrap();
+    }
+    fs::create_dir(root.join("output")).unwrap();
+    parse(&change(text.to_owned()).replace("ROOT", root.to_str().unwrap())).unwrap()
+}
+
+fn complaints(config: &Config) -> Vec<(String, String)> {
+    match preflight(config) {
+        Ok(()) => Vec::new(),
+        Err(error) => error
+            .problems()
+            .iter()
+            .map(|problem| (problem.key.clone(), problem.message.clone()))
+            .collect(),
+    }
+}
+
+#[test]
+fn a_machine_that_has_everything_passes_and_nothing_is_created() {
+    let root = tempfile::tempdir().unwrap();
+    let config = config(root.path(), |text| text);
+    assert_eq!(complaints(&config), []);
+    assert!(!root.path().join("new").exists());
+    assert_eq!(fs::read_dir(root.path().join("output")).unwrap().count(), 0);
+}
+
+#[test]
+fn everything_that_is_missing_or_unusable_is_told_at_once() {
+    let root = tempfile::tempdir().unwrap();
+    let config = config(root.path(), |text| {
+        text.replace("ROOT/output", "ROOT/role/output")
+            .replace("ROOT/new", "ROOT/whsec/new")
+    });
+    fs::remove_file(root.path().join("ca.pem")).unwrap();
+    fs::write(root.path().join("secret"), "").unwrap();
+    fs::write(root.path().join("whsec"), vec![b'x'; (64 << 10) + 1]).unwrap();
+    let expected = [
+        ("vault.tls.ca_file", "does not exist"),
+        ("vault.auth.approle.secret_id_file", "is empty"),
+        ("alerts.webhook.signing_secret_file", "at most 65536"),
+        ("output.directory", "Not a directory"),
+        ("state.directory", "Not a directory"),
+    ];
+    let found = complaints(&config);
+    assert_eq!(found.len(), expected.len(), "{found:?}");
+    for ((key, message), (expected_key, part)) in found.iter().zip(expected) {
+        assert_eq!(key, expected_key);
+        assert!(message.contains(part), "{key}: {message}");
+    }
+}
+
+#[test]
+fn a_directory_is_no_file_and_a_file_no_directory() {
+    let root = tempfile::tempdir().unwrap();
+    let config = config(root.path(), |text| {
+        text.replace("ROOT/role", "ROOT/output")
+            .replace("ca_file = \"ROOT/ca.pem\"", "ca_directory = \"ROOT/ca.pem\"")
+            .replace("ROOT/new/state", "ROOT/whsec")
+    });
+    let found = complaints(&config);
+    let keys: Vec<&str> = found.iter().map(|(key, _)| key.as_str()).collect();
+    let expected = [
+        "vault.tls.ca_directory",
+        "vault.auth.approle.role_id_file",
+        "state.directory",
+    ];
+    assert_eq!(keys, expected, "{found:?}");
+}
+
+#[test]
+fn a_pipe_is_refused_without_waiting_for_it() {
+    let root = tempfile::tempdir().unwrap();
+    let config = config(root.path(), |text| text);
+    let secret = root.path().join("secret");
+    fs::remove_file(&secret).unwrap();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &secret,
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+        0,
+    )
+    .unwrap();
+    let found = complaints(&config);
+    assert!(
+        found.len() == 1 && found[0].1.contains("no regular file"),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn a_bundle_of_a_system_is_not_too_large() {
+    let root = tempfile::tempdir().unwrap();
+    let config = config(root.path(), |text| text);
+    fs::write(root.path().join("ca.pem"), vec![b'x'; 300 << 10]).unwrap();
+    assert_eq!(complaints(&config), []);
+}
+
+#[test]
+fn a_link_does_not_bring_the_state_into_the_output() {
+    let root = tempfile::tempdir().unwrap();
+    let config = config(root.path(), |text| text.replace("ROOT/new/state", "ROOT/link"));
+    fs::create_dir(root.path().join("output/state")).unwrap();
+    std::os::unix::fs::symlink(root.path().join("output/state"), root.path().join("link")).unwrap();
+    let found = complaints(&config);
+    assert!(found.len() == 1 && found[0].1.contains("lies in it"), "{found:?}");
+}
+
+#[test]
+fn a_link_that_leads_nowhere_is_no_place_for_a_directory() {
+    let root = tempfile::tempdir().unwrap();
+    let config = config(root.path(), |text| text.replace("ROOT/new/state", "ROOT/link"));
+    std::os::unix::fs::symlink(root.path().join("gone"), root.path().join("link")).unwrap();
+    let found = complaints(&config);
+    assert!(found.len() == 1 && found[0].0 == "state.directory", "{found:?}");
+}
+
+#[test]
+fn a_directory_that_cannot_be_written_is_refused() {
+    if rustix::process::geteuid().is_root() {
+        return; // Every directory can be written by root.
+    }
+    use std::os::unix::fs::PermissionsExt as _;
+    let root = tempfile::tempdir().unwrap();
+    let config = config(root.path(), |text| text);
+    fs::set_permissions(root.path().join("output"), fs::Permissions::from_mode(0o555)).unwrap();
+    let found = complaints(&config);
+    assert!(
+        found.len() == 1 && found[0].1.contains("cannot be written"),
+        "{found:?}"
+    );
+}
