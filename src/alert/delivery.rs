@@ -128,14 +128,7 @@ impl<Clock: Fn() -> Now> Delivery<Clock> {
             attempt = attempt.saturating_add(1);
             let wait = pause(&message.id, attempt, &fault);
             let again = Instant::now() + wait;
-            self.failed(
-                &message,
-                Failure {
-                    fault,
-                    attempt,
-                    wait: Some(wait),
-                },
-            );
+            self.failed(&message, Failure { fault, attempt, wait: Some(wait) });
             tokio::select! {
                 biased;
                 () = &mut stop => return,
@@ -158,14 +151,7 @@ impl<Clock: Fn() -> Now> Delivery<Clock> {
                 Ok(Ok(())) => self.delivered(&message).await,
                 Ok(Err(fault)) => {
                     held_up.push(message.incident.id.clone());
-                    self.failed(
-                        &message,
-                        Failure {
-                            fault,
-                            attempt: 1,
-                            wait: None,
-                        },
-                    );
+                    self.failed(&message, Failure { fault, attempt: 1, wait: None });
                 }
                 Err(_) => break,
             }
@@ -228,9 +214,7 @@ fn pause(message_id: &str, attempt: u32, fault: &DeliveryFault) -> Duration {
     let attempt = if fault.is_passing() { attempt } else { u32::MAX };
     let wait = backoff(message_id, attempt, FIRST_WAIT, LONGEST_WAIT);
     match fault {
-        DeliveryFault::Refused {
-            wait: Some(asked), ..
-        } => wait.max(*asked),
+        DeliveryFault::Refused { wait: Some(asked), .. } => wait.max(*asked),
         DeliveryFault::Refused { wait: None, .. }
         | DeliveryFault::Unreachable(_)
         | DeliveryFault::Secret(_) => wait,

@@ -39,10 +39,9 @@ impl From<Message> for Change {
     /// The change that the message is about: what it says of its incident is how the incident stands.
     fn from(message: Message) -> Self {
         match message.kind {
-            MessageKind::Opened | MessageKind::Reminder => Self::Open {
-                incident: message.incident.clone(),
-                message: Some(message),
-            },
+            MessageKind::Opened | MessageKind::Reminder => {
+                Self::Open { incident: message.incident.clone(), message: Some(message) }
+            }
             MessageKind::Resolved => Self::Resolved { message },
         }
     }

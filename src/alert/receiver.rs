@@ -77,20 +77,12 @@ impl Receiver {
                 let answer = answers.pop().unwrap_or_else(|| "204 No Content\r\n".to_owned());
                 let mut stream = stream.unwrap();
                 let request = read(&stream);
-                write!(
-                    stream,
-                    "HTTP/1.1 {answer}content-length: 0\r\nconnection: close\r\n\r\n"
-                )
-                .unwrap();
+                write!(stream, "HTTP/1.1 {answer}content-length: 0\r\nconnection: close\r\n\r\n").unwrap();
                 // The test may have seen enough.
                 sender.send(request).ok();
             }
         });
-        Self {
-            address,
-            requests,
-            stop,
-        }
+        Self { address, requests, stop }
     }
 
     /// The identifier of the next message that arrives.
@@ -125,11 +117,7 @@ fn read(stream: &TcpStream) -> Request {
         .collect();
     let mut body = vec![0; headers["content-length"].parse().unwrap()];
     reader.read_exact(&mut body).unwrap();
-    Request {
-        line: lines[0].clone(),
-        headers,
-        body,
-    }
+    Request { line: lines[0].clone(), headers, body }
 }
 
 /// A directory with a signing secret in it, and the configuration that names it.

@@ -75,11 +75,7 @@ impl Keys {
     }
 
     fn parse(secrets: &Secret) -> Result<Self, KeyError> {
-        let keys = secrets
-            .expose()
-            .split_whitespace()
-            .map(key)
-            .collect::<Result<Vec<_>, _>>()?;
+        let keys = secrets.expose().split_whitespace().map(key).collect::<Result<Vec<_>, _>>()?;
         if keys.is_empty() {
             return Err(KeyError::Empty);
         }
@@ -151,9 +147,7 @@ mod tests {
         // Python: base64.b64encode(hmac.new(bytes(range(64)), b"a:1.1700000000.{}", "sha256").digest())
         let second =
             "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw";
-        let both = keys(&format!("{PUBLISHED}\n{second}\n"))
-            .unwrap()
-            .sign("a:1", 1_700_000_000, b"{}");
+        let both = keys(&format!("{PUBLISHED}\n{second}\n")).unwrap().sign("a:1", 1_700_000_000, b"{}");
         assert_eq!(
             both,
             "v1,MUwjYJiLODIvoa6HqbShRXj/SwcVUhMRmsLZ1QmMeXQ= v1,pVeekG7W9SfnPLzObPam1IV/PNUBGsGSE+ZGww4VL54="
@@ -163,10 +157,7 @@ mod tests {
     #[test]
     fn a_secret_that_cannot_be_used_is_refused_with_what_to_do_and_without_its_value() {
         let short = refusal("whsec_c2VjcmV0LXZhbHVl");
-        assert!(
-            short.contains("12 bytes") && short.contains("24 to 64"),
-            "{short}"
-        );
+        assert!(short.contains("12 bytes") && short.contains("24 to 64"), "{short}");
         assert!(refusal(" \n").contains("is empty"));
         assert!(refusal("c2VjcmV0LXZhbHVl").contains("`whsec_`"));
         assert!(refusal("whsec_c2Vj!!!cmV0").contains("not base64"));

@@ -104,13 +104,8 @@ impl Webhook {
         };
         let host = config.url.host_str().unwrap_or("the receiver");
         Ok(Self {
-            client: builder
-                .build()
-                .map_err(|error| BuildError::Client(error.without_url()))?,
-            host: config
-                .url
-                .port()
-                .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")),
+            client: builder.build().map_err(|error| BuildError::Client(error.without_url()))?,
+            host: config.url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")),
             url: config.url.clone(),
             signing_secret_file: config.signing_secret_file.clone(),
             timeout: config.timeout,
@@ -123,9 +118,7 @@ impl Webhook {
     /// # Errors
     /// [`DeliveryFault::Secret`], saying what is wrong with the file.
     pub fn check(&self) -> Result<(), DeliveryFault> {
-        Keys::read(&self.signing_secret_file)
-            .map(drop)
-            .map_err(|error| self.secret_fault(&error))
+        Keys::read(&self.signing_secret_file).map(drop).map_err(|error| self.secret_fault(&error))
     }
 
     /// Sends one message, once. The signing secret is read anew, so that it can be replaced at any time.
@@ -169,9 +162,7 @@ impl Webhook {
 
     fn secret_fault(&self, error: &KeyError) -> DeliveryFault {
         let path = self.signing_secret_file.display();
-        DeliveryFault::Secret(format!(
-            "cannot sign with alerts.webhook.signing_secret_file {path}: {error}"
-        ))
+        DeliveryFault::Secret(format!("cannot sign with alerts.webhook.signing_secret_file {path}: {error}"))
     }
 
     fn unreachable(&self, error: reqwest::Error) -> DeliveryFault {

@@ -14,10 +14,7 @@ pub(super) fn number_of(name: &str, file: &Path) -> Result<u32, String> {
         )
     })?;
     find(name, &String::from_utf8_lossy(&text)).ok_or_else(|| {
-        format!(
-            "there is no such name in {}; create the account or use a number",
-            file.display()
-        )
+        format!("there is no such name in {}; create the account or use a number", file.display())
     })
 }
 

@@ -26,12 +26,7 @@ pub(super) struct Checker<'a> {
 
 impl<'a> Checker<'a> {
     pub(super) fn new(file: &'a str, text: &'a str, environment: &'a Environment) -> Self {
-        Self {
-            file,
-            text,
-            environment,
-            problems: Vec::new(),
-        }
+        Self { file, text, environment, problems: Vec::new() }
     }
 
     /// Everything that was refused.
@@ -45,11 +40,7 @@ impl<'a> Checker<'a> {
             Origin::Variable(name) => Place::Variable(name),
             Origin::Nowhere => Place::File(self.file.to_owned()),
         };
-        self.problems.push(Problem {
-            place,
-            key: key.into(),
-            message: message.into(),
-        });
+        self.problems.push(Problem { place, key: key.into(), message: message.into() });
     }
 
     /// The line of a value, if it stands in the file.
@@ -79,10 +70,8 @@ impl<'a> Checker<'a> {
         names: &[&'static str],
     ) -> Option<Value> {
         value.or_else(|| {
-            self.variable(key, names).map(|(name, text)| Value {
-                kind: Kind::Text(text),
-                origin: Origin::Variable(name),
-            })
+            self.variable(key, names)
+                .map(|(name, text)| Value { kind: Kind::Text(text), origin: Origin::Variable(name) })
         })
     }
 
@@ -104,10 +93,7 @@ impl<'a> Checker<'a> {
     pub(super) fn boolean(&mut self, key: &str, value: Option<Value>, default: bool) -> bool {
         match value {
             None => default,
-            Some(Value {
-                kind: Kind::Boolean(value),
-                ..
-            }) => value,
+            Some(Value { kind: Kind::Boolean(value), .. }) => value,
             Some(value) => {
                 self.refuse(&value.origin, key, "must be true or false, without quotes");
                 default

@@ -45,12 +45,7 @@ pub(super) fn directories(
     }
     let directory = checker.directory(key, raw.directory);
     let file_mode = mode(checker, "output.file_mode", raw.file_mode, &FILE_MODE);
-    let directory_mode = mode(
-        checker,
-        "output.directory_mode",
-        raw.directory_mode,
-        &DIRECTORY_MODE,
-    );
+    let directory_mode = mode(checker, "output.directory_mode", raw.directory_mode, &DIRECTORY_MODE);
     let owner = account(checker, "output.owner", raw.owner, Path::new("/etc/passwd"));
     let group = account(checker, "output.group", raw.group, Path::new("/etc/group"));
     let (state, state_origin) = state_directory(checker, open(state).1.directory)?;
@@ -64,13 +59,7 @@ pub(super) fn directories(
             "is the output directory or lies in it; apps would see the state: name a directory of its own";
         checker.refuse(origin, "state.directory", message);
     }
-    let output = Output {
-        directory,
-        file_mode,
-        directory_mode,
-        owner,
-        group,
-    };
+    let output = Output { directory, file_mode, directory_mode, owner, group };
     Some((output, State { directory: state }))
 }
 
@@ -103,11 +92,7 @@ fn mode(checker: &mut Checker<'_>, key: &str, value: Option<Value>, rule: &ModeR
         Kind::Integer(_) => "must be octal digits in quotes",
         Kind::Boolean(_) | Kind::Other => "must be a text in quotes",
     };
-    checker.refuse(
-        &value.origin,
-        key,
-        format!("{problem}, such as \"{:04o}\"", rule.default),
-    );
+    checker.refuse(&value.origin, key, format!("{problem}, such as \"{:04o}\"", rule.default));
     rule.default
 }
 
@@ -139,7 +124,5 @@ fn account(checker: &mut Checker<'_>, key: &str, value: Option<Value>, names: &P
             .filter(|number| *number != u32::MAX)
             .ok_or_else(|| format!("must be a name or a number from 0 to {}", u32::MAX - 1))
     });
-    number
-        .map_err(|problem| checker.refuse(&value.origin, key, problem))
-        .ok()
+    number.map_err(|problem| checker.refuse(&value.origin, key, problem)).ok()
 }

@@ -39,10 +39,7 @@ impl Environment {
         for name in names {
             match (self.0)(name) {
                 Some(value) if !value.is_empty() => {
-                    return value
-                        .into_string()
-                        .map(|text| Some((*name, text)))
-                        .map_err(|_| *name);
+                    return value.into_string().map(|text| Some((*name, text))).map_err(|_| *name);
                 }
                 Some(_) | None => {}
             }
@@ -71,10 +68,7 @@ mod tests {
             "C" => Some("c".into()),
             _ => None,
         });
-        assert_eq!(
-            environment.first(&["X", "A", "B", "C"]),
-            Ok(Some(("B", "b".into())))
-        );
+        assert_eq!(environment.first(&["X", "A", "B", "C"]), Ok(Some(("B", "b".into()))));
         assert_eq!(environment.first(&["X", "A"]), Ok(None));
     }
 

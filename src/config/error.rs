@@ -22,20 +22,12 @@ impl ConfigError {
     }
 
     pub(super) fn of_file(file: &str, message: String) -> Self {
-        Self::new(vec![Problem {
-            place: Place::File(file.to_owned()),
-            key: String::new(),
-            message,
-        }])
+        Self::new(vec![Problem { place: Place::File(file.to_owned()), key: String::new(), message }])
     }
 
     /// Passes if there is no problem.
     pub(super) fn unless_empty(problems: Vec<Problem>) -> Result<(), Self> {
-        if problems.is_empty() {
-            Ok(())
-        } else {
-            Err(Self::new(problems))
-        }
+        if problems.is_empty() { Ok(()) } else { Err(Self::new(problems)) }
     }
 
     /// The problems: those with a line by their line, then the others.

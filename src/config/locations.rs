@@ -20,11 +20,7 @@ impl Checker<'_> {
         let (text, origin) = self.text(key, value)?;
         match absolute(&text) {
             Ok(path) if path.parent().is_none() => {
-                self.refuse(
-                    &origin,
-                    key,
-                    "is the root of the file system; name a directory below it",
-                );
+                self.refuse(&origin, key, "is the root of the file system; name a directory below it");
                 None
             }
             Ok(path) => Some((path, origin)),
@@ -124,10 +120,7 @@ fn absolute(text: &str) -> Result<PathBuf, &'static str> {
     if !path.is_absolute() {
         return Err("must be an absolute path, such as \"/run/bc-secrets-sync/...\"");
     }
-    if path
-        .components()
-        .any(|component| component == Component::ParentDir)
-    {
+    if path.components().any(|component| component == Component::ParentDir) {
         return Err("contains \"..\"; write the path that is meant");
     }
     Ok(path.components().collect())

@@ -54,16 +54,9 @@ impl Config {
         let stores = stores::stores(&mut checker, raw.stores, &mount);
         ConfigError::unless_empty(checker.into_problems())?;
         match (vault, alerts, directories) {
-            (Some(vault), Some(alerts), Some((output, state))) => Ok(Self {
-                vault,
-                check,
-                output,
-                state,
-                http,
-                log,
-                alerts,
-                stores,
-            }),
+            (Some(vault), Some(alerts), Some((output, state))) => {
+                Ok(Self { vault, check, output, state, http, log, alerts, stores })
+            }
             // Not reached: a section that is not there has given its reason above.
             _ => Err(ConfigError::of_file(file_name, "it is incomplete".to_owned())),
         }

@@ -23,11 +23,7 @@ pub fn preflight(config: &Config) -> Result<(), ConfigError> {
     let mut problems = Vec::new();
     let mut look = |key: &str, result: Result<(), String>| {
         if let Err(message) = result {
-            problems.push(Problem {
-                place: Place::Host,
-                key: key.to_owned(),
-                message,
-            });
+            problems.push(Problem { place: Place::Host, key: key.to_owned(), message });
         }
     };
     let tls = &config.vault.tls;
@@ -38,28 +34,15 @@ pub fn preflight(config: &Config) -> Result<(), ConfigError> {
         look("vault.tls.ca_directory", listable(path));
     }
     if let Some((certificate, key)) = &tls.client {
-        look(
-            "vault.tls.client_certificate_file",
-            readable(certificate, MAX_CERTIFICATES_SIZE),
-        );
+        look("vault.tls.client_certificate_file", readable(certificate, MAX_CERTIFICATES_SIZE));
         look("vault.tls.client_key_file", readable(key, MAX_SECRET_SIZE));
     }
     match &config.vault.auth {
         Auth::Token(_) => {}
         Auth::TokenFile(path) => look("vault.auth.token_file.path", readable(path, MAX_SECRET_SIZE)),
-        Auth::AppRole {
-            mount: _,
-            role_id_file,
-            secret_id_file,
-        } => {
-            look(
-                "vault.auth.approle.role_id_file",
-                readable(role_id_file, MAX_SECRET_SIZE),
-            );
-            look(
-                "vault.auth.approle.secret_id_file",
-                readable(secret_id_file, MAX_SECRET_SIZE),
-            );
+        Auth::AppRole { mount: _, role_id_file, secret_id_file } => {
+            look("vault.auth.approle.role_id_file", readable(role_id_file, MAX_SECRET_SIZE));
+            look("vault.auth.approle.secret_id_file", readable(secret_id_file, MAX_SECRET_SIZE));
         }
     }
     if let Some(path) = &config.check.ca_file {
@@ -67,10 +50,7 @@ pub fn preflight(config: &Config) -> Result<(), ConfigError> {
     }
     if let Some(webhook) = &config.alerts.webhook {
         let secret = &webhook.signing_secret_file;
-        look(
-            "alerts.webhook.signing_secret_file",
-            readable(secret, MAX_SECRET_SIZE),
-        );
+        look("alerts.webhook.signing_secret_file", readable(secret, MAX_SECRET_SIZE));
         if let Some(path) = &webhook.ca_file {
             look("alerts.webhook.ca_file", readable(path, MAX_CERTIFICATES_SIZE));
         }
@@ -93,14 +73,9 @@ fn readable(path: &Path, most: u64) -> Result<(), String> {
         return Err(format!("{shown} is empty"));
     }
     if metadata.len() > most {
-        return Err(format!(
-            "{shown} has {} bytes; at most {most} are read",
-            metadata.len()
-        ));
+        return Err(format!("{shown} has {} bytes; at most {most} are read", metadata.len()));
     }
-    File::open(path)
-        .map(drop)
-        .map_err(|error| format!("{shown} cannot be opened: {error}"))
+    File::open(path).map(drop).map_err(|error| format!("{shown} cannot be opened: {error}"))
 }
 
 fn listable(path: &Path) -> Result<(), String> {
@@ -108,20 +83,14 @@ fn listable(path: &Path) -> Result<(), String> {
     if !metadata(path)?.is_dir() {
         return Err(format!("{shown} is no directory"));
     }
-    std::fs::read_dir(path)
-        .map(drop)
-        .map_err(|error| format!("{shown} cannot be listed: {error}"))
+    std::fs::read_dir(path).map(drop).map_err(|error| format!("{shown} cannot be listed: {error}"))
 }
 
 /// A directory that is not there yet can be created in its nearest ancestor that is.
 fn writable(path: &Path) -> Result<(), String> {
     for (depth, ancestor) in path.ancestors().enumerate() {
         let shown = ancestor.display();
-        let missing = if depth == 0 {
-            ""
-        } else {
-            ", in which it would be created,"
-        };
+        let missing = if depth == 0 { "" } else { ", in which it would be created," };
         match std::fs::metadata(ancestor) {
             Ok(metadata) if !metadata.is_dir() => return Err(format!("{shown}{missing} is no directory")),
             Ok(_) => {

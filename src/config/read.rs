@@ -73,9 +73,7 @@ fn explain(path: &serde_path_to_error::Path, message: &str) -> (String, String) 
 /// The unknown name, and the names that exist, of serde's message
 /// ``unknown field `NAME`, expected one of `A`, `B` ``. Only the second part is ours, so it is cut from behind.
 fn unknown_field(message: &str) -> Option<(&str, Vec<&str>)> {
-    let (name, existing) = message
-        .strip_prefix("unknown field `")?
-        .rsplit_once("`, expected ")?;
+    let (name, existing) = message.strip_prefix("unknown field `")?.rsplit_once("`, expected ")?;
     let existing = existing.split('`').skip(1).step_by(2).collect();
     Some((name, existing))
 }
@@ -83,23 +81,16 @@ fn unknown_field(message: &str) -> Option<(&str, Vec<&str>)> {
 fn unknown_key(table: &str, name: &str, existing: &[&str]) -> (String, String) {
     let guess = nearest(name, existing);
     // Somebody may have pasted a token where a key belongs: a name that does not look like one is not shown.
-    let looks_like_a_key = name.len() <= 24
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || matches!(byte, b'_' | b'-'));
+    let looks_like_a_key =
+        name.len() <= 24 && name.bytes().all(|byte| byte.is_ascii_lowercase() || matches!(byte, b'_' | b'-'));
     let key = match (table, guess.is_some() || looks_like_a_key) {
         ("", true) => name.to_owned(),
         (table, true) => format!("{table}.{name}"),
         (table, false) => table.to_owned(),
     };
-    let guess = guess.map_or("; there are:".to_owned(), |guess| {
-        format!("; did you mean {guess}? There are:")
-    });
-    let room = if table.is_empty() {
-        "at the top of the file".to_owned()
-    } else {
-        format!("in {table}")
-    };
+    let guess =
+        guess.map_or("; there are:".to_owned(), |guess| format!("; did you mean {guess}? There are:"));
+    let room = if table.is_empty() { "at the top of the file".to_owned() } else { format!("in {table}") };
     let message = format!("there is no such key {room}{guess} {}", existing.join(", "));
     (key, message)
 }

@@ -63,11 +63,7 @@ pub(super) fn check(checker: &mut Checker<'_>, table: Option<Table<raw::Check>>)
         );
         checker.refuse(&culprit.unwrap_or(Origin::Nowhere), "check.stale_after", message);
     }
-    let private = checker.boolean(
-        "check.allow_private_addresses",
-        raw.allow_private_addresses,
-        false,
-    );
+    let private = checker.boolean("check.allow_private_addresses", raw.allow_private_addresses, false);
     let concurrency = checker.count("check.concurrency", raw.concurrency, 1..=256, 32_u16);
     Check {
         interval,
@@ -80,11 +76,7 @@ pub(super) fn check(checker: &mut Checker<'_>, table: Option<Table<raw::Check>>)
         ),
         stale_after,
         concurrency: concurrency.into(),
-        addresses: if private {
-            AddressPolicy::AllowPrivate
-        } else {
-            AddressPolicy::PublicOnly
-        },
+        addresses: if private { AddressPolicy::AllowPrivate } else { AddressPolicy::PublicOnly },
         ca_file: checker.file("check.ca_file", raw.ca_file),
         verify_before_publish: checker.boolean(
             "check.verify_before_publish",
@@ -98,9 +90,8 @@ pub(super) fn check(checker: &mut Checker<'_>, table: Option<Table<raw::Check>>)
 pub(super) fn http(checker: &mut Checker<'_>, table: Option<Table<raw::Http>>) -> Http {
     let key = "http.listen";
     let (_, raw) = open(table);
-    let (text, origin) = checker
-        .text(key, raw.listen)
-        .unwrap_or_else(|| (DEFAULT_LISTEN.to_owned(), Origin::Nowhere));
+    let (text, origin) =
+        checker.text(key, raw.listen).unwrap_or_else(|| (DEFAULT_LISTEN.to_owned(), Origin::Nowhere));
     if text == "off" {
         return Http { listen: None };
     }
@@ -124,11 +115,7 @@ pub(super) fn log(checker: &mut Checker<'_>, table: Option<Table<raw::Log>>) -> 
         ("debug", Level::DEBUG),
         ("trace", Level::TRACE),
     ];
-    let formats = [
-        ("auto", LogFormat::Auto),
-        ("human", LogFormat::Human),
-        ("json", LogFormat::Json),
-    ];
+    let formats = [("auto", LogFormat::Auto), ("human", LogFormat::Human), ("json", LogFormat::Json)];
     Log {
         level: checker.choice("log.level", raw.level, &levels, Level::INFO),
         format: checker.choice("log.format", raw.format, &formats, LogFormat::Auto),
@@ -146,20 +133,13 @@ pub(super) fn alerts(checker: &mut Checker<'_>, table: Option<Table<raw::Alerts>
         }
         None => None,
     };
-    Some(Alerts {
-        repeat_interval,
-        webhook,
-    })
+    Some(Alerts { repeat_interval, webhook })
 }
 
 fn webhook(checker: &mut Checker<'_>, table: Option<Range<usize>>, raw: raw::Webhook) -> Option<Webhook> {
     let url_key = "alerts.webhook.url";
     if raw.url.is_none() {
-        checker.missing(
-            table.clone(),
-            url_key,
-            "write url = \"https://alerts.example/hook\"",
-        );
+        checker.missing(table.clone(), url_key, "write url = \"https://alerts.example/hook\"");
     }
     let advice = "use https://; plain http:// is for a receiver on this host only";
     let url = checker.url(url_key, raw.url, PlainHttp::LoopbackOnly, advice);
@@ -171,10 +151,5 @@ fn webhook(checker: &mut Checker<'_>, table: Option<Range<usize>>, raw: raw::Web
     let signing_secret_file = checker.file(secret_key, raw.signing_secret_file);
     let timeout = checker.duration("alerts.webhook.timeout", raw.timeout, &WEBHOOK_TIMEOUT);
     let ca_file = checker.file("alerts.webhook.ca_file", raw.ca_file);
-    Some(Webhook {
-        url: url?.0,
-        signing_secret_file: signing_secret_file?,
-        timeout,
-        ca_file,
-    })
+    Some(Webhook { url: url?.0, signing_secret_file: signing_secret_file?, timeout, ca_file })
 }

@@ -56,11 +56,7 @@ fn name(
     seen: &mut BTreeMap<String, Option<usize>>,
 ) -> Option<StoreName> {
     if value.is_none() {
-        checker.missing(
-            table,
-            key,
-            "write name = \"example\", which is also the name of its directory",
-        );
+        checker.missing(table, key, "write name = \"example\", which is also the name of its directory");
     }
     let (text, origin) = checker.text(key, value)?;
     let name = match StoreName::parse(&text) {
@@ -86,9 +82,7 @@ fn fields(checker: &mut Checker<'_>, at: &str, table: Option<Table<raw::Fields>>
     let (span, raw) = open(table);
     let default = FieldNames::default();
     let mut field = |key: &str, value, default| {
-        checker
-            .text(&format!("{at}.{key}"), value)
-            .map_or(default, |(name, _)| name)
+        checker.text(&format!("{at}.{key}"), value).map_or(default, |(name, _)| name)
     };
     let names = FieldNames {
         username: field("username", raw.username, default.username),
@@ -100,11 +94,7 @@ fn fields(checker: &mut Checker<'_>, at: &str, table: Option<Table<raw::Fields>>
         && names.api_path != names.username;
     if !distinct {
         let origin = span.map_or(Origin::Nowhere, Origin::File);
-        checker.refuse(
-            &origin,
-            at,
-            "names one field twice; each value has a field of its own",
-        );
+        checker.refuse(&origin, at, "names one field twice; each value has a field of its own");
     }
     names
 }

@@ -23,10 +23,8 @@ path = "stores/one"
 "#;
 
 fn environment(variables: &[(&str, &str)]) -> Environment {
-    let variables: Vec<(String, String)> = variables
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect();
+    let variables: Vec<(String, String)> =
+        variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     Environment::new(move |name| {
         let found = variables.iter().find(|(known, _)| known == name)?;
         Some(found.1.clone().into())
@@ -43,11 +41,7 @@ fn parse_with(text: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigEr
 
 /// The shortest configuration with other lines in one of its tables, or with a table that it does not have.
 fn with(table: &str, lines: &str) -> String {
-    let header = if table == "stores" {
-        "[[stores]]".to_owned()
-    } else {
-        format!("[{table}]")
-    };
+    let header = if table == "stores" { "[[stores]]".to_owned() } else { format!("[{table}]") };
     if LEAST.contains(&header) {
         LEAST.replacen(&header, &format!("{header}\n{lines}"), 1)
     } else {

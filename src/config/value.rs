@@ -45,10 +45,7 @@ pub(super) enum Origin {
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = Spanned::<Kind>::deserialize(deserializer)?;
-        Ok(Self {
-            origin: Origin::File(spanned.span()),
-            kind: spanned.into_inner(),
-        })
+        Ok(Self { origin: Origin::File(spanned.span()), kind: spanned.into_inner() })
     }
 }
 
@@ -127,10 +124,7 @@ pub(super) fn open<T: Default>(table: Option<Table<T>>) -> (Option<Range<usize>>
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Table<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = Spanned::<OnlyTable<T>>::deserialize(deserializer)?;
-        Ok(Self {
-            span: spanned.span(),
-            content: spanned.into_inner().0,
-        })
+        Ok(Self { span: spanned.span(), content: spanned.into_inner().0 })
     }
 }
 

@@ -33,9 +33,7 @@ pub(super) fn vault(checker: &mut Checker<'_>, table: Option<Table<raw::Vault>>)
     let (span, raw) = open(table);
     let address = address(checker, span.clone(), raw.address, raw.allow_plain_http);
     let namespace = namespace(checker, raw.namespace);
-    let mount = checker
-        .vault_path("vault.mount", raw.mount)
-        .unwrap_or_else(|| DEFAULT_MOUNT.to_owned());
+    let mount = checker.vault_path("vault.mount", raw.mount).unwrap_or_else(|| DEFAULT_MOUNT.to_owned());
     let poll_interval = checker.duration("vault.poll_interval", raw.poll_interval, &POLL_INTERVAL);
     let timeout = checker.duration("vault.timeout", raw.timeout, &TIMEOUT);
     let concurrency = checker.count("vault.concurrency", raw.concurrency, 1..=256, 16_u16);
@@ -117,9 +115,7 @@ fn tls(checker: &mut Checker<'_>, table: Option<Table<raw::Tls>>) -> Tls {
     );
     Tls {
         ca_file: checker.file("vault.tls.ca_file", raw.ca_file),
-        ca_directory: checker
-            .directory("vault.tls.ca_directory", raw.ca_directory)
-            .map(|(path, _)| path),
+        ca_directory: checker.directory("vault.tls.ca_directory", raw.ca_directory).map(|(path, _)| path),
         client: client(checker, raw.client_certificate_file, raw.client_key_file),
         server_name: self::server_name(checker, server_name),
         skip_verify: skip_verify(checker),
@@ -177,11 +173,7 @@ fn skip_verify(checker: &mut Checker<'_>) -> bool {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => true,
         "0" | "f" | "F" | "false" | "FALSE" | "False" => false,
         _ => {
-            checker.refuse(
-                &Origin::Variable(name),
-                key,
-                "must be true or false, or not be set",
-            );
+            checker.refuse(&Origin::Variable(name), key, "must be true or false, or not be set");
             false
         }
     }
@@ -218,11 +210,7 @@ fn approle(checker: &mut Checker<'_>, table: Table<raw::AppRole>) -> Option<Auth
     if let (Some(origin), Some(mount)) = (given, &mount)
         && mount.starts_with("auth/")
     {
-        checker.refuse(
-            &origin,
-            key,
-            "begins with auth/; write only what follows it, such as \"approle\"",
-        );
+        checker.refuse(&origin, key, "begins with auth/; write only what follows it, such as \"approle\"");
     }
     let role_id = "vault.auth.approle.role_id_file";
     let role_id_file = required_file(checker, span.clone(), role_id, raw.role_id_file);

@@ -41,10 +41,7 @@ impl Snapshot {
     /// The state of the store that is worst off; none without stores.
     #[must_use]
     pub fn worst_state(&self) -> Option<StoreState> {
-        self.stores
-            .iter()
-            .map(|store| store.state)
-            .max_by_key(|state| state.gravity())
+        self.stores.iter().map(|store| store.state).max_by_key(|state| state.gravity())
     }
 }
 
@@ -238,14 +235,7 @@ mod tests {
         states.sort_by_key(|state| state.gravity());
         assert_eq!(
             states.map(StoreState::label),
-            [
-                "verified",
-                "unverified",
-                "pending",
-                "suspect",
-                "rejected",
-                "failed"
-            ]
+            ["verified", "unverified", "pending", "suspect", "rejected", "failed"]
         );
     }
 }

@@ -86,12 +86,7 @@ pub enum SourceFaultKind {
 
 impl SourceFaultKind {
     /// Every kind, in the order of the labels.
-    pub const ALL: [Self; 4] = [
-        Self::LoginRefused,
-        Self::Forbidden,
-        Self::Missing,
-        Self::Unavailable,
-    ];
+    pub const ALL: [Self; 4] = [Self::LoginRefused, Self::Forbidden, Self::Missing, Self::Unavailable];
 
     /// The label, as metrics and tables write it.
     #[must_use]

@@ -34,11 +34,7 @@ impl Heartbeat {
     /// The heartbeat to start with: no pass was completed yet, and the first one is awaited from now on.
     #[must_use]
     pub fn starting() -> Self {
-        Self {
-            last_pass: Instant::now(),
-            ready: false,
-            started: false,
-        }
+        Self { last_pass: Instant::now(), ready: false, started: false }
     }
 }
 
@@ -77,8 +73,6 @@ impl SnapshotSource {
             self.requests.send(request).await.map_err(|_| NoSnapshot::Ended)?;
             answer.await.map_err(|_| NoSnapshot::Ended)
         };
-        timeout(ANSWER_LIMIT, asked)
-            .await
-            .unwrap_or(Err(NoSnapshot::NoAnswer))
+        timeout(ANSWER_LIMIT, asked).await.unwrap_or(Err(NoSnapshot::NoAnswer))
     }
 }

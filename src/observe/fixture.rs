@@ -94,12 +94,7 @@ pub(super) fn snapshot() -> Snapshot {
         version: "0.1.0+\"quoted\"\\back\nline",
         at: at(2_500),
         started_at: at(0),
-        vitals: Vitals {
-            last_pass_at: at(2_250),
-            last_pass_age_ms: 250,
-            ready: false,
-            started: true,
-        },
+        vitals: Vitals { last_pass_at: at(2_250), last_pass_age_ms: 250, ready: false, started: true },
         source: SourceStatus {
             up: true,
             state: "ready",

@@ -164,12 +164,7 @@ fn incidents(families: &mut Families<'_>, snapshot: &Snapshot) -> fmt::Result {
     families.counter(
         "incidents_opened_total",
         "Incidents that were opened, by cause.",
-        Cause::ALL.map(|cause| {
-            (
-                [("cause", cause.label())],
-                count(&snapshot.incidents_opened, cause),
-            )
-        }),
+        Cause::ALL.map(|cause| ([("cause", cause.label())], count(&snapshot.incidents_opened, cause))),
     )
 }
 

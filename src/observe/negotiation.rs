@@ -28,15 +28,8 @@ impl Exposition {
         // Plain text may be meant by `text/plain`, `text/*` and `*/*`; the most exact one counts.
         let mut plain: [Option<u16>; 3] = [None; 3];
         let ranges = headers.get_all(ACCEPT).iter();
-        for range in ranges
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-        {
-            let Range {
-                name,
-                version,
-                quality,
-            } = Range::parse(range);
+        for range in ranges.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')) {
+            let Range { name, version, quality } = Range::parse(range);
             let [exact, family, any] = &mut plain;
             match (name.as_str(), version) {
                 ("application/openmetrics-text", None | Some("1.0.0")) => {
@@ -49,11 +42,7 @@ impl Exposition {
             }
         }
         let plain = plain.into_iter().flatten().next().unwrap_or(0);
-        if open_metrics > 0 && open_metrics >= plain {
-            Self::OpenMetrics
-        } else {
-            Self::Prometheus
-        }
+        if open_metrics > 0 && open_metrics >= plain { Self::OpenMetrics } else { Self::Prometheus }
     }
 }
 
@@ -78,11 +67,7 @@ impl<'a> Range<'a> {
                 quality = thousandths(value).unwrap_or(0);
             }
         }
-        Self {
-            name,
-            version,
-            quality,
-        }
+        Self { name, version, quality }
     }
 }
 
@@ -90,9 +75,7 @@ impl<'a> Range<'a> {
 fn thousandths(text: &str) -> Option<u16> {
     let quality: f32 = text.parse().ok()?;
     // The cast of a value between 0 and 1000 cannot truncate.
-    (0.0..=1.0)
-        .contains(&quality)
-        .then(|| (quality * 1000.0).round() as u16)
+    (0.0..=1.0).contains(&quality).then(|| (quality * 1000.0).round() as u16)
 }
 
 #[cfg(test)]
@@ -126,10 +109,7 @@ mod tests {
             ("application/openmetrics-text; q=-1, text/plain; q=0.1", PLAIN),
             ("application/openmetrics-text; q=0.4, text/plain; q=0.5", PLAIN),
             ("application/openmetrics-text; q=0.5, text/plain; q=0.5", OPEN),
-            (
-                "application/openmetrics-text; q=0.5, text/plain; q=0.1, */*",
-                OPEN,
-            ),
+            ("application/openmetrics-text; q=0.5, text/plain; q=0.1, */*", OPEN),
             ("application/openmetrics-text; q=0.5, */*", PLAIN),
             ("application/json", PLAIN),
             (";;;,,=,q=;", PLAIN),

@@ -49,11 +49,7 @@ impl Check {
         } else {
             "not every store has a published generation; /status says which have none"
         };
-        Self {
-            name: "published",
-            passed,
-            says: says.to_owned(),
-        }
+        Self { name: "published", passed, says: says.to_owned() }
     }
 
     /// The daemon has finished starting.
@@ -64,11 +60,7 @@ impl Check {
         } else {
             "not every store was looked at yet; /status says which were not"
         };
-        Self {
-            name: "started",
-            passed,
-            says: says.to_owned(),
-        }
+        Self { name: "started", passed, says: says.to_owned() }
     }
 
     /// The page: `ok` or the reason; in full, the check by name.
@@ -95,11 +87,7 @@ impl Detail {
     /// In full with `?verbose`, with or without a value.
     pub(super) fn of(query: Option<&str>) -> Self {
         let verbose = |pair: &str| pair == "verbose" || pair.starts_with("verbose=");
-        if query.unwrap_or_default().split('&').any(verbose) {
-            Self::Full
-        } else {
-            Self::Brief
-        }
+        if query.unwrap_or_default().split('&').any(verbose) { Self::Full } else { Self::Brief }
     }
 }
 

@@ -42,13 +42,8 @@ impl Pages {
 
     async fn page<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
         if request.method() != Method::GET && request.method() != Method::HEAD {
-            let mut page = page(
-                StatusCode::METHOD_NOT_ALLOWED,
-                PLAIN,
-                "only GET and HEAD\n".to_owned(),
-            );
-            page.headers_mut()
-                .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            let mut page = page(StatusCode::METHOD_NOT_ALLOWED, PLAIN, "only GET and HEAD\n".to_owned());
+            page.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return page;
         }
         let detail = Detail::of(request.uri().query());
@@ -63,11 +58,7 @@ impl Pages {
                 Ok(snapshot) => json(StatusCode::OK, &*snapshot),
                 Err(reason) => unavailable(reason),
             },
-            None => page(
-                StatusCode::NOT_FOUND,
-                PLAIN,
-                format!("there is no such page\n\n{}", index()),
-            ),
+            None => page(StatusCode::NOT_FOUND, PLAIN, format!("there is no such page\n\n{}", index())),
         }
     }
 
@@ -101,8 +92,7 @@ impl Pages {
         match metrics::encode(snapshot, exposition) {
             Ok(text) => {
                 let mut page = page(StatusCode::OK, exposition.content_type(), text);
-                page.headers_mut()
-                    .insert(VARY, HeaderValue::from_static("accept"));
+                page.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
                 page
             }
             Err(error) => broken(&error),
@@ -123,15 +113,8 @@ enum Route {
 }
 
 impl Route {
-    const ALL: [Self; 7] = [
-        Self::Index,
-        Self::Live,
-        Self::Ready,
-        Self::Started,
-        Self::Health,
-        Self::Metrics,
-        Self::Status,
-    ];
+    const ALL: [Self; 7] =
+        [Self::Index, Self::Live, Self::Ready, Self::Started, Self::Health, Self::Metrics, Self::Status];
 
     fn of(path: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|route| route.path() == path)
@@ -163,10 +146,7 @@ impl Route {
 }
 
 fn index() -> String {
-    Route::ALL
-        .into_iter()
-        .map(|route| format!("{:<10} {}\n", route.path(), route.title()))
-        .collect()
+    Route::ALL.into_iter().map(|route| format!("{:<10} {}\n", route.path(), route.title())).collect()
 }
 
 fn probe(check: &Check, detail: Detail) -> Response<Full<Bytes>> {
@@ -198,17 +178,12 @@ fn broken(error: &(dyn Error + 'static)) -> Response<Full<Bytes>> {
 }
 
 const fn status(passed: bool) -> StatusCode {
-    if passed {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    }
+    if passed { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }
 
 fn page(status: StatusCode, content_type: &'static str, text: String) -> Response<Full<Bytes>> {
     let mut page = Response::new(Full::new(Bytes::from(text)));
     *page.status_mut() = status;
-    page.headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    page.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     page
 }

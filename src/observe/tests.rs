@@ -24,11 +24,7 @@ struct Running {
     serving: JoinHandle<()>,
 }
 
-const WELL: fn() -> Heartbeat = || Heartbeat {
-    last_pass: Instant::now(),
-    ready: true,
-    started: true,
-};
+const WELL: fn() -> Heartbeat = || Heartbeat { last_pass: Instant::now(), ready: true, started: true };
 
 async fn running() -> Running {
     let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
@@ -39,13 +35,7 @@ async fn running() -> Running {
     let serving = tokio::spawn(serve(listener, source, seen, async {
         let _ = stopped.await;
     }));
-    Running {
-        address,
-        heartbeat,
-        requests,
-        stop,
-        serving,
-    }
+    Running { address, heartbeat, requests, stop, serving }
 }
 
 /// A loop that answers each request.
@@ -111,30 +101,14 @@ async fn each_page_answers() {
     for (path, content_type, part) in [
         ("/", "text/plain; charset=utf-8", "/metrics "),
         ("/livez", "text/plain; charset=utf-8", "ok\n"),
-        (
-            "/livez?verbose",
-            "text/plain; charset=utf-8",
-            "[+] loop: the loop completed its last pass",
-        ),
+        ("/livez?verbose", "text/plain; charset=utf-8", "[+] loop: the loop completed its last pass"),
         ("/readyz", "text/plain; charset=utf-8", "ok\n"),
-        (
-            "/readyz?a=b&verbose=1",
-            "text/plain; charset=utf-8",
-            "[+] published: ",
-        ),
+        ("/readyz?a=b&verbose=1", "text/plain; charset=utf-8", "[+] published: "),
         ("/startupz", "text/plain; charset=utf-8", "ok\n"),
         ("/startupz?verbose", "text/plain; charset=utf-8", "[+] started: "),
         ("/healthz", "application/json", "\"worst_state\": \"pending\""),
-        (
-            "/metrics",
-            "text/plain; version=0.0.4; charset=utf-8",
-            "bc_secrets_sync_source_up 1\n",
-        ),
-        (
-            "/status",
-            "application/json",
-            "\"fingerprint\": \"0123456789abcdef\"",
-        ),
+        ("/metrics", "text/plain; version=0.0.4; charset=utf-8", "bc_secrets_sync_source_up 1\n"),
+        ("/status", "application/json", "\"fingerprint\": \"0123456789abcdef\""),
     ] {
         let answer = get(&running, path).await;
         assert_eq!(answer.status, 200, "{path}");
@@ -186,11 +160,7 @@ async fn head_is_get_without_the_body() {
         assert_eq!(head.status, 200, "{path}");
         assert_eq!(head.body, "", "{path}");
         assert_eq!(head.header("content-type"), full.header("content-type"), "{path}");
-        assert_eq!(
-            head.header("content-length"),
-            Some(full.body.len().to_string().as_str()),
-            "{path}"
-        );
+        assert_eq!(head.header("content-length"), Some(full.body.len().to_string().as_str()), "{path}");
     }
 }
 
@@ -217,12 +187,7 @@ async fn a_body_is_ignored_and_a_connection_is_kept() {
     let first = "GET /livez HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\nhello";
     let answer = exchange(stream, &format!("{first}{}", request("GET", "/readyz", ""))).await;
     assert_eq!(answer.status, 200);
-    assert_eq!(
-        answer.body.matches("HTTP/1.1 200 OK").count(),
-        1,
-        "{}",
-        answer.body
-    );
+    assert_eq!(answer.body.matches("HTTP/1.1 200 OK").count(), 1, "{}", answer.body);
 }
 
 #[tokio::test]
@@ -276,10 +241,7 @@ async fn a_stalled_loop_is_noticed_without_its_help_and_forgiven_after_a_pass() 
     advance(Duration::from_millis(1)).await;
     let answer = ask("/livez").await;
     assert_eq!(answer.status, 503);
-    assert_eq!(
-        answer.body,
-        "the loop has stalled: it completed no pass for 60 s; the limit is 60 s\n"
-    );
+    assert_eq!(answer.body, "the loop has stalled: it completed no pass for 60 s; the limit is 60 s\n");
     assert_eq!(ask("/readyz").await.status, 200, "what is published stays good");
 
     let asked = Instant::now();
@@ -291,10 +253,7 @@ async fn a_stalled_loop_is_noticed_without_its_help_and_forgiven_after_a_pass() 
     heartbeat.send_replace(WELL());
     assert_eq!(ask("/livez").await.status, 200);
     drop(heartbeat);
-    assert_eq!(
-        ask("/livez?verbose").await.body,
-        "[-] loop: the loop has ended\nfailed\n"
-    );
+    assert_eq!(ask("/livez?verbose").await.body, "[-] loop: the loop has ended\nfailed\n");
 }
 
 #[tokio::test(start_paused = true)]
@@ -308,20 +267,14 @@ async fn a_loop_that_does_not_answer_costs_five_seconds() {
         clients.spawn(async move {
             let (client, _stopping) = piped(source, seen);
             let asked = Instant::now();
-            (
-                exchange(client, &request("GET", "/metrics", "")).await,
-                asked.elapsed(),
-            )
+            (exchange(client, &request("GET", "/metrics", "")).await, asked.elapsed())
         });
     }
     while let Some(ended) = clients.join_next().await {
         let (answer, took) = ended.unwrap();
         assert_eq!(answer.status, 503);
         assert_eq!(answer.body, "the loop did not answer within 5 s\n");
-        assert!(
-            (ANSWER_LIMIT..ANSWER_LIMIT + Duration::from_millis(10)).contains(&took),
-            "{took:?}"
-        );
+        assert!((ANSWER_LIMIT..ANSWER_LIMIT + Duration::from_millis(10)).contains(&took), "{took:?}");
     }
     let (client, _stopping) = piped(source.clone(), seen.clone());
     let health = exchange(client, &request("GET", "/healthz", "")).await;
@@ -332,10 +285,7 @@ async fn a_loop_that_does_not_answer_costs_five_seconds() {
     drop(requests);
     assert_eq!(source.snapshot().await.unwrap_err(), NoSnapshot::Ended);
     let (client, _stopping) = piped(source, seen);
-    assert_eq!(
-        exchange(client, &request("GET", "/status", "")).await.body,
-        "the loop has ended\n"
-    );
+    assert_eq!(exchange(client, &request("GET", "/status", "")).await.body, "the loop has ended\n");
 }
 
 #[tokio::test(start_paused = true)]
@@ -348,10 +298,7 @@ async fn a_client_that_is_slow_with_its_head_is_cut_off() {
         let answer = exchange(client, sent).await;
         assert_ne!(answer.status, 200);
         let took = connected.elapsed();
-        assert!(
-            (HEADER_LIMIT..HEADER_LIMIT + Duration::from_millis(10)).contains(&took),
-            "{took:?}"
-        );
+        assert!((HEADER_LIMIT..HEADER_LIMIT + Duration::from_millis(10)).contains(&took), "{took:?}");
     }
 }
 
@@ -361,18 +308,12 @@ async fn a_client_that_does_not_read_its_answer_is_cut_off() {
     answering(requests);
     let (_heartbeat, seen) = watch::channel(WELL());
     let (mut client, stopping) = piped(source, seen);
-    client
-        .write_all(request("GET", "/metrics", "").as_bytes())
-        .await
-        .unwrap();
+    client.write_all(request("GET", "/metrics", "").as_bytes()).await.unwrap();
     let asked = Instant::now();
     // The connection holds a receiver until it ends.
     stopping.closed().await;
     let took = asked.elapsed();
-    assert!(
-        (REQUEST_LIMIT..REQUEST_LIMIT + Duration::from_millis(10)).contains(&took),
-        "{took:?}"
-    );
+    assert!((REQUEST_LIMIT..REQUEST_LIMIT + Duration::from_millis(10)).contains(&took), "{took:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -381,10 +322,7 @@ async fn a_kept_connection_gets_the_whole_limit_for_each_request() {
     let (_heartbeat, seen) = watch::channel(WELL());
     let (mut client, _stopping) = piped(source, seen);
     for _ in 0..10 {
-        client
-            .write_all(b"GET /livez HTTP/1.1\r\nHost: test\r\n\r\n")
-            .await
-            .unwrap();
+        client.write_all(b"GET /livez HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
         let mut answer = Vec::new();
         while !answer.ends_with(b"ok\n") {
             assert_ne!(client.read_buf(&mut answer).await.unwrap(), 0, "cut off");
@@ -410,10 +348,7 @@ async fn connections_beyond_the_limit_wait_for_a_place() {
         held.push(running.requests.recv().await.unwrap());
     }
     let mut late = ask("/livez");
-    assert!(
-        timeout(Duration::from_millis(50), &mut late).await.is_err(),
-        "there was no place"
-    );
+    assert!(timeout(Duration::from_millis(50), &mut late).await.is_err(), "there was no place");
 
     held.pop().unwrap().send(Arc::new(snapshot())).unwrap();
     assert_eq!(late.await.unwrap().status, 200);
@@ -429,28 +364,19 @@ async fn connections_beyond_the_limit_wait_for_a_place() {
 async fn stopping_finishes_what_is_under_way_and_closes_what_is_idle() {
     let mut running = running().await;
     let mut idle = TcpStream::connect(running.address).await.unwrap();
-    idle.write_all(b"GET /livez HTTP/1.1\r\nHost: test\r\n\r\n")
-        .await
-        .unwrap();
+    idle.write_all(b"GET /livez HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
     let mut answer = Vec::new();
     while !answer.ends_with(b"ok\n") {
         assert_ne!(idle.read_buf(&mut answer).await.unwrap(), 0);
     }
     let address = running.address;
     let busy = tokio::spawn(async move {
-        exchange(
-            TcpStream::connect(address).await.unwrap(),
-            &request("GET", "/status", ""),
-        )
-        .await
+        exchange(TcpStream::connect(address).await.unwrap(), &request("GET", "/status", "")).await
     });
     let asked = running.requests.recv().await.unwrap();
     running.stop.send(()).unwrap();
     assert_eq!(idle.read_buf(&mut answer).await.unwrap(), 0, "closed");
-    assert!(
-        TcpStream::connect(address).await.is_err(),
-        "nobody listens any more"
-    );
+    assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
     asked.send(Arc::new(snapshot())).unwrap();
     assert_eq!(busy.await.unwrap().status, 200);
     running.serving.await.unwrap();
@@ -461,11 +387,7 @@ async fn stopping_does_not_wait_for_ever() {
     let mut running = running().await;
     let address = running.address;
     let client = tokio::spawn(async move {
-        exchange(
-            TcpStream::connect(address).await.unwrap(),
-            &request("GET", "/status", ""),
-        )
-        .await
+        exchange(TcpStream::connect(address).await.unwrap(), &request("GET", "/status", "")).await
     });
     let asked = running.requests.recv().await.unwrap();
     tokio::time::pause();

@@ -26,10 +26,7 @@ impl Bench {
     fn new(name: &'static str, ledger: &Ledger, url: &str) -> Self {
         let (secret, config) = webhook(url);
         let (sender, events) = mpsc::channel(16);
-        let clock: Clock = || Now {
-            wall: NOW,
-            ..Now::default()
-        };
+        let clock: Clock = || Now { wall: NOW, ..Now::default() };
         let delivery = Delivery {
             name,
             channel: Channel::Webhook(Webhook::new(&config).unwrap()),
@@ -37,11 +34,7 @@ impl Bench {
             events: sender,
             clock,
         };
-        Self {
-            delivery: Arc::new(delivery),
-            events,
-            _secret: secret,
-        }
+        Self { delivery: Arc::new(delivery), events, _secret: secret }
     }
 
     fn run(&self) {
@@ -109,11 +102,7 @@ async fn a_message_is_tried_until_it_is_delivered_and_only_then_the_next() {
 #[tokio::test(start_paused = true)]
 async fn a_lasting_refusal_waits_long_and_a_receivers_wish_is_granted() {
     let directory = tempfile::tempdir().unwrap();
-    let ledger = ledger_with(
-        &directory,
-        &["webhook"],
-        &[message("acme", 1, MessageKind::Opened)],
-    );
+    let ledger = ledger_with(&directory, &["webhook"], &[message("acme", 1, MessageKind::Opened)]);
     let receiver = Receiver::start(&["410 Gone\r\n", "429 Slow Down\r\nretry-after: 1200\r\n"]);
     let mut bench = Bench::new("webhook", &ledger, &url(&receiver));
     bench.run();
@@ -133,11 +122,7 @@ async fn a_dead_channel_does_not_hold_up_another() {
     let messages = story("acme");
     let ledger = ledger_with(&directory, &["dead", "alive"], &messages);
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let dead = Bench::new(
-        "dead",
-        &ledger,
-        &format!("http://{}/", silent.local_addr().unwrap()),
-    );
+    let dead = Bench::new("dead", &ledger, &format!("http://{}/", silent.local_addr().unwrap()));
     let receiver = Receiver::start(&[]);
     let mut alive = Bench::new("alive", &ledger, &url(&receiver));
     dead.run();
@@ -152,11 +137,7 @@ async fn a_dead_channel_does_not_hold_up_another() {
 #[tokio::test(start_paused = true)]
 async fn a_recorded_message_wakes_a_channel_that_has_nothing_to_do() {
     let directory = tempfile::tempdir().unwrap();
-    let ledger = ledger_with(
-        &directory,
-        &["webhook"],
-        &[message("first", 1, MessageKind::Opened)],
-    );
+    let ledger = ledger_with(&directory, &["webhook"], &[message("first", 1, MessageKind::Opened)]);
     let receiver = Receiver::start(&[]);
     let mut bench = Bench::new("webhook", &ledger, &url(&receiver));
     bench.run();
@@ -187,23 +168,13 @@ async fn a_message_that_was_not_marked_before_a_crash_is_delivered_again_with_th
 #[tokio::test(start_paused = true)]
 async fn a_task_stops_when_told_whatever_it_waits_for() {
     let directory = tempfile::tempdir().unwrap();
-    let ledger = ledger_with(
-        &directory,
-        &["webhook", "idle"],
-        &[message("acme", 1, MessageKind::Opened)],
-    );
-    ledger
-        .delivered("idle", &message("acme", 1, MessageKind::Opened).id)
-        .unwrap();
+    let ledger = ledger_with(&directory, &["webhook", "idle"], &[message("acme", 1, MessageKind::Opened)]);
+    ledger.delivered("idle", &message("acme", 1, MessageKind::Opened).id).unwrap();
     let receiver = Receiver::start(&["503 Busy\r\n"]);
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let silent = format!("http://{}/", silent.local_addr().unwrap());
 
-    for (name, url) in [
-        ("webhook", url(&receiver)),
-        ("webhook", silent),
-        ("idle", url(&receiver)),
-    ] {
+    for (name, url) in [("webhook", url(&receiver)), ("webhook", silent), ("idle", url(&receiver))] {
         let mut bench = Bench::new(name, &ledger, &url);
         let (stop, stopped) = oneshot::channel::<()>();
         let delivery = Arc::clone(&bench.delivery);
@@ -224,18 +195,11 @@ async fn at_the_end_everything_is_tried_once_and_no_incident_ends_before_it_star
     let directory = tempfile::tempdir().unwrap();
     let [opened, reminder, _] = story("acme");
     let other = message("other", 1, MessageKind::Opened);
-    let ledger = ledger_with(
-        &directory,
-        &["webhook"],
-        &[opened.clone(), reminder, other.clone()],
-    );
+    let ledger = ledger_with(&directory, &["webhook"], &[opened.clone(), reminder, other.clone()]);
     let mut receiver = Receiver::start(&["503 Busy\r\n"]);
     let mut bench = Bench::new("webhook", &ledger, &url(&receiver));
 
-    let left = bench
-        .delivery
-        .flush(Instant::now() + Duration::from_secs(5))
-        .await;
+    let left = bench.delivery.flush(Instant::now() + Duration::from_secs(5)).await;
     assert_eq!(left, 2);
     assert_eq!(receiver.next_id().await, opened.id);
     assert_eq!(receiver.next_id().await, other.id);
@@ -248,11 +212,7 @@ async fn the_end_does_not_wait_past_its_deadline() {
     let directory = tempfile::tempdir().unwrap();
     let ledger = ledger_with(&directory, &["webhook"], &story("acme"));
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let bench = Bench::new(
-        "webhook",
-        &ledger,
-        &format!("http://{}/", silent.local_addr().unwrap()),
-    );
+    let bench = Bench::new("webhook", &ledger, &format!("http://{}/", silent.local_addr().unwrap()));
     let deadline = Instant::now() + Duration::from_secs(5);
     assert_eq!(bench.delivery.flush(deadline).await, 3);
     assert_eq!(Instant::now(), deadline);
@@ -287,28 +247,10 @@ fn a_message_is_logged_as_seriously_as_its_incident() {
     });
     let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
     let [opened, reminder, resolved] = text.lines().collect::<Vec<_>>().try_into().unwrap();
-    assert!(
-        opened.starts_with("ERROR acme: API token regenerated or revoked"),
-        "{opened}"
-    );
-    assert!(
-        opened.contains("rejected 3 times in a row (HTTP 401)"),
-        "{opened}"
-    );
-    assert!(
-        opened.contains("Regenerate the token and write it to Vault."),
-        "{opened}"
-    );
-    assert!(
-        opened.contains("acme:regenerated_or_revoked:1700000000000"),
-        "{opened}"
-    );
-    assert!(
-        reminder.trim_start().starts_with("WARN acme: still open since"),
-        "{reminder}"
-    );
-    assert!(
-        resolved.trim_start().starts_with("INFO acme: resolved"),
-        "{resolved}"
-    );
+    assert!(opened.starts_with("ERROR acme: API token regenerated or revoked"), "{opened}");
+    assert!(opened.contains("rejected 3 times in a row (HTTP 401)"), "{opened}");
+    assert!(opened.contains("Regenerate the token and write it to Vault."), "{opened}");
+    assert!(opened.contains("acme:regenerated_or_revoked:1700000000000"), "{opened}");
+    assert!(reminder.trim_start().starts_with("WARN acme: still open since"), "{reminder}");
+    assert!(resolved.trim_start().starts_with("INFO acme: resolved"), "{resolved}");
 }

@@ -46,10 +46,7 @@ impl Disk {
     /// Opens the database in the directory, and reads all of it.
     pub(super) fn open(directory: &Path) -> Result<(Self, Contents), LedgerError> {
         let (file, contents) = open_or_replace(directory)?;
-        let disk = Self {
-            directory: directory.to_owned(),
-            file: Some(file),
-        };
+        let disk = Self { directory: directory.to_owned(), file: Some(file) };
         Ok((disk, contents))
     }
 
@@ -110,10 +107,7 @@ fn open_or_replace(directory: &Path) -> Result<(OpenFile, Contents), LedgerError
         .recursive(true)
         .mode(0o700)
         .create(directory)
-        .map_err(|source| LedgerError::Unusable {
-            path: directory.to_owned(),
-            source,
-        })?;
+        .map_err(|source| LedgerError::Unusable { path: directory.to_owned(), source })?;
     let cause = match open(&directory.join(FILE)) {
         Ok(opened) => return Ok(opened),
         Err(Refusal::Damaged(cause)) => cause,
@@ -133,13 +127,8 @@ fn open_or_replace(directory: &Path) -> Result<(OpenFile, Contents), LedgerError
 
 /// Opens the file, makes it when it is missing, and checks and reads all of it.
 fn open(path: &Path) -> Result<(OpenFile, Contents), Refusal> {
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)?;
+    let file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
     let metadata = file.metadata()?;
     if metadata.mode() & 0o777 != 0o600 {
         file.set_permissions(Permissions::from_mode(0o600))?;
@@ -160,14 +149,11 @@ impl Refusal {
     fn into_error(self, directory: &Path) -> LedgerError {
         let path = directory.join(FILE);
         match self {
-            Self::InUse => LedgerError::InUse {
-                directory: directory.to_owned(),
-            },
+            Self::InUse => LedgerError::InUse { directory: directory.to_owned() },
             Self::Unusable(source) => LedgerError::Unusable { path, source },
-            Self::Damaged(source) | Self::Other(source) => LedgerError::Open {
-                path,
-                source: Box::new(source),
-            },
+            Self::Damaged(source) | Self::Other(source) => {
+                LedgerError::Open { path, source: Box::new(source) }
+            }
         }
     }
 }
@@ -283,10 +269,7 @@ fn json(value: &impl serde::Serialize) -> Result<Vec<u8>, redb::Error> {
 }
 
 fn write_error(path: &Path, source: redb::Error) -> LedgerError {
-    LedgerError::Write {
-        path: path.to_owned(),
-        source: Box::new(source),
-    }
+    LedgerError::Write { path: path.to_owned(), source: Box::new(source) }
 }
 
 /// Gives the damaged database a name that was not used before, and removes the oldest of too many.
@@ -294,9 +277,7 @@ fn move_aside(directory: &Path) -> io::Result<PathBuf> {
     let mut kept = Vec::new();
     for entry in fs::read_dir(directory)? {
         let name = entry?.file_name();
-        let number = name
-            .to_str()
-            .and_then(|name| name.strip_prefix(DAMAGED)?.parse::<u64>().ok());
+        let number = name.to_str().and_then(|name| name.strip_prefix(DAMAGED)?.parse::<u64>().ok());
         kept.extend(number);
     }
     kept.sort_unstable();
@@ -311,8 +292,7 @@ fn move_aside(directory: &Path) -> io::Result<PathBuf> {
 }
 
 fn sync_directory(path: &Path) -> io::Result<()> {
-    path.parent()
-        .map_or(Ok(()), |directory| File::open(directory)?.sync_all())
+    path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
 }
 
 fn identity(metadata: &fs::Metadata) -> (u64, u64) {

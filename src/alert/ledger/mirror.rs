@@ -84,10 +84,7 @@ impl Mirror {
             .map(|entry| (entry.incident.id.as_str().to_owned(), entry))
             .collect();
         Self {
-            recorded: incidents
-                .values()
-                .filter_map(|entry| entry.last_message.clone())
-                .collect(),
+            recorded: incidents.values().filter_map(|entry| entry.last_message.clone()).collect(),
             incidents,
             queues,
             last,
@@ -102,11 +99,7 @@ impl Mirror {
     }
 
     pub(super) fn incidents(&self) -> Vec<Incident> {
-        let mut incidents: Vec<_> = self
-            .incidents
-            .values()
-            .map(|entry| entry.incident.clone())
-            .collect();
+        let mut incidents: Vec<_> = self.incidents.values().map(|entry| entry.incident.clone()).collect();
         incidents.sort_by_key(|incident| incident.opened_at);
         incidents
     }
@@ -128,10 +121,7 @@ impl Mirror {
                         .as_ref()
                         .map(|message| message.id.clone())
                         .or_else(|| known.and_then(|entry| entry.last_message.clone()));
-                    let entry = Entry {
-                        incident: incident.clone(),
-                        last_message,
-                    };
+                    let entry = Entry { incident: incident.clone(), last_message };
                     self.incidents.insert(id.as_str().to_owned(), entry.clone());
                     writes.push(Write::PutIncident(entry));
                 }
@@ -151,11 +141,7 @@ impl Mirror {
         let Some(queue) = self.queues.get_mut(channel) else {
             return Vec::new();
         };
-        let position = queue
-            .messages
-            .iter()
-            .find(|(_, message)| message.id == message_id)
-            .map(|(at, _)| *at);
+        let position = queue.messages.iter().find(|(_, message)| message.id == message_id).map(|(at, _)| *at);
         position
             .into_iter()
             .inspect(|position| drop(queue.messages.remove(position)))
@@ -190,18 +176,11 @@ impl Mirror {
     /// The messages that the channel may deliver, the oldest first.
     pub(super) fn waiting(&self, channel: &str) -> impl Iterator<Item = Arc<Message>> {
         let queue = self.queues.get(channel).into_iter();
-        queue.flat_map(|queue| {
-            queue
-                .messages
-                .range(..=self.shown)
-                .map(|(_, message)| Arc::clone(message))
-        })
+        queue.flat_map(|queue| queue.messages.range(..=self.shown).map(|(_, message)| Arc::clone(message)))
     }
 
     pub(super) fn pending(&self, channel: &str) -> u64 {
-        self.queues
-            .get(channel)
-            .map_or(0, |queue| queue.messages.len() as u64)
+        self.queues.get(channel).map_or(0, |queue| queue.messages.len() as u64)
     }
 
     pub(super) fn dropped(&self, channel: &str) -> u64 {
@@ -210,10 +189,7 @@ impl Mirror {
 
     /// The bell of the channel; one that never rings for a channel that there is not.
     pub(super) fn bell(&self, channel: &str) -> Arc<Notify> {
-        self.queues
-            .get(channel)
-            .map(|queue| Arc::clone(&queue.bell))
-            .unwrap_or_default()
+        self.queues.get(channel).map(|queue| Arc::clone(&queue.bell)).unwrap_or_default()
     }
 
     /// Lets the channels deliver everything that was recorded so far.
@@ -248,11 +224,7 @@ impl Mirror {
         let message = Arc::new(message.clone());
         for (channel, queue) in &mut self.queues {
             queue.messages.insert(self.last, Arc::clone(&message));
-            writes.push(Write::PutMessage(
-                channel.clone(),
-                self.last,
-                Arc::clone(&message),
-            ));
+            writes.push(Write::PutMessage(channel.clone(), self.last, Arc::clone(&message)));
             shrink(channel, queue, self.capacity, writes);
         }
     }
@@ -272,11 +244,6 @@ fn shrink(channel: &str, queue: &mut Queue, capacity: usize, writes: &mut Vec<Wr
         queue.messages.remove(&position);
         queue.dropped += 1;
         writes.push(Write::RemoveMessage(channel.to_owned(), position));
-        warn!(
-            channel,
-            message = id,
-            dropped = queue.dropped,
-            "the outbox is full: a message was dropped"
-        );
+        warn!(channel, message = id, dropped = queue.dropped, "the outbox is full: a message was dropped");
     }
 }

@@ -24,37 +24,22 @@ fn record(ledger: &Ledger, messages: &[Message]) -> Result<(), LedgerError> {
 
 /// Identifiers of open incidents, and of the messages that wait for the first channel.
 fn state(ledger: &Ledger) -> (Vec<String>, Vec<String>) {
-    let incidents = ledger
-        .load()
-        .iter()
-        .map(|incident| incident.id.to_string())
-        .collect();
-    let waiting = ledger
-        .waiting("webhook")
-        .iter()
-        .map(|message| message.id.clone())
-        .collect();
+    let incidents = ledger.load().iter().map(|incident| incident.id.to_string()).collect();
+    let waiting = ledger.waiting("webhook").iter().map(|message| message.id.clone()).collect();
     (incidents, waiting)
 }
 
 /// What a daemon would find that starts after the machine lost its power just now.
 fn after_a_crash(directory: &TempDir) -> (Vec<String>, Vec<String>) {
     let other = tempdir().unwrap();
-    fs::copy(
-        directory.path().join("incidents.redb"),
-        other.path().join("incidents.redb"),
-    )
-    .unwrap();
+    fs::copy(directory.path().join("incidents.redb"), other.path().join("incidents.redb")).unwrap();
     let ledger = open(other.path());
     assert_eq!(ledger.recovered(), None);
     state(&ledger)
 }
 
 fn words(error: &dyn std::error::Error) -> String {
-    format!(
-        "{error}: {}",
-        error.source().map(ToString::to_string).unwrap_or_default()
-    )
+    format!("{error}: {}", error.source().map(ToString::to_string).unwrap_or_default())
 }
 
 #[test]
@@ -68,13 +53,7 @@ fn nothing_is_lost_in_a_crash_at_any_step() {
     let (acme_id, other_id) = (acme.incident.id.to_string(), other.incident.id.to_string());
     record(&ledger, &[acme.clone(), other.clone()]).unwrap();
     assert_eq!(after_a_crash(&directory), state(&ledger));
-    assert_eq!(
-        state(&ledger),
-        (
-            vec![acme_id, other_id.clone()],
-            vec![acme.id.clone(), other.id.clone()]
-        )
-    );
+    assert_eq!(state(&ledger), (vec![acme_id, other_id.clone()], vec![acme.id.clone(), other.id.clone()]));
 
     ledger.delivered("webhook", &acme.id).unwrap();
     assert_eq!(after_a_crash(&directory), state(&ledger));
@@ -83,10 +62,7 @@ fn nothing_is_lost_in_a_crash_at_any_step() {
 
     record(&ledger, std::slice::from_ref(&end)).unwrap();
     assert_eq!(after_a_crash(&directory), state(&ledger));
-    assert_eq!(
-        state(&ledger),
-        (vec![other_id], vec![other.id.clone(), end.id.clone()])
-    );
+    assert_eq!(state(&ledger), (vec![other_id], vec![other.id.clone(), end.id.clone()]));
 
     for id in [&other.id, &end.id] {
         ledger.delivered("webhook", id).unwrap();
@@ -103,12 +79,7 @@ fn an_incident_comes_back_as_it_was_last_recorded() {
     record(&ledger, std::slice::from_ref(&message)).unwrap();
     message.incident.evidence.push("still rejected".into());
     let incident = message.incident.clone();
-    ledger
-        .record(&[Change::Open {
-            incident: incident.clone(),
-            message: None,
-        }])
-        .unwrap();
+    ledger.record(&[Change::Open { incident: incident.clone(), message: None }]).unwrap();
     drop(ledger);
 
     let ledger = open(directory.path());
@@ -128,13 +99,7 @@ fn recording_a_message_again_changes_nothing() {
     assert_eq!(ledger.pending("webhook"), 2);
     ledger.delivered("webhook", &opened.id).unwrap();
     record(&ledger, &[resolved.clone(), opened.clone()]).unwrap();
-    assert_eq!(
-        state(&ledger),
-        (
-            vec![other.incident.id.to_string()],
-            vec![other.id.clone(), resolved.id]
-        )
-    );
+    assert_eq!(state(&ledger), (vec![other.incident.id.to_string()], vec![other.id.clone(), resolved.id]));
 
     ledger.delivered("webhook", &other.id).unwrap();
     ledger.delivered("second", &other.id).unwrap();
@@ -149,10 +114,7 @@ fn a_message_is_shown_to_its_channel_only_once_it_is_durable() {
     let mut mirror = Mirror::new(mirror::Contents::default(), CAPACITY);
     mirror.set_channels(CHANNELS);
     assert!(!mirror.record(&[message("acme", 1, Opened).into()]).is_empty());
-    assert_eq!(
-        (mirror.pending("webhook"), mirror.waiting("webhook").count()),
-        (1, 0)
-    );
+    assert_eq!((mirror.pending("webhook"), mirror.waiting("webhook").count()), (1, 0));
     mirror.show();
     assert_eq!(mirror.waiting("webhook").count(), 1);
 }
@@ -164,10 +126,7 @@ fn a_full_outbox_drops_the_oldest_reminders_first_and_then_the_oldest_of_all() {
     let tell = |number, kind| {
         record(&ledger, &[message("acme", number, kind)]).unwrap();
         let waiting = ledger.waiting("webhook");
-        waiting
-            .iter()
-            .map(|message| message.incident.messages)
-            .collect::<Vec<_>>()
+        waiting.iter().map(|message| message.incident.messages).collect::<Vec<_>>()
     };
     tell(1, Opened);
     tell(2, Reminder);
@@ -188,21 +147,12 @@ fn messages_of_a_channel_that_is_gone_are_removed() {
     let directory = tempdir().unwrap();
     record(&open(directory.path()), &[message("acme", 1, Opened)]).unwrap();
     let ledger = Ledger::open(directory.path(), &["webhook", "new"]).unwrap();
-    assert_eq!(
-        ["webhook", "second", "new"].map(|channel| ledger.pending(channel)),
-        [1, 0, 0]
-    );
+    assert_eq!(["webhook", "second", "new"].map(|channel| ledger.pending(channel)), [1, 0, 0]);
     ledger.set_channels(&["second"]).unwrap();
     record(&ledger, &[message("other", 1, Opened)]).unwrap();
     drop(ledger);
     let ledger = open(directory.path());
-    assert_eq!(
-        CHANNELS
-            .iter()
-            .map(|channel| ledger.pending(channel))
-            .collect::<Vec<_>>(),
-        [0, 1]
-    );
+    assert_eq!(CHANNELS.iter().map(|channel| ledger.pending(channel)).collect::<Vec<_>>(), [0, 1]);
     assert_eq!(ledger.load().len(), 2);
 }
 
@@ -234,10 +184,7 @@ fn a_damaged_database_is_moved_aside_and_at_most_three_are_kept() {
 
         let ledger = open(directory.path());
         let words = ledger.recovered().unwrap();
-        assert!(
-            words.contains(&format!("incidents.redb.damaged-{round}")),
-            "{words}"
-        );
+        assert!(words.contains(&format!("incidents.redb.damaged-{round}")), "{words}");
         assert_eq!(state(&ledger), (vec![], vec![]));
         record(&ledger, &[message("acme", 1, Opened)]).unwrap();
         drop(ledger);
@@ -256,9 +203,7 @@ fn a_damaged_database_is_moved_aside_and_at_most_three_are_kept() {
 #[test]
 fn bytes_changed_behind_its_back_never_become_messages() {
     let directory = tempdir().unwrap();
-    let messages: Vec<_> = (0..40)
-        .map(|number| message(&format!("store-{number}"), 1, Opened))
-        .collect();
+    let messages: Vec<_> = (0..40).map(|number| message(&format!("store-{number}"), 1, Opened)).collect();
     let ledger = open(directory.path());
     record(&ledger, &messages).unwrap();
     let expected = state(&ledger);
@@ -287,19 +232,11 @@ fn a_record_of_another_version_does_not_hide_the_others() {
         let database = redb::Database::open(directory.path().join("incidents.redb")).unwrap();
         let transaction = database.begin_write().unwrap();
         let json = br#"{"id":"later"}"#.as_slice();
-        transaction
-            .open_table(table)
-            .unwrap()
-            .insert(("webhook", 7), json)
-            .unwrap();
+        transaction.open_table(table).unwrap().insert(("webhook", 7), json).unwrap();
         transaction.commit().unwrap();
     }
     let ledger = open(directory.path());
-    assert!(
-        ledger.recovered().unwrap().starts_with("1 records"),
-        "{:?}",
-        ledger.recovered()
-    );
+    assert!(ledger.recovered().unwrap().starts_with("1 records"), "{:?}", ledger.recovered());
     assert_eq!((ledger.load().len(), ledger.pending("webhook")), (1, 1));
 }
 
@@ -328,16 +265,10 @@ fn while_the_state_directory_is_gone_messages_are_delivered_and_afterwards_they_
     let second = message("second", 1, Opened);
     for _ in 0..2 {
         let error = record(&ledger, std::slice::from_ref(&second)).unwrap_err();
-        assert!(
-            words(&error).contains("make it writable for the daemon"),
-            "{}",
-            words(&error)
-        );
+        assert!(words(&error).contains("make it writable for the daemon"), "{}", words(&error));
         assert_eq!(ledger.pending("webhook"), 2);
     }
-    ledger
-        .delivered("webhook", &message("first", 1, Opened).id)
-        .unwrap_err();
+    ledger.delivered("webhook", &message("first", 1, Opened).id).unwrap_err();
     assert_eq!(ledger.next("webhook").unwrap().id, second.id);
 
     fs::remove_file(&directory).unwrap();
@@ -368,28 +299,14 @@ fn on_a_full_disk_messages_are_delivered_and_afterwards_they_are_durable() {
 fn in_a_process_whose_files_may_not_grow() {
     let directory = tempdir().unwrap();
     let ledger = open(directory.path());
-    let size = fs::metadata(directory.path().join("incidents.redb"))
-        .unwrap()
-        .len();
+    let size = fs::metadata(directory.path().join("incidents.redb")).unwrap().len();
     let before = getrlimit(Resource::Fsize);
-    setrlimit(
-        Resource::Fsize,
-        Rlimit {
-            current: Some(size),
-            ..before
-        },
-    )
-    .unwrap();
+    setrlimit(Resource::Fsize, Rlimit { current: Some(size), ..before }).unwrap();
 
-    let long: Vec<_> = (0..1000)
-        .map(|number| message(&format!("store-{number}"), 1, Opened))
-        .collect();
+    let long: Vec<_> = (0..1000).map(|number| message(&format!("store-{number}"), 1, Opened)).collect();
     let error = record(&ledger, &long).unwrap_err();
     assert!(error.to_string().contains("are kept in memory only"), "{error}");
-    assert_eq!(
-        (ledger.load().len(), ledger.waiting("webhook").len()),
-        (1000, 1000)
-    );
+    assert_eq!((ledger.load().len(), ledger.waiting("webhook").len()), (1000, 1000));
     ledger.delivered("webhook", &long[0].id).unwrap_err();
     let expected = state(&ledger);
 

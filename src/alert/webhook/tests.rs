@@ -23,26 +23,17 @@ async fn a_message_arrives_whole_and_signed() {
     let mut receiver = Receiver::start(&[]);
     let (_directory, config) = webhook(&format!("http://{}/alerts", receiver.address));
     let webhook = Webhook::new(&config).unwrap();
-    webhook
-        .deliver(&message("acme.eu", 2, MessageKind::Resolved), NOW)
-        .await
-        .unwrap();
+    webhook.deliver(&message("acme.eu", 2, MessageKind::Resolved), NOW).await.unwrap();
 
     let request = receiver.requests.recv().await.unwrap();
     assert_eq!(request.line, "POST /alerts HTTP/1.1");
     let header = |name: &str| request.headers[name].as_str();
     assert_eq!(header("content-type"), "application/json");
     assert_eq!(header("user-agent"), USER_AGENT);
-    assert_eq!(
-        header("webhook-id"),
-        "acme~2eeu:regenerated_or_revoked:1700000000000:2"
-    );
+    assert_eq!(header("webhook-id"), "acme~2eeu:regenerated_or_revoked:1700000000000:2");
     assert_eq!(header("webhook-timestamp"), "1700000123");
     // Python: hmac.new(base64.b64decode(key), b"<id>.<timestamp>." + <the body below, as it was sent>, "sha256")
-    assert_eq!(
-        header("webhook-signature"),
-        "v1,dwZjL5S/Nh9qpDRDPewzFECOjfRmBFCu0v5mdCkcaLo="
-    );
+    assert_eq!(header("webhook-signature"), "v1,dwZjL5S/Nh9qpDRDPewzFECOjfRmBFCu0v5mdCkcaLo=");
     assert_eq!(
         serde_json::from_slice::<Value>(&request.body).unwrap(),
         json!({
@@ -91,16 +82,8 @@ async fn a_replaced_secret_signs_the_next_try() {
 async fn an_answer_says_when_to_come_back() {
     for (answer, passing, wait) in [
         ("503 Service Unavailable\r\nretry-after: 120\r\n", true, Some(120)),
-        (
-            "429 Too Many Requests\r\nretry-after: 86400\r\n",
-            true,
-            Some(3600),
-        ),
-        (
-            "429 Too Many Requests\r\nretry-after: Wed, 21 Oct 2026 07:28:00 GMT\r\n",
-            true,
-            None,
-        ),
+        ("429 Too Many Requests\r\nretry-after: 86400\r\n", true, Some(3600)),
+        ("429 Too Many Requests\r\nretry-after: Wed, 21 Oct 2026 07:28:00 GMT\r\n", true, None),
         ("408 Request Timeout\r\n", true, None),
         ("409 Conflict\r\n", true, None),
         ("425 Too Early\r\n", true, None),
@@ -122,43 +105,17 @@ async fn no_error_shows_more_of_the_address_than_the_host() {
     let closed = "127.0.0.1:1";
     let (directory, config) = webhook(&format!("http://user:p4ssword@{closed}{URL_SECRETS}"));
     let message = message("acme", 1, MessageKind::Opened);
-    let unreachable = Webhook::new(&config)
-        .unwrap()
-        .deliver(&message, NOW)
-        .await
-        .unwrap_err();
+    let unreachable = Webhook::new(&config).unwrap().deliver(&message, NOW).await.unwrap_err();
     fs::write(&config.signing_secret_file, "whsec_c2VjcmV0LXZhbHVl").unwrap();
-    let unsigned = Webhook::new(&config)
-        .unwrap()
-        .deliver(&message, NOW)
-        .await
-        .unwrap_err();
+    let unsigned = Webhook::new(&config).unwrap().deliver(&message, NOW).await.unwrap_err();
     assert_eq!(Webhook::new(&config).unwrap().check(), Err(unsigned.clone()));
     let redirected = fault_of("302 Found\r\nlocation: /hooks/T0PS3CRET\r\n").await;
     let refused = fault_of("401 Unauthorized\r\n").await;
 
-    assert!(
-        unreachable
-            .to_string()
-            .starts_with(&format!("cannot reach {closed}: ")),
-        "{unreachable}"
-    );
-    assert!(
-        unsigned
-            .to_string()
-            .contains(&*directory.path().to_string_lossy()),
-        "{unsigned}"
-    );
-    assert!(
-        redirected
-            .to_string()
-            .ends_with("set alerts.webhook.url to the final address"),
-        "{redirected}"
-    );
-    assert!(
-        refused.to_string().contains(" answered 401: check that"),
-        "{refused}"
-    );
+    assert!(unreachable.to_string().starts_with(&format!("cannot reach {closed}: ")), "{unreachable}");
+    assert!(unsigned.to_string().contains(&*directory.path().to_string_lossy()), "{unsigned}");
+    assert!(redirected.to_string().ends_with("set alerts.webhook.url to the final address"), "{redirected}");
+    assert!(refused.to_string().contains(" answered 401: check that"), "{refused}");
     for fault in [unreachable, unsigned, redirected, refused] {
         let words = format!("{fault} {fault:?}");
         for secret in ["S3CRET", "s3cret", "p4ssword", "/hooks", "c2Vj"] {
@@ -186,15 +143,9 @@ fn a_file_without_authorities_is_refused() {
     let (directory, mut config) = webhook("https://hooks.example/");
     let path = directory.path().join("ca.pem");
     config.ca_file = Some(path.clone());
-    assert!(matches!(
-        Webhook::new(&config),
-        Err(BuildError::Authorities { .. })
-    ));
+    assert!(matches!(Webhook::new(&config), Err(BuildError::Authorities { .. })));
     fs::write(&path, "no certificate").unwrap();
-    assert!(matches!(
-        Webhook::new(&config),
-        Err(BuildError::NoAuthority { .. })
-    ));
+    assert!(matches!(Webhook::new(&config), Err(BuildError::NoAuthority { .. })));
 }
 
 /// Answers 204 to whoever trusts its certificate, `tries` times.
@@ -238,19 +189,9 @@ async fn only_the_authorities_of_the_configuration_are_trusted() {
     let message = message("acme", 1, MessageKind::Opened);
 
     fs::write(&path, trusted_pem).unwrap();
-    assert_eq!(
-        Webhook::new(&config).unwrap().deliver(&message, NOW).await,
-        Ok(())
-    );
+    assert_eq!(Webhook::new(&config).unwrap().deliver(&message, NOW).await, Ok(()));
     fs::write(&path, other_pem).unwrap();
-    let fault = Webhook::new(&config)
-        .unwrap()
-        .deliver(&message, NOW)
-        .await
-        .unwrap_err();
+    let fault = Webhook::new(&config).unwrap().deliver(&message, NOW).await.unwrap_err();
     let words = fault.to_string();
-    assert!(
-        words.starts_with(&format!("cannot reach {address}: invalid peer certificate")),
-        "{words}"
-    );
+    assert!(words.starts_with(&format!("cannot reach {address}: invalid peer certificate")), "{words}");
 }

@@ -23,10 +23,7 @@ fn the_shortest_file_gets_the_defaults() {
     assert_eq!(config.check.concurrency, 32);
     assert_eq!(config.check.addresses, AddressPolicy::PublicOnly);
     assert!(config.check.verify_before_publish);
-    assert_eq!(
-        (config.output.file_mode, config.output.directory_mode),
-        (0o440, 0o750)
-    );
+    assert_eq!((config.output.file_mode, config.output.directory_mode), (0o440, 0o750));
     assert_eq!((config.output.owner, config.output.group), (None, None));
     assert_eq!(config.state.directory, PathBuf::from("/var/lib/bc-secrets-sync"));
     assert_eq!(config.http.listen, Some("127.0.0.1:9847".parse().unwrap()));
@@ -106,28 +103,17 @@ fields = { username = "user", api_token = "token" }
     let vault = &config.vault;
     assert_eq!(vault.address.as_str(), "http://10.0.0.1:8200/base");
     assert_eq!(vault.namespace.as_deref(), Some("admin/team"));
-    assert_eq!(
-        (vault.poll_interval, vault.timeout),
-        (Duration::from_secs(2), Duration::from_secs(3))
-    );
+    assert_eq!((vault.poll_interval, vault.timeout), (Duration::from_secs(2), Duration::from_secs(3)));
     assert_eq!((vault.concurrency, vault.revoke_token_on_exit), (4, false));
     assert_eq!(vault.tls.ca_file, Some("/ca.pem".into()));
     assert_eq!(vault.tls.ca_directory, Some("/ca.d".into()));
     assert_eq!(vault.tls.client, Some(("/c.pem".into(), "/k.pem".into())));
     assert_eq!(vault.tls.server_name.as_deref(), Some("vault.internal"));
-    let Auth::AppRole {
-        mount,
-        role_id_file,
-        secret_id_file,
-    } = &vault.auth
-    else {
+    let Auth::AppRole { mount, role_id_file, secret_id_file } = &vault.auth else {
         panic!("{:?}", vault.auth)
     };
     assert_eq!(mount, "team/approle");
-    assert_eq!(
-        (role_id_file, secret_id_file),
-        (&PathBuf::from("/role"), &PathBuf::from("/secret"))
-    );
+    assert_eq!((role_id_file, secret_id_file), (&PathBuf::from("/role"), &PathBuf::from("/secret")));
     assert_eq!(config.check.interval, Duration::from_secs(1));
     assert_eq!(config.check.timeout, Duration::from_millis(100));
     assert_eq!(config.check.confirmations, 1);
@@ -148,27 +134,16 @@ fields = { username = "user", api_token = "token" }
     assert_eq!(config.output.directory.as_os_str(), "/out/here");
     assert_eq!(config.state.directory, PathBuf::from("/state"));
     assert_eq!(config.http.listen, None);
-    assert_eq!(
-        (config.log.level, config.log.format),
-        (tracing::Level::TRACE, LogFormat::Json)
-    );
+    assert_eq!((config.log.level, config.log.format), (tracing::Level::TRACE, LogFormat::Json));
     assert_eq!(config.alerts.repeat_interval, Duration::from_secs(1));
     let webhook = config.alerts.webhook.as_ref().unwrap();
     assert_eq!(webhook.url.as_str(), "http://[::1]:9000/hook?team=a");
     assert_eq!(webhook.signing_secret_file, PathBuf::from("/whsec"));
     assert_eq!(webhook.timeout, Duration::from_secs(1));
     assert_eq!(webhook.ca_file, Some("/hook.pem".into()));
-    let [one, two] = config.stores.as_slice() else {
-        panic!("{:?}", config.stores)
-    };
-    assert_eq!(
-        (one.name.as_str(), one.mount.as_str(), one.path.as_str()),
-        ("One", "kv", "a/b")
-    );
-    assert_eq!(
-        (two.name.as_str(), two.mount.as_str(), two.path.as_str()),
-        ("two", "other/kv", "a/b")
-    );
+    let [one, two] = config.stores.as_slice() else { panic!("{:?}", config.stores) };
+    assert_eq!((one.name.as_str(), one.mount.as_str(), one.path.as_str()), ("One", "kv", "a/b"));
+    assert_eq!((two.name.as_str(), two.mount.as_str(), two.path.as_str()), ("two", "other/kv", "a/b"));
     assert_eq!(two.fields.username, "user");
     assert_eq!(two.fields.api_token, "token");
     assert_eq!(two.fields.api_path, "api_path");
@@ -196,10 +171,7 @@ fn the_environment_fills_in_what_the_file_leaves_out() {
     assert!(matches!(&config.vault.auth, Auth::Token(token) if token.expose() == TOKEN));
     assert_eq!(config.vault.namespace.as_deref(), Some("team"));
     let tls = &config.vault.tls;
-    assert_eq!(
-        (&tls.ca_file, &tls.ca_directory),
-        (&Some("/ca.pem".into()), &Some("/ca.d".into()))
-    );
+    assert_eq!((&tls.ca_file, &tls.ca_directory), (&Some("/ca.pem".into()), &Some("/ca.d".into())));
     assert_eq!(tls.client, Some(("/c.pem".into(), "/k.pem".into())));
     assert_eq!(tls.server_name.as_deref(), Some("v.internal"));
     assert!(tls.skip_verify);
@@ -241,24 +213,14 @@ fn the_environment_does_not_widen_the_trust_that_the_file_gives() {
         "vault.tls",
         "ca_file = \"/ca.pem\"\nclient_certificate_file = \"/c\"\nclient_key_file = \"/k\"",
     );
-    let config = parse_with(
-        &text,
-        &[("VAULT_CAPATH", "/ca.d"), ("VAULT_CLIENT_CERT", "/other")],
-    )
-    .unwrap();
+    let config = parse_with(&text, &[("VAULT_CAPATH", "/ca.d"), ("VAULT_CLIENT_CERT", "/other")]).unwrap();
     assert_eq!(config.vault.tls.ca_directory, None);
     assert_eq!(config.vault.tls.client, Some(("/c".into(), "/k".into())));
 }
 
 #[test]
 fn skip_verify_is_read_as_go_reads_it() {
-    for (text, skip) in [
-        ("1", true),
-        ("True", true),
-        ("0", false),
-        ("F", false),
-        ("", false),
-    ] {
+    for (text, skip) in [("1", true), ("True", true), ("0", false), ("F", false), ("", false)] {
         let config = parse_with(LEAST, &[("VAULT_SKIP_VERIFY", text)]).unwrap();
         assert_eq!(config.vault.tls.skip_verify, skip, "{text:?}");
     }
@@ -269,9 +231,7 @@ fn a_file_may_be_one_of_the_units_credentials() {
     for prefix in ["%d", "$CREDENTIALS_DIRECTORY", "${CREDENTIALS_DIRECTORY}"] {
         let text = LEAST.replace("/run/token", &format!("{prefix}/token"));
         let config = parse_with(&text, &[("CREDENTIALS_DIRECTORY", "/run/credentials/x.service")]).unwrap();
-        let Auth::TokenFile(path) = &config.vault.auth else {
-            panic!("{:?}", config.vault.auth)
-        };
+        let Auth::TokenFile(path) = &config.vault.auth else { panic!("{:?}", config.vault.auth) };
         assert_eq!(path, &PathBuf::from("/run/credentials/x.service/token"));
     }
 }
@@ -295,16 +255,10 @@ fn a_file_is_loaded_and_a_missing_or_unreadable_one_is_named() {
     let path = root.path().join("config.toml");
     let load = || Config::load(&path, &Environment::empty()).map_err(|error| error.to_string());
     let error = load().unwrap_err();
-    assert!(
-        error.contains("config.toml: the configuration cannot be read"),
-        "{error}"
-    );
+    assert!(error.contains("config.toml: the configuration cannot be read"), "{error}");
     std::fs::write(&path, LEAST).unwrap();
     assert_eq!(load().unwrap().stores.len(), 1);
     std::fs::write(&path, b"[vault]\n# caf\xe9 hvs.c0ffee\n").unwrap();
     let error = load().unwrap_err();
-    assert!(
-        error.ends_with("config.toml:2:6: this is no UTF-8; save the file as UTF-8"),
-        "{error}"
-    );
+    assert!(error.ends_with("config.toml:2:6: this is no UTF-8; save the file as UTF-8"), "{error}");
 }

@@ -59,11 +59,7 @@ fn keys_of(table: &str, found: &mut Vec<String>) {
     let refusal = refusal(&format!("{header}no-such-key = 1\n"), &[]);
     if let Some((_, keys)) = refusal.split_once("there are: ") {
         for key in keys.split(", ") {
-            let path = if table.is_empty() {
-                key.to_owned()
-            } else {
-                format!("{table}.{key}")
-            };
+            let path = if table.is_empty() { key.to_owned() } else { format!("{table}.{key}") };
             found.push(path.clone());
             if path.matches('.').count() < 4 {
                 keys_of(&path, found);
@@ -85,10 +81,7 @@ fn its_defaults_are_the_real_ones() {
     let left_out = example(Uncomment::AllButDefaults, "[vault.auth.token_file]");
     let keys = |text: &str| text.lines().filter(|line| !line.starts_with('#')).count();
     assert!(keys(&stated) > keys(&left_out) + 20);
-    assert_eq!(
-        format!("{:#?}", parse_example(&stated)),
-        format!("{:#?}", parse_example(&left_out))
-    );
+    assert_eq!(format!("{:#?}", parse_example(&stated)), format!("{:#?}", parse_example(&left_out)));
 }
 
 #[test]
@@ -105,10 +98,7 @@ fn it_has_every_key() {
     let mut keys = Vec::new();
     keys_of("", &mut keys);
     assert!(keys.contains(&"stores.fields.api_path".to_owned()), "{keys:?}");
-    assert!(
-        keys.contains(&"vault.auth.approle.role_id_file".to_owned()),
-        "{keys:?}"
-    );
+    assert!(keys.contains(&"vault.auth.approle.role_id_file".to_owned()), "{keys:?}");
     assert!(keys.len() > 50, "{keys:?}");
     let text = example(Uncomment::Everything, "");
     let document: toml::Table = toml::from_str(&text).unwrap();

@@ -35,11 +35,9 @@ path = "stores/one"
 fn complaints(config: &Config) -> Vec<(String, String)> {
     match preflight(config) {
         Ok(()) => Vec::new(),
-        Err(error) => error
-            .problems()
-            .iter()
-            .map(|problem| (problem.key.clone(), problem.message.clone()))
-            .collect(),
+        Err(error) => {
+            error.problems().iter().map(|problem| (problem.key.clone(), problem.message.clone())).collect()
+        }
     }
 }
 
@@ -56,8 +54,7 @@ fn a_machine_that_has_everything_passes_and_nothing_is_created() {
 fn everything_that_is_missing_or_unusable_is_told_at_once() {
     let root = tempfile::tempdir().unwrap();
     let config = config(root.path(), |text| {
-        text.replace("ROOT/output", "ROOT/role/output")
-            .replace("ROOT/new", "ROOT/whsec/new")
+        text.replace("ROOT/output", "ROOT/role/output").replace("ROOT/new", "ROOT/whsec/new")
     });
     fs::remove_file(root.path().join("ca.pem")).unwrap();
     fs::write(root.path().join("secret"), "").unwrap();
@@ -87,11 +84,7 @@ fn a_directory_is_no_file_and_a_file_no_directory() {
     });
     let found = complaints(&config);
     let keys: Vec<&str> = found.iter().map(|(key, _)| key.as_str()).collect();
-    let expected = [
-        "vault.tls.ca_directory",
-        "vault.auth.approle.role_id_file",
-        "state.directory",
-    ];
+    let expected = ["vault.tls.ca_directory", "vault.auth.approle.role_id_file", "state.directory"];
     assert_eq!(keys, expected, "{found:?}");
 }
 
@@ -110,10 +103,7 @@ fn a_pipe_is_refused_without_waiting_for_it() {
     )
     .unwrap();
     let found = complaints(&config);
-    assert!(
-        found.len() == 1 && found[0].1.contains("no regular file"),
-        "{found:?}"
-    );
+    assert!(found.len() == 1 && found[0].1.contains("no regular file"), "{found:?}");
 }
 
 #[test]
@@ -153,8 +143,5 @@ fn a_directory_that_cannot_be_written_is_refused() {
     let config = config(root.path(), |text| text);
     fs::set_permissions(root.path().join("output"), fs::Permissions::from_mode(0o555)).unwrap();
     let found = complaints(&config);
-    assert!(
-        found.len() == 1 && found[0].1.contains("cannot be written"),
-        "{found:?}"
-    );
+    assert!(found.len() == 1 && found[0].1.contains("cannot be written"), "{found:?}");
 }

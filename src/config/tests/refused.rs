@@ -21,10 +21,7 @@ config.toml: output.directory: is missing; write directory = \"/run/bc-secrets-s
 fn an_empty_file_is_told_what_it_needs() {
     let refusal = refusal("", &[]);
     for key in ["vault.address", "vault.auth", "output.directory", "stores"] {
-        assert!(
-            refusal.contains(&format!("config.toml: {key}: is missing; ")),
-            "{refusal}"
-        );
+        assert!(refusal.contains(&format!("config.toml: {key}: is missing; ")), "{refusal}");
     }
 }
 
@@ -73,14 +70,8 @@ fn a_value_where_a_table_belongs_is_told_so() {
             "[stores]\nname = \"a\"\n",
             "config.toml:1:1: stores: must be a list of tables; begin each store with the line [[stores]]",
         ),
-        (
-            "stores = [\"c0ffee\"]\n",
-            "config.toml:1:11: stores[0]: must be a table",
-        ),
-        (
-            "[[stores]]\nfields = [\"c0ffee\"]\n",
-            "config.toml:2:10: stores[0].fields: must be a table",
-        ),
+        ("stores = [\"c0ffee\"]\n", "config.toml:1:11: stores[0]: must be a table"),
+        ("[[stores]]\nfields = [\"c0ffee\"]\n", "config.toml:2:10: stores[0].fields: must be a table"),
     ] {
         assert_eq!(refusal(text, &[]), expected);
     }
@@ -97,20 +88,14 @@ fn bad_syntax_is_told_with_its_place_and_without_the_line() {
         ("[vault]\n[vault]\n", "config.toml:2:"),
     ] {
         let refusal = refusal(text, &[]);
-        assert!(
-            refusal.starts_with(place) && refusal.contains("this is no valid TOML: "),
-            "{refusal}"
-        );
+        assert!(refusal.starts_with(place) && refusal.contains("this is no valid TOML: "), "{refusal}");
         assert!(!refusal.contains("c0ffee"), "{refusal}");
     }
 }
 
 #[test]
 fn two_stores_of_one_name_are_refused_in_upper_and_lower_case() {
-    let refusal = refusal(
-        &format!("{LEAST}[[stores]]\nname = \"ONE\"\npath = \"other\"\n"),
-        &[],
-    );
+    let refusal = refusal(&format!("{LEAST}[[stores]]\nname = \"ONE\"\npath = \"other\"\n"), &[]);
     let expected = "config.toml:12:8: stores[1].name: is already the name of the store on line 9; upper and lower case count as the same";
     assert_eq!(refusal, expected);
 }
@@ -119,38 +104,20 @@ fn two_stores_of_one_name_are_refused_in_upper_and_lower_case() {
 fn exactly_one_way_to_log_in_is_taken() {
     let approle = "[vault.auth.approle]\nrole_id_file = \"/r\"\nsecret_id_file = \"/s\"\n";
     let both = refusal(&format!("{LEAST}{approle}"), &[("VAULT_TOKEN", "hvs.c0ffee")]);
-    assert!(
-        both.contains("config.toml:11:1: vault.auth: two ways to log in are given"),
-        "{both}"
-    );
+    assert!(both.contains("config.toml:11:1: vault.auth: two ways to log in are given"), "{both}");
     let none = without_login();
     assert!(refusal(&none, &[]).contains("config.toml:2:1: vault.auth: is missing; say how to log in"));
-    let half = refusal(
-        &none.replace(
-            "[output]",
-            "[vault.auth.approle]\nmount = \"auth/approle\"\n[output]",
-        ),
-        &[],
-    );
-    for part in [
-        "begins with auth/",
-        "role_id_file: is missing",
-        "secret_id_file: is missing",
-    ] {
+    let half =
+        refusal(&none.replace("[output]", "[vault.auth.approle]\nmount = \"auth/approle\"\n[output]"), &[]);
+    for part in ["begins with auth/", "role_id_file: is missing", "secret_id_file: is missing"] {
         assert!(half.contains(part), "{half}");
     }
 }
 
 #[test]
 fn a_webhook_needs_a_safe_address_and_a_signing_secret() {
-    let refused = refusal(
-        &with("alerts.webhook", "url = \"http://alerts.example/c0ffee\""),
-        &[],
-    );
-    for part in [
-        "alerts.webhook.url: would send secrets in the clear",
-        "signing_secret_file: is missing",
-    ] {
+    let refused = refusal(&with("alerts.webhook", "url = \"http://alerts.example/c0ffee\""), &[]);
+    for part in ["alerts.webhook.url: would send secrets in the clear", "signing_secret_file: is missing"] {
         assert!(refused.contains(part), "{refused}");
     }
     assert!(!refused.contains("c0ffee"), "{refused}");
@@ -167,12 +134,7 @@ fn a_bad_variable_is_refused_by_its_name_and_not_by_its_value() {
             "yes",
             "environment VAULT_SKIP_VERIFY: vault.tls: must be true or false",
         ),
-        (
-            LEAST,
-            "BAO_SKIP_VERIFY",
-            "c0ffee",
-            "environment BAO_SKIP_VERIFY: ",
-        ),
+        (LEAST, "BAO_SKIP_VERIFY", "c0ffee", "environment BAO_SKIP_VERIFY: "),
         (
             LEAST,
             "VAULT_CACERT",
@@ -185,18 +147,8 @@ fn a_bad_variable_is_refused_by_its_name_and_not_by_its_value() {
             "/c0ffee",
             "environment VAULT_CLIENT_KEY: vault.tls.client_key_file: needs",
         ),
-        (
-            LEAST,
-            "STATE_DIRECTORY",
-            "/a:/b",
-            "environment STATE_DIRECTORY: state.directory: names several",
-        ),
-        (
-            &none,
-            "VAULT_TOKEN",
-            "hvs.c0ffee\n",
-            "environment VAULT_TOKEN: vault.auth: contains a space",
-        ),
+        (LEAST, "STATE_DIRECTORY", "/a:/b", "environment STATE_DIRECTORY: state.directory: names several"),
+        (&none, "VAULT_TOKEN", "hvs.c0ffee\n", "environment VAULT_TOKEN: vault.auth: contains a space"),
     ] {
         let refusal = refusal(text, &[(name, value)]);
         assert!(refusal.starts_with(expected), "{refusal}");
@@ -211,11 +163,6 @@ fn a_variable_that_is_no_text_is_refused_once() {
     let environment = Environment::new(|name| {
         (name == "VAULT_TOKEN").then(|| std::ffi::OsString::from_vec(b"c0ffee\xff".to_vec()))
     });
-    let error = Config::parse(&none, "config.toml", &environment)
-        .unwrap_err()
-        .to_string();
-    assert_eq!(
-        error,
-        "environment VAULT_TOKEN: vault.auth: its value is no UTF-8 text"
-    );
+    let error = Config::parse(&none, "config.toml", &environment).unwrap_err().to_string();
+    assert_eq!(error, "environment VAULT_TOKEN: vault.auth: its value is no UTF-8 text");
 }

@@ -6,11 +6,7 @@ use super::*;
 #[test]
 fn a_pasted_token_never_appears_in_a_message() {
     let example = include_str!("../../../config.example.toml");
-    let tokens = [
-        "hvs.CAESIJc0ffee",
-        "c0ffeec0ffeec0ffeec0ffee",
-        "whsec_c0ffee`, expected one of `c0ffee`",
-    ];
+    let tokens = ["hvs.CAESIJc0ffee", "c0ffeec0ffeec0ffeec0ffee", "whsec_c0ffee`, expected one of `c0ffee`"];
     let mut tried = 0;
     for token in tokens {
         let lines: Vec<&str> = example.lines().collect();

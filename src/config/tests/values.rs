@@ -89,10 +89,7 @@ fn a_bad_value_is_refused_with_its_key_and_what_would_be_right() {
         let place = format!("config.toml:{bad}:");
         assert_eq!(refusal.lines().count(), 1, "{line}\n{refusal}");
         assert!(refusal.starts_with(&place), "{line}\n{refusal}");
-        assert!(
-            refusal.contains(&format!(": {key}: ")) && refusal.contains(reason),
-            "{line}\n{refusal}"
-        );
+        assert!(refusal.contains(&format!(": {key}: ")) && refusal.contains(reason), "{line}\n{refusal}");
     }
 }
 
@@ -130,9 +127,6 @@ fn the_required_keys_are_refused_when_they_are_wrong() {
     for (good, bad, key, reason) in cases {
         let refusal = refusal(&LEAST.replace(good, bad), &[]);
         assert_eq!(refusal.lines().count(), 1, "{bad}\n{refusal}");
-        assert!(
-            refusal.contains(&format!(": {key}: ")) && refusal.contains(reason),
-            "{bad}\n{refusal}"
-        );
+        assert!(refusal.contains(&format!(": {key}: ")) && refusal.contains(reason), "{bad}\n{refusal}");
     }
 }

@@ -39,16 +39,10 @@ pub(super) fn gauges(families: &mut Families<'_>, snapshot: &Snapshot) -> fmt::R
             "When a read of the secret was last tried, whatever came of it.",
             |store| store.last_read_attempt_at,
         ),
-        (
-            "store_last_read_timestamp_seconds",
-            "When the secret was last read.",
-            |store| store.last_read_at,
-        ),
-        (
-            "store_published_timestamp_seconds",
-            "When the published generation was published.",
-            |store| Some(store.published.as_ref()?.published_at),
-        ),
+        ("store_last_read_timestamp_seconds", "When the secret was last read.", |store| store.last_read_at),
+        ("store_published_timestamp_seconds", "When the published generation was published.", |store| {
+            Some(store.published.as_ref()?.published_at)
+        }),
         (
             "store_credentials_written_timestamp_seconds",
             "When the published version was written to Vault, by its clock.",
@@ -56,11 +50,7 @@ pub(super) fn gauges(families: &mut Families<'_>, snapshot: &Snapshot) -> fmt::R
         ),
     ];
     for (name, help, time) in times {
-        families.gauge(
-            name,
-            help,
-            each_store(snapshot, |store| time(store).map(Value::Time)),
-        )?;
+        families.gauge(name, help, each_store(snapshot, |store| time(store).map(Value::Time)))?;
     }
     let numbers: [StoreGauge<u64>; 4] = [
         (
@@ -68,28 +58,18 @@ pub(super) fn gauges(families: &mut Families<'_>, snapshot: &Snapshot) -> fmt::R
             "The newest version of the secret that was read, published or not.",
             newest_version,
         ),
-        (
-            "store_published_version",
-            "The version of the secret that is published.",
-            |store| Some(store.published.as_ref()?.version),
-        ),
-        (
-            "store_published_generation",
-            "The number of the published generation.",
-            |store| Some(store.published.as_ref()?.generation),
-        ),
-        (
-            "store_requests_remaining",
-            "Requests left of the store's quota, as it last said.",
-            |store| store.requests_remaining,
-        ),
+        ("store_published_version", "The version of the secret that is published.", |store| {
+            Some(store.published.as_ref()?.version)
+        }),
+        ("store_published_generation", "The number of the published generation.", |store| {
+            Some(store.published.as_ref()?.generation)
+        }),
+        ("store_requests_remaining", "Requests left of the store's quota, as it last said.", |store| {
+            store.requests_remaining
+        }),
     ];
     for (name, help, number) in numbers {
-        families.gauge(
-            name,
-            help,
-            each_store(snapshot, |store| number(store).map(Value::Whole)),
-        )?;
+        families.gauge(name, help, each_store(snapshot, |store| number(store).map(Value::Whole)))?;
     }
     Ok(())
 }
@@ -123,11 +103,7 @@ pub(super) fn counters(families: &mut Families<'_>, snapshot: &Snapshot) -> fmt:
 pub(super) fn newest_version(store: &StoreStatus) -> Option<u64> {
     store.last_read_at?;
     let published = store.published.as_ref().map(|stamp| stamp.version);
-    store
-        .candidate
-        .as_ref()
-        .map(|candidate| candidate.version)
-        .or(published)
+    store.candidate.as_ref().map(|candidate| candidate.version).or(published)
 }
 
 fn each_store(

@@ -98,10 +98,7 @@ fn gauges_are_right_again_after_recovery() {
     }
 
     now.stores.clear();
-    assert!(
-        !text(&now, Exposition::Prometheus).contains("store_"),
-        "a store that is gone leaves no series"
-    );
+    assert!(!text(&now, Exposition::Prometheus).contains("store_"), "a store that is gone leaves no series");
 }
 
 #[test]
@@ -123,19 +120,14 @@ fn what_never_happened_has_no_time() {
     let text = text(&now, Exposition::Prometheus);
     assert!(!text.contains("loop_last_pass"));
     assert!(!text.contains("configuration_loaded"));
-    assert!(has(
-        &text,
-        "bc_secrets_sync_source_token_expiry_timestamp_seconds 1756083600.0"
-    ));
+    assert!(has(&text, "bc_secrets_sync_source_token_expiry_timestamp_seconds 1756083600.0"));
 }
 
 #[test]
 #[ignore = "measures, asserts nothing: run it alone, in release, with --nocapture"]
 fn ten_thousand_stores_encode_quickly() {
     let mut now = snapshot();
-    now.stores = (0..10_000)
-        .map(|number| verified_store(&format!("store-{number}")))
-        .collect();
+    now.stores = (0..10_000).map(|number| verified_store(&format!("store-{number}"))).collect();
     let now = Arc::new(now);
     for exposition in [Exposition::Prometheus, Exposition::OpenMetrics] {
         for _ in 0..3 {
