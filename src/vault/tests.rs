@@ -71,24 +71,24 @@ async fn fault(reply: Reply) -> SourceFault {
 }
 
 async fn malformed(reply: Reply) -> String {
-    match fault(reply).await {
-        SourceFault::Malformed(words) => words,
-        other => panic!("{other:?}"),
-    }
+    let SourceFault::Malformed(words) = fault(reply).await else {
+        panic!("another fault");
+    };
+    words
 }
 
 async fn unreachable(reply: Reply) -> String {
-    match fault(reply).await {
-        SourceFault::Unreachable(words) => words,
-        other => panic!("{other:?}"),
-    }
+    let SourceFault::Unreachable(words) = fault(reply).await else {
+        panic!("another fault");
+    };
+    words
 }
 
 fn text(field: &Field) -> &str {
-    match field {
-        Field::Text(secret) => secret.expose(),
-        other => panic!("{other:?}"),
-    }
+    let Field::Text(secret) = field else {
+        panic!("{field:?}");
+    };
+    secret.expose()
 }
 
 #[tokio::test]

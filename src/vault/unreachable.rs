@@ -97,6 +97,10 @@ fn certificate(reason: &CertificateError) -> String {
         CertificateError::UnknownIssuer => {
             "is of an unknown issuer (vault.tls.ca_file can name the authority)"
         }
+        // An authority of the same name with another key: what a renewed authority looks like.
+        CertificateError::BadSignature => {
+            "is not signed by the authority that vault.tls.ca_file names (was the authority renewed?)"
+        }
         CertificateError::Revoked => "was revoked",
         _ => "cannot be accepted",
     };
