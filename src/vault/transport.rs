@@ -22,7 +22,8 @@ use super::{tls, unreachable};
 pub(super) const MAX_ANSWER: usize = 1024 * 1024;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Shorter than the usual 60 seconds after which load balancers close an idle connection without a word.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 const TOKEN: HeaderName = HeaderName::from_static("x-vault-token");
 const NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");
 const REQUEST: HeaderName = HeaderName::from_static("x-vault-request");

@@ -160,6 +160,7 @@ async fn a_file_that_cannot_be_a_token_is_refused_and_named() {
             .await
             .contains("no token has")
     );
+    assert!(unusable(b"token: c0ffee-canary").await.contains("no token has"));
     assert!(unusable(b" \n").await.contains("empty"));
     assert!(unusable(b"c0ffee-canary\xff").await.contains("UTF-8"));
     assert!(
