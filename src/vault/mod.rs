@@ -1,1 +1,156 @@
 //! The source: logs in to Vault or OpenBao, renews its token, and reads secrets.
+
+mod answer;
+mod files;
+mod login;
+mod tls;
+mod transport;
+mod unreachable;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use vaultrs::api::kv2::requests::ReadSecretRequest;
+use vaultrs::api::token::requests::{LookupTokenSelfRequest, RenewTokenSelfRequest, RevokeTokenSelfRequest};
+
+use crate::config;
+use crate::domain::credentials::FieldNames;
+use crate::domain::source::{Lease, SecretVersion, SourceFault};
+
+use self::login::{LogIn, Token};
+use self::transport::Transport;
+
+pub use self::transport::{BuildError, choose_ring};
+
+/// A connection to Vault or OpenBao and the token that is in use. Clones share both.
+///
+/// It does what it is asked, once, and reports what came of it: when to log in, renew and read, and what
+/// an answer means for a store, is decided elsewhere.
+#[derive(Clone)]
+pub struct Vault(Arc<Inner>);
+
+struct Inner {
+    transport: Transport,
+    log_in: LogIn,
+    token: Mutex<Option<Token>>,
+}
+
+impl Vault {
+    /// Prepares the connection; nothing is sent. For an `https` address the files named in `[vault.tls]` are
+    /// read here, once: a changed file takes effect with the next `Vault`.
+    ///
+    /// # Errors
+    /// Says which part of `[vault]` cannot be used, and what to do about it.
+    pub fn new(config: &config::Vault) -> Result<Self, BuildError> {
+        Ok(Self(Arc::new(Inner {
+            transport: Transport::new(config)?,
+            log_in: LogIn::new(&config.auth, config.timeout),
+            token: Mutex::new(None),
+        })))
+    }
+
+    /// The server's address as it may be shown: without user, password and query.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        self.0.transport.address()
+    }
+
+    /// Logs in and keeps the token for all later calls. Files with credentials are read anew each time.
+    ///
+    /// A token in use before is replaced only when this succeeds. It is not revoked, even if it was our own:
+    /// reads that are under way may still use it, and it ends with its lease.
+    ///
+    /// # Errors
+    /// [`SourceFault::LoginRefused`] and [`SourceFault::LoginFile`] when the credentials do not work, and the
+    /// faults of a server that does not answer as it should.
+    pub async fn log_in(&self) -> Result<Lease, SourceFault> {
+        let (token, lease) = self.0.log_in.log_in(&self.0.transport).await?;
+        *self.token() = Some(token);
+        Ok(lease)
+    }
+
+    /// Renews the token.
+    ///
+    /// # Errors
+    /// [`SourceFault::Forbidden`] when the token is dead; [`SourceFault::Malformed`] when it cannot be renewed
+    /// (the server answers 400), which the lease had said before.
+    pub async fn renew(&self) -> Result<Lease, SourceFault> {
+        let token = self.token_in_use()?;
+        let request = RenewTokenSelfRequest { increment: None };
+        let answer = self.0.transport.send(&request, Some(&token)).await?;
+        answer::renewed(&answer)
+    }
+
+    /// Asks what is left of the token.
+    ///
+    /// # Errors
+    /// [`SourceFault::Forbidden`] when the token is dead. It also comes from a token that may not look itself
+    /// up, which is one that was made without the policy `default`.
+    pub async fn look_up_self(&self) -> Result<Lease, SourceFault> {
+        let token = self.token_in_use()?;
+        let answer = self
+            .0
+            .transport
+            .send(&LookupTokenSelfRequest {}, Some(&token))
+            .await?;
+        answer::looked_up(&answer)
+    }
+
+    /// Reads the newest version of a secret of the KV v2 engine at `mount`.
+    ///
+    /// # Errors
+    /// [`SourceFault::NeverWritten`], [`SourceFault::Deleted`] and [`SourceFault::Destroyed`] when there is
+    /// nothing to read; [`SourceFault::Forbidden`], also before the first log-in.
+    pub async fn read(
+        &self,
+        mount: &str,
+        path: &str,
+        names: &FieldNames,
+    ) -> Result<SecretVersion, SourceFault> {
+        let token = self.token_in_use()?;
+        let request = ReadSecretRequest {
+            mount: transport::path(mount)?,
+            path: transport::path(path)?,
+            version: None,
+        };
+        let answer = self.0.transport.send(&request, Some(&token)).await?;
+        answer::secret(&answer, names)
+    }
+
+    /// Revokes the token if we logged in for it ourselves, and forgets it. A token that was given to us
+    /// belongs to somebody else and stays as it is.
+    ///
+    /// This is a courtesy when the daemon stops: if it fails, the token ends with its lease.
+    pub async fn revoke(&self) {
+        if !self.0.log_in.makes_own_tokens() {
+            return;
+        }
+        let token = self.token().take();
+        if let Some(token) = token {
+            let _answer = self
+                .0
+                .transport
+                .send(&RevokeTokenSelfRequest {}, Some(&token))
+                .await;
+        }
+    }
+
+    /// Without a token the server would answer 403; we say the same without asking it.
+    fn token_in_use(&self) -> Result<Token, SourceFault> {
+        self.token().clone().ok_or(SourceFault::Forbidden)
+    }
+
+    fn token(&self) -> MutexGuard<'_, Option<Token>> {
+        // The lock is held for an assignment or a clone: a poisoned one still holds a whole value.
+        self.0.token.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Vault {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Vault({})", self.address())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,6 @@
 
 use super::store::{Disk, ReadProblem, Store};
 use super::{Context, Engine};
-use crate::domain::incident::Severity;
 use crate::domain::snapshot::{
     CandidateStatus, ChannelStatus, ConfigurationStatus, Snapshot, SourceStatus, StoreState, StoreStatus,
     Vitals,
@@ -159,14 +158,5 @@ impl Store {
             publications: self.publications,
             restorations: self.restorations,
         }
-    }
-}
-
-/// The severity of the most serious open incident.
-impl Snapshot {
-    /// How serious the worst open incident is; none when all is well.
-    #[must_use]
-    pub fn worst(&self) -> Option<Severity> {
-        self.incidents.iter().map(|incident| incident.severity).max()
     }
 }

@@ -1,0 +1,257 @@
+//! Reads the server's answers: a lease, a version of a secret, or the fault that they mean.
+//!
+//! The forms are our own and ask for no more than is used: servers differ in the rest. No text made here
+//! repeats anything of a body, save the reason that a server gives for refusing a log-in.
+
+use std::mem;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::domain::credentials::{Field, FieldNames, Fields};
+use crate::domain::secret::Secret;
+use crate::domain::source::{Lease, SecretVersion, SourceFault};
+use crate::domain::time::Timestamp;
+
+use super::login::Token;
+
+/// The longest quotation of a server's reason, in characters.
+const MAX_QUOTATION: usize = 200;
+
+/// An answer of the server.
+pub(super) struct Answer {
+    /// The status code.
+    pub(super) status: u16,
+    /// The body, at most [`super::transport::MAX_ANSWER`] bytes.
+    pub(super) body: Zeroizing<Vec<u8>>,
+}
+
+#[derive(Deserialize)]
+struct Authenticated {
+    auth: Option<Auth>,
+}
+
+#[derive(Deserialize)]
+struct Auth {
+    #[serde(default)]
+    client_token: String,
+    lease_duration: u64,
+    #[serde(default)]
+    renewable: bool,
+}
+
+#[derive(Deserialize)]
+struct LookedUp {
+    data: TokenData,
+}
+
+#[derive(Deserialize)]
+struct TokenData {
+    ttl: u64,
+    #[serde(default)]
+    renewable: Option<bool>,
+    #[serde(default)]
+    expire_time: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Refused {
+    errors: Vec<String>,
+}
+
+/// The token and the lease of a log-in; `credentials` are what it was done with, and are never quoted.
+pub(super) fn logged_in(answer: &Answer, credentials: &[&str]) -> Result<(Token, Lease), SourceFault> {
+    if answer.status != 200 {
+        return Err(match (answer.status, errors(answer)) {
+            (429 | 472 | 473, _) => fault(answer),
+            (status @ 400..=499, Some(errors)) => SourceFault::LoginRefused {
+                status,
+                message: quotation(&errors, credentials),
+            },
+            _ => fault(answer),
+        });
+    }
+    let mut auth = auth(answer)?;
+    let text = Zeroizing::new(mem::take(&mut auth.client_token));
+    let token = Token::new(text).ok_or_else(|| {
+        malformed(
+            "the answer to the log-in holds no token; a role that asks for a second factor cannot be used",
+        )
+    })?;
+    Ok((token, lease(&auth)))
+}
+
+/// What a renewal left of the token.
+pub(super) fn renewed(answer: &Answer) -> Result<Lease, SourceFault> {
+    match answer.status {
+        200 => {
+            let mut auth = auth(answer)?;
+            auth.client_token.zeroize();
+            Ok(lease(&auth))
+        }
+        400 => Err(malformed("status 400 to a renewal: the token cannot be renewed")),
+        _ => Err(fault(answer)),
+    }
+}
+
+/// What is left of a token that looked itself up.
+pub(super) fn looked_up(answer: &Answer) -> Result<Lease, SourceFault> {
+    if answer.status != 200 {
+        return Err(fault(answer));
+    }
+    let LookedUp { data } = serde_json::from_slice(&answer.body).map_err(|_| not_vault())?;
+    // In its last second a token has 0 seconds left, which alone would say "for ever".
+    let ends = data.expire_time.is_some();
+    Ok(Lease {
+        duration: Duration::from_secs(if ends { data.ttl.max(1) } else { data.ttl }),
+        renewable: data.renewable.unwrap_or(false),
+    })
+}
+
+/// The newest version of a secret.
+pub(super) fn secret(answer: &Answer, names: &FieldNames) -> Result<SecretVersion, SourceFault> {
+    if !matches!(answer.status, 200 | 404) {
+        return Err(fault(answer));
+    }
+    if answer.status == 404
+        && let Some(errors) = errors(answer)
+    {
+        return Err(if errors.is_empty() {
+            SourceFault::NeverWritten
+        } else {
+            malformed("status 404 with an error: no engine is mounted there; check the store's mount")
+        });
+    }
+    let mut body = Wiped(serde_json::from_slice(&answer.body).map_err(|_| not_vault())?);
+    let data = body
+        .0
+        .get_mut("data")
+        .and_then(Value::as_object_mut)
+        .ok_or_else(not_vault)?;
+    let Some(Value::Object(metadata)) = data.remove("metadata") else {
+        return Err(not_version_2());
+    };
+    let version = metadata
+        .get("version")
+        .and_then(Value::as_u64)
+        .ok_or_else(not_version_2)?;
+    match data.get_mut("data") {
+        Some(Value::Object(fields)) if answer.status == 200 => Ok(SecretVersion {
+            version,
+            created_at: metadata
+                .get("created_time")
+                .and_then(Value::as_str)
+                .and_then(Timestamp::parse),
+            fields: Fields {
+                username: field(fields, &names.username),
+                api_token: field(fields, &names.api_token),
+                api_path: field(fields, &names.api_path),
+            },
+        }),
+        Some(Value::Null) if metadata.get("destroyed").and_then(Value::as_bool) == Some(true) => {
+            Err(SourceFault::Destroyed)
+        }
+        Some(Value::Null) => Err(SourceFault::Deleted),
+        Some(_) | None => Err(not_version_2()),
+    }
+}
+
+/// The fault that a status means, whatever was asked.
+fn fault(answer: &Answer) -> SourceFault {
+    match answer.status {
+        // A gateway's own page of 403 says nothing about the token.
+        403 if answer.body.is_empty() || errors(answer).is_some() => SourceFault::Forbidden,
+        503 if errors(answer)
+            .is_some_and(|errors| errors.iter().any(|error| error.contains("is sealed"))) =>
+        {
+            SourceFault::Sealed
+        }
+        status @ (300..=399 | 429 | 472 | 473 | 500..=599) => SourceFault::Unavailable { status },
+        status => SourceFault::Malformed(format!(
+            "status {status}, which Vault does not give here; check vault.address and what stands before the server"
+        )),
+    }
+}
+
+fn auth(answer: &Answer) -> Result<Auth, SourceFault> {
+    let parsed: Authenticated = serde_json::from_slice(&answer.body).map_err(|_| not_vault())?;
+    parsed.auth.ok_or_else(not_vault)
+}
+
+fn lease(auth: &Auth) -> Lease {
+    Lease {
+        duration: Duration::from_secs(auth.lease_duration),
+        renewable: auth.renewable,
+    }
+}
+
+/// The server's own reasons; `None` when the body is not of Vault's making.
+fn errors(answer: &Answer) -> Option<Vec<String>> {
+    serde_json::from_slice(&answer.body)
+        .ok()
+        .map(|Refused { errors }| errors)
+}
+
+fn quotation(errors: &[String], credentials: &[&str]) -> String {
+    let whole = errors.join("; ");
+    if whole.is_empty() {
+        return "the server gave no reason".into();
+    }
+    if credentials.iter().any(|credential| whole.contains(credential)) {
+        return "the server's reason is left out, because it repeats what was sent".into();
+    }
+    let visible = |character: char| if character.is_control() { ' ' } else { character };
+    whole.chars().map(visible).take(MAX_QUOTATION).collect()
+}
+
+/// Moves a field out of the secret.
+fn field(fields: &mut Map<String, Value>, name: &str) -> Field {
+    match fields.remove(name) {
+        None => Field::Missing,
+        Some(Value::String(text)) => Field::Text(Secret::new(text)),
+        Some(Value::Null) => Field::NotText("null"),
+        Some(Value::Bool(_)) => Field::NotText("boolean"),
+        Some(Value::Number(_)) => Field::NotText("number"),
+        Some(array @ Value::Array(_)) => {
+            drop(Wiped(array));
+            Field::NotText("array")
+        }
+        Some(object @ Value::Object(_)) => {
+            drop(Wiped(object));
+            Field::NotText("object")
+        }
+    }
+}
+
+/// JSON whose texts are wiped when it is dropped. Numbers and the names of fields are not.
+struct Wiped(Value);
+
+impl Drop for Wiped {
+    fn drop(&mut self) {
+        wipe(&mut self.0);
+    }
+}
+
+/// Goes as deep as the parser did, which stops at 128 levels.
+fn wipe(value: &mut Value) {
+    match value {
+        Value::String(text) => text.zeroize(),
+        Value::Array(values) => values.iter_mut().for_each(wipe),
+        Value::Object(fields) => fields.values_mut().for_each(wipe),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+fn not_vault() -> SourceFault {
+    malformed("it is not what Vault answers; check vault.address and what stands before the server")
+}
+
+fn not_version_2() -> SourceFault {
+    malformed("it is not a KV version 2 secret; check that the store's mount is a KV engine of version 2")
+}
+
+fn malformed(words: &str) -> SourceFault {
+    SourceFault::Malformed(words.into())
+}

@@ -1,0 +1,193 @@
+//! Gets a token: from a file, from the configuration, or by logging in with AppRole.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use http::HeaderValue;
+use hyper::body::Bytes;
+use tokio::task;
+use tokio::time;
+use vaultrs::api::auth::approle::requests::LoginWithApproleRequest;
+use vaultrs::api::token::requests::LookupTokenSelfRequest;
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::config::Auth;
+use crate::domain::secret::Secret;
+use crate::domain::source::{Lease, SourceFault};
+
+use super::transport::{self, Transport};
+use super::{answer, files};
+
+/// The largest file with a credential, in bytes.
+const LIMIT: usize = 64 * 1024;
+
+/// A token in the form in which requests carry it: marked as sensitive, wiped when its last clone is dropped.
+#[derive(Clone)]
+pub(super) struct Token(HeaderValue);
+
+impl Token {
+    /// Takes visible ASCII characters only: anything else cannot be a token, and must not get into a header.
+    pub(super) fn new(text: Zeroizing<String>) -> Option<Self> {
+        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return None;
+        }
+        let mut header = HeaderValue::from_maybe_shared(Bytes::from_owner(Text(text))).ok()?;
+        header.set_sensitive(true);
+        Some(Self(header))
+    }
+
+    pub(super) fn header(&self) -> HeaderValue {
+        self.0.clone()
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("[redacted]")
+    }
+}
+
+struct Text(Zeroizing<String>);
+
+impl AsRef<[u8]> for Text {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+/// How to log in.
+pub(super) struct LogIn {
+    method: Method,
+    /// Limit of reading the files, which may be on a disk that does not answer.
+    timeout: Duration,
+}
+
+enum Method {
+    TokenFile(PathBuf),
+    Token(Secret),
+    AppRole {
+        mount: String,
+        role_id_file: PathBuf,
+        secret_id_file: PathBuf,
+    },
+}
+
+impl LogIn {
+    pub(super) fn new(auth: &Auth, timeout: Duration) -> Self {
+        let method = match auth {
+            Auth::TokenFile(file) => Method::TokenFile(file.clone()),
+            Auth::Token(token) => Method::Token(Secret::new(token.expose().to_owned())),
+            Auth::AppRole {
+                mount,
+                role_id_file,
+                secret_id_file,
+            } => Method::AppRole {
+                mount: mount.clone(),
+                role_id_file: role_id_file.clone(),
+                secret_id_file: secret_id_file.clone(),
+            },
+        };
+        Self { method, timeout }
+    }
+
+    /// Whether the tokens are made for us, and so are ours to revoke.
+    pub(super) const fn makes_own_tokens(&self) -> bool {
+        match self.method {
+            Method::AppRole { .. } => true,
+            Method::TokenFile(_) | Method::Token(_) => false,
+        }
+    }
+
+    pub(super) async fn log_in(&self, transport: &Transport) -> Result<(Token, Lease), SourceFault> {
+        match &self.method {
+            Method::TokenFile(file) => {
+                let text = self.credential("token", file).await?;
+                let origin = format!("the token in {}", file.display());
+                given(transport, text, &origin).await
+            }
+            Method::Token(token) => {
+                let text = Zeroizing::new(token.expose().trim().to_owned());
+                given(transport, text, "the token from BAO_TOKEN or VAULT_TOKEN").await
+            }
+            Method::AppRole {
+                mount,
+                role_id_file,
+                secret_id_file,
+            } => {
+                let role_id = self.credential("role ID", role_id_file).await?;
+                let secret_id = self.credential("secret ID", secret_id_file).await?;
+                approle(transport, mount, &role_id, &secret_id).await
+            }
+        }
+    }
+
+    /// Reads a credential for Vault itself from a file, without the white space around it.
+    async fn credential(&self, what: &str, path: &Path) -> Result<Zeroizing<String>, SourceFault> {
+        let fault = |why: &str| {
+            SourceFault::LoginFile(format!(
+                "the {what} cannot be read from {}: {why}",
+                path.display()
+            ))
+        };
+        let owned = path.to_owned();
+        let reading = task::spawn_blocking(move || files::read(&owned, LIMIT));
+        let bytes = match time::timeout(self.timeout, reading).await {
+            Ok(Ok(Ok(bytes))) => bytes,
+            Ok(Ok(Err(error))) => return Err(fault(&files::words(&error))),
+            Ok(Err(_)) => return Err(fault("reading it was broken off")),
+            Err(_) => return Err(fault("the file system does not answer")),
+        };
+        let text = str::from_utf8(&bytes)
+            .map_err(|_| fault("it is not UTF-8 text"))?
+            .trim();
+        if text.is_empty() {
+            return Err(fault("it is empty; write the value into it"));
+        }
+        if text.chars().any(char::is_control) {
+            return Err(fault(
+                "a line break or another control character is within the value; write the value alone",
+            ));
+        }
+        Ok(Zeroizing::new(text.to_owned()))
+    }
+}
+
+/// Takes a token that was given to us, and asks the server what is left of it.
+async fn given(
+    transport: &Transport,
+    text: Zeroizing<String>,
+    origin: &str,
+) -> Result<(Token, Lease), SourceFault> {
+    let token = Token::new(text).ok_or_else(|| {
+        SourceFault::LoginFile(format!(
+            "{origin} has characters that no token has; write the token alone"
+        ))
+    })?;
+    let answer = transport.send(&LookupTokenSelfRequest {}, Some(&token)).await?;
+    match answer::looked_up(&answer) {
+        Ok(lease) => Ok((token, lease)),
+        Err(SourceFault::Forbidden) => Err(SourceFault::LoginRefused {
+            status: 403,
+            message: format!("{origin} is dead, or may not look itself up (the policy 'default' lets it)"),
+        }),
+        Err(fault) => Err(fault),
+    }
+}
+
+async fn approle(
+    transport: &Transport,
+    mount: &str,
+    role_id: &str,
+    secret_id: &str,
+) -> Result<(Token, Lease), SourceFault> {
+    let mut request = LoginWithApproleRequest {
+        mount: transport::path(mount)?,
+        role_id: role_id.to_owned(),
+        secret_id: secret_id.to_owned(),
+    };
+    let answer = transport.send(&request, None).await;
+    request.role_id.zeroize();
+    request.secret_id.zeroize();
+    answer::logged_in(&answer?, &[role_id, secret_id])
+}

@@ -1,0 +1,256 @@
+//! Sends one request to the server and takes its answer whole, bounded in time and size.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
+use hyper::body::Bytes;
+use reqwest::redirect::Policy;
+use rustify::endpoint::Endpoint;
+use url::Url;
+use zeroize::Zeroizing;
+
+use crate::config;
+use crate::domain::source::SourceFault;
+
+use super::answer::Answer;
+use super::login::Token;
+use super::{tls, unreachable};
+
+/// The longest answer, in bytes: Vault's own limit for a secret is half of it.
+pub(super) const MAX_ANSWER: usize = 1024 * 1024;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Shorter than the usual 60 seconds after which load balancers close an idle connection without a word.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
+const TOKEN: HeaderName = HeaderName::from_static("x-vault-token");
+const NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");
+const REQUEST: HeaderName = HeaderName::from_static("x-vault-request");
+
+/// Where endpoints are asked for their path and body. They join a base with a path prefix wrongly, so they
+/// never see the real address.
+const NO_BASE: &str = "http://vault/";
+
+/// Why the connection to the source cannot be prepared.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// A file or directory with certificates or a key cannot be read.
+    #[error("cannot read {}; check [vault.tls]", path.display())]
+    File {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file holds broken PEM.
+    #[error("{} is not valid PEM; check [vault.tls]", path.display())]
+    Pem {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: reqwest::Error,
+    },
+    /// There is no certificate where the authorities should be.
+    #[error("{} holds no certificate in PEM; check vault.tls.ca_file and vault.tls.ca_directory", .0.display())]
+    NoCertificate(PathBuf),
+    /// The client certificate or its key cannot be used.
+    #[error(
+        "{} and {} are no client certificate and its key, both in PEM and without a passphrase",
+        certificate.display(), key.display()
+    )]
+    ClientCertificate {
+        /// File with the certificate.
+        certificate: PathBuf,
+        /// File with the key.
+        key: PathBuf,
+        /// Why.
+        source: reqwest::Error,
+    },
+    /// `vault.tls.server_name` is no host name.
+    #[error("vault.tls.server_name must be a host name, not an IP address")]
+    ServerName,
+    /// `vault.address` is no base address.
+    #[error("vault.address must be http://HOST[:PORT] or https://HOST[:PORT], with a path prefix at most")]
+    Address,
+    /// `vault.namespace` cannot be sent in a header.
+    #[error("vault.namespace must be visible ASCII characters only")]
+    Namespace,
+    /// The system has no authorities.
+    #[error(
+        "the system has no usable certificate authorities; give vault.tls.ca_file or install ca-certificates"
+    )]
+    NoSystemAuthorities(#[source] reqwest::Error),
+    /// The parts do not fit together.
+    #[error(
+        "TLS cannot be set up: check that the key belongs to the client certificate and that the authorities \
+         can be used (without vault.tls.ca_file, ca-certificates must be installed)"
+    )]
+    Tls(#[source] reqwest::Error),
+}
+
+/// Makes *ring* the cryptography of all TLS connections of this process. To be called before the first
+/// client is built; [`super::Vault::new`] does. Calling it again changes nothing.
+pub fn choose_ring() {
+    // The error says only that a provider has been chosen before.
+    let _chosen = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// A client for one server.
+pub(super) struct Transport {
+    client: reqwest::Client,
+    base: Url,
+    address: String,
+}
+
+impl Transport {
+    /// Prepares a client that follows no redirect, takes no proxy from the environment (so `HTTPS_PROXY` is
+    /// not honoured), keeps no cookies and speaks HTTP/1 only.
+    pub(super) fn new(config: &config::Vault) -> Result<Self, BuildError> {
+        choose_ring();
+        let mut base = shown(&config.address)?;
+        let address = base.as_str().trim_end_matches('/').to_owned();
+        let mut headers = HeaderMap::new();
+        headers.insert(REQUEST, HeaderValue::from_static("true"));
+        if let Some(namespace) = &config.namespace {
+            let namespace = HeaderValue::from_str(namespace).map_err(|_| BuildError::Namespace)?;
+            headers.insert(NAMESPACE, namespace);
+        }
+        let mut alias = None;
+        if let Some(name) = config
+            .tls
+            .server_name
+            .as_deref()
+            .filter(|_| base.scheme() == "https")
+        {
+            let renamed = tls::renamed(&base, name)?;
+            headers.insert(HOST, authority(&base)?);
+            alias = renamed.domain().map(str::to_owned).zip(host(&base));
+            base = renamed;
+        }
+        let client = reqwest::Client::builder()
+            .user_agent(concat!("bc-secrets-sync/", env!("CARGO_PKG_VERSION")))
+            .default_headers(headers)
+            .redirect(Policy::none())
+            .no_proxy()
+            .http1_only()
+            .timeout(config.timeout)
+            .connect_timeout(config.timeout.min(CONNECT_TIMEOUT))
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_max_idle_per_host(config.concurrency.max(1))
+            .dns_resolver(tls::Resolver { alias });
+        let client = tls::apply(client, &base, &config.tls)?;
+        let system = config.tls.ca_file.is_none() && config.tls.ca_directory.is_none();
+        let client = client.build().map_err(|error| match &config.tls.client {
+            None if system => BuildError::NoSystemAuthorities(error),
+            None | Some(_) => BuildError::Tls(error),
+        })?;
+        Ok(Self {
+            client,
+            base,
+            address,
+        })
+    }
+
+    /// The address without anything that must not be shown.
+    pub(super) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Sends a request and returns the answer, whatever its status.
+    pub(super) async fn send<E: Endpoint>(
+        &self,
+        endpoint: &E,
+        token: Option<&Token>,
+    ) -> Result<Answer, SourceFault> {
+        let (parts, body) = endpoint.request(NO_BASE).map_err(|_| unbuilt())?.into_parts();
+        let mut url = self.base.clone();
+        let prefix = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&format!("{prefix}/v1{}", parts.uri.path()));
+        url.set_query(parts.uri.query().filter(|query| !query.is_empty()));
+        let mut request = self.client.request(parts.method, url);
+        if let Some(token) = token {
+            request = request.header(TOKEN, token.header());
+        }
+        if !body.is_empty() {
+            // The bytes hold the secret ID at a log-in: wiped when the request is done with them.
+            let body = Bytes::from_owner(Zeroizing::new(body));
+            request = request.header(CONTENT_TYPE, "application/json").body(body);
+        }
+        receive(request.send().await.map_err(unanswered)?).await
+    }
+}
+
+/// A mount or a path as an endpoint can take it: no slash at its ends and no segment that would lead
+/// elsewhere once it is part of an address.
+pub(super) fn path(text: &str) -> Result<String, SourceFault> {
+    let text = text.trim_matches('/');
+    let astray = |segment: &str| {
+        matches!(segment, "" | "." | "..") || segment.chars().any(|character| character.is_ascii_control())
+    };
+    if text.split('/').any(astray) {
+        return Err(SourceFault::Malformed(
+            "the mount or path has an empty segment, '.', '..' or a control character in it; check [[stores]]".into(),
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+async fn receive(mut response: reqwest::Response) -> Result<Answer, SourceFault> {
+    let status = response.status().as_u16();
+    let mut body = Zeroizing::new(Vec::with_capacity(4096));
+    while let Some(chunk) = response.chunk().await.map_err(unanswered)? {
+        let length = body.len() + chunk.len();
+        if length > MAX_ANSWER {
+            return Err(SourceFault::Malformed(format!(
+                "status {status} with more than {MAX_ANSWER} bytes, which no answer of Vault has; check vault.address"
+            )));
+        }
+        if length > body.capacity() {
+            // Grown by hand, so that the outgrown copy is wiped.
+            let mut larger = Zeroizing::new(Vec::with_capacity(length.next_power_of_two()));
+            larger.extend_from_slice(&body);
+            body = larger;
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Answer { status, body })
+}
+
+fn shown(address: &Url) -> Result<Url, BuildError> {
+    let mut address = address.clone();
+    if !matches!(address.scheme(), "http" | "https") || address.host().is_none() {
+        return Err(BuildError::Address);
+    }
+    let cleared = address.set_username("").and_then(|()| address.set_password(None));
+    cleared.map_err(|()| BuildError::Address)?;
+    address.set_query(None);
+    address.set_fragment(None);
+    Ok(address)
+}
+
+fn authority(address: &Url) -> Result<HeaderValue, BuildError> {
+    let host = address.host_str().ok_or(BuildError::Address)?;
+    let authority = match address.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    };
+    HeaderValue::from_str(&authority).map_err(|_| BuildError::Address)
+}
+
+/// The host as a resolver takes it: an IPv6 address without its brackets.
+fn host(address: &Url) -> Option<String> {
+    let host = address.host_str()?;
+    Some(host.trim_start_matches('[').trim_end_matches(']').to_owned())
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "made for map_err")]
+fn unanswered(error: reqwest::Error) -> SourceFault {
+    SourceFault::Unreachable(unreachable::words(&error))
+}
+
+fn unbuilt() -> SourceFault {
+    SourceFault::Malformed(
+        "the request could not be built; check vault.address and the store's mount and path".into(),
+    )
+}

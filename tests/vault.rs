@@ -1,0 +1,357 @@
+//! The source against a real OpenBao or Vault.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+mod support;
+
+use std::path::Path;
+use std::time::Duration;
+
+use bc_secrets_sync::config::{self, Auth, Tls};
+use bc_secrets_sync::domain::credentials::{Field, FieldNames};
+use bc_secrets_sync::domain::secret::Secret;
+use bc_secrets_sync::domain::source::{Lease, SecretVersion, SourceFault};
+use bc_secrets_sync::domain::time::Timestamp;
+use bc_secrets_sync::vault::{BuildError, Vault};
+use serde_json::json;
+use support::openbao::{AppRole, OpenBao};
+
+const POLICY: &str = r#"path "secret/data/stores/*" { capabilities = ["read"] }"#;
+
+fn config(address: &str, auth: Auth) -> config::Vault {
+    config::Vault {
+        address: address.parse().unwrap(),
+        namespace: None,
+        timeout: Duration::from_secs(20),
+        poll_interval: Duration::from_secs(30),
+        concurrency: 2,
+        revoke_token_on_exit: true,
+        tls: Tls::default(),
+        auth,
+    }
+}
+
+fn token(text: &str) -> Auth {
+    Auth::Token(Secret::new(text.to_owned()))
+}
+
+fn approle(directory: &Path, role: &AppRole) -> Auth {
+    let (role_id_file, secret_id_file) = (directory.join("role-id"), directory.join("secret-id"));
+    std::fs::write(&role_id_file, &role.role_id).unwrap();
+    std::fs::write(&secret_id_file, format!("{}\n", role.secret_id)).unwrap();
+    Auth::AppRole {
+        mount: "approle".into(),
+        role_id_file,
+        secret_id_file,
+    }
+}
+
+async fn read(vault: &Vault, path: &str) -> Result<SecretVersion, SourceFault> {
+    vault.read("secret", path, &FieldNames::default()).await
+}
+
+fn text(field: &Field) -> &str {
+    let Field::Text(secret) = field else {
+        panic!("{field:?}");
+    };
+    secret.expose()
+}
+
+#[tokio::test]
+async fn a_token_of_our_own_is_got_renewed_looked_up_and_revoked() {
+    let server = OpenBao::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    server.put_policy("stores", POLICY).await;
+    let role = server.enable_approle("stores").await;
+    server.write_secret("stores/a", json!({ "username": "u" })).await;
+
+    let vault = Vault::new(&config(server.address(), approle(directory.path(), &role))).unwrap();
+    let minute = Lease {
+        duration: Duration::from_secs(60),
+        renewable: true,
+    };
+    assert_eq!(vault.log_in().await, Ok(minute));
+    assert_eq!(vault.renew().await, Ok(minute));
+    let left = vault.look_up_self().await.unwrap();
+    assert!(left.renewable && left.duration <= minute.duration && !left.duration.is_zero());
+    assert_eq!(
+        text(&read(&vault, "stores/a").await.unwrap().fields.username),
+        "u"
+    );
+
+    assert_eq!(server.accessors().await.len(), 1);
+    vault.revoke().await;
+    assert!(server.accessors().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_dead_token_is_told_from_a_missing_policy_and_replaced() {
+    let server = OpenBao::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    server.put_policy("stores", POLICY).await;
+    let role = server.enable_approle("stores").await;
+    server.write_secret("stores/a", json!({ "username": "u" })).await;
+    server.write_secret("others/a", json!({ "username": "u" })).await;
+    let vault = Vault::new(&config(server.address(), approle(directory.path(), &role))).unwrap();
+    vault.log_in().await.unwrap();
+
+    assert_eq!(
+        read(&vault, "others/a").await.unwrap_err(),
+        SourceFault::Forbidden
+    );
+    vault.look_up_self().await.unwrap();
+
+    server.revoke_accessor(&server.accessors().await[0]).await;
+    assert_eq!(
+        read(&vault, "stores/a").await.unwrap_err(),
+        SourceFault::Forbidden
+    );
+    assert_eq!(vault.look_up_self().await, Err(SourceFault::Forbidden));
+    assert_eq!(vault.renew().await, Err(SourceFault::Forbidden));
+
+    vault.log_in().await.unwrap();
+    read(&vault, "stores/a").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_log_in_with_wrong_credentials_is_refused() {
+    let server = OpenBao::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let mut role = server.enable_approle("default").await;
+    role.secret_id = "wrong".into();
+    let mut config = config(server.address(), approle(directory.path(), &role));
+    let message = "invalid role or secret ID".to_owned();
+    assert_eq!(
+        Vault::new(&config).unwrap().log_in().await,
+        Err(SourceFault::LoginRefused { status: 400, message })
+    );
+
+    if let Auth::AppRole { mount, .. } = &mut config.auth {
+        *mount = "elsewhere".into();
+    }
+    let fault = Vault::new(&config).unwrap().log_in().await.unwrap_err();
+    assert!(
+        matches!(fault, SourceFault::LoginRefused { status: 403, .. }),
+        "{fault:?}"
+    );
+
+    config.auth = token("s.nobody");
+    let fault = Vault::new(&config).unwrap().log_in().await.unwrap_err();
+    assert!(
+        matches!(fault, SourceFault::LoginRefused { status: 403, .. }),
+        "{fault:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_token_that_was_given_to_us_is_used_and_left_alone() {
+    let server = OpenBao::start().await;
+    let root = Vault::new(&config(server.address(), token(server.root_token()))).unwrap();
+    assert_eq!(
+        root.log_in().await,
+        Ok(Lease {
+            duration: Duration::ZERO,
+            renewable: false
+        })
+    );
+
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("token");
+    let given = server
+        .create_token(json!({ "ttl": "1h", "renewable": false }))
+        .await;
+    std::fs::write(&file, format!("{given}\n")).unwrap();
+    let vault = Vault::new(&config(server.address(), Auth::TokenFile(file))).unwrap();
+    let lease = vault.log_in().await.unwrap();
+    assert!(!lease.renewable && lease.duration > Duration::from_secs(3500));
+    assert!(matches!(vault.renew().await, Err(SourceFault::Malformed(_))));
+    vault.revoke().await;
+    vault.look_up_self().await.unwrap();
+
+    let alone = server
+        .create_token(json!({ "no_default_policy": true, "policies": ["stores"] }))
+        .await;
+    let vault = Vault::new(&config(server.address(), token(&alone))).unwrap();
+    let fault = vault.log_in().await.unwrap_err();
+    assert!(fault.to_string().contains("the policy 'default'"), "{fault}");
+}
+
+#[tokio::test]
+async fn a_secret_is_read_with_its_version_and_its_absence_has_a_reason() {
+    let server = OpenBao::start().await;
+    let vault = Vault::new(&config(server.address(), token(server.root_token()))).unwrap();
+    vault.log_in().await.unwrap();
+
+    server
+        .write_secret("stores/a", json!({ "username": "old" }))
+        .await;
+    let fields = json!({ "username": "u", "api_token": "t\n", "api_path": { "a": 1 }, "note": [1] });
+    let version = server.write_secret("stores/a", fields).await;
+    let secret = read(&vault, "stores/a").await.unwrap();
+    assert_eq!((secret.version, version), (2, 2));
+    assert!(secret.created_at > Timestamp::parse("2020-01-01T00:00:00Z"));
+    assert_eq!(text(&secret.fields.username), "u");
+    assert_eq!(text(&secret.fields.api_token), "t\n");
+    assert!(matches!(secret.fields.api_path, Field::NotText("object")));
+
+    server
+        .write_secret("stores/a%20b%25", json!({ "username": "odd" }))
+        .await;
+    assert_eq!(
+        text(&read(&vault, "stores/a b%").await.unwrap().fields.username),
+        "odd"
+    );
+
+    server.delete_secret("stores/a").await;
+    assert_eq!(read(&vault, "stores/a").await.unwrap_err(), SourceFault::Deleted);
+    server.destroy_secret("stores/a", version).await;
+    assert_eq!(
+        read(&vault, "stores/a").await.unwrap_err(),
+        SourceFault::Destroyed
+    );
+    server.forget_secret("stores/a").await;
+    assert_eq!(
+        read(&vault, "stores/a").await.unwrap_err(),
+        SourceFault::NeverWritten
+    );
+    assert_eq!(
+        read(&vault, "stores/never").await.unwrap_err(),
+        SourceFault::NeverWritten
+    );
+}
+
+#[tokio::test]
+async fn what_is_no_version_2_engine_is_said_to_be_none() {
+    let server = OpenBao::start().await;
+    let mut config = config(server.address(), token(server.root_token()));
+    let vault = Vault::new(&config).unwrap();
+    vault.log_in().await.unwrap();
+    let names = FieldNames::default();
+
+    let fault = vault.read("nowhere", "stores/a", &names).await.unwrap_err();
+    assert!(fault.to_string().contains("mount"), "{fault}");
+    let version_1 = json!({ "type": "kv", "options": { "version": "1" } });
+    server.request("POST", "sys/mounts/kv1", Some(version_1)).await;
+    server
+        .request("POST", "kv1/data/a", Some(json!({ "username": "u" })))
+        .await;
+    let fault = vault.read("kv1", "a", &names).await.unwrap_err();
+    assert!(fault.to_string().contains("KV version 2"), "{fault}");
+
+    // HashiCorp Vault has namespaces only in its Enterprise edition.
+    let (status, _) = server
+        .try_request(server.root_token(), "POST", "sys/namespaces/team", None)
+        .await;
+    if status == 200 {
+        server
+            .request("POST", "team/sys/mounts/kv", Some(json!({ "type": "kv-v2" })))
+            .await;
+        server
+            .request(
+                "POST",
+                "team/kv/data/a",
+                Some(json!({ "data": { "username": "u" } })),
+            )
+            .await;
+        config.namespace = Some("team".into());
+        let vault = Vault::new(&config).unwrap();
+        vault.log_in().await.unwrap();
+        vault.read("kv", "a", &names).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_sealed_server_is_said_to_be_sealed_and_serves_again_afterwards() {
+    let server = OpenBao::start().await;
+    server.write_secret("stores/a", json!({ "username": "u" })).await;
+    let vault = Vault::new(&config(server.address(), token(server.root_token()))).unwrap();
+    vault.log_in().await.unwrap();
+
+    server.seal().await;
+    assert_eq!(read(&vault, "stores/a").await.unwrap_err(), SourceFault::Sealed);
+    assert_eq!(vault.log_in().await, Err(SourceFault::Sealed));
+    assert_eq!(vault.look_up_self().await, Err(SourceFault::Sealed));
+    assert_eq!(vault.renew().await, Err(SourceFault::Sealed));
+
+    server.unseal().await;
+    read(&vault, "stores/a").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_is_trusted_for_its_authority_and_its_name() {
+    // The certificate is for localhost and 127.0.0.1.
+    let server = OpenBao::start_with_tls("127.0.0.2").await;
+    let log_in = async |tls: Tls| -> Result<Lease, String> {
+        let mut config = config(server.address(), token(server.root_token()));
+        config.tls = tls;
+        Vault::new(&config)
+            .unwrap()
+            .log_in()
+            .await
+            .map_err(|fault| fault.to_string())
+    };
+    let ca_file = Some(server.ca_file());
+
+    let wrong_name = log_in(Tls {
+        ca_file: ca_file.clone(),
+        ..Tls::default()
+    })
+    .await
+    .unwrap_err();
+    assert!(wrong_name.contains("is for another name"), "{wrong_name}");
+    let server_name = Some("localhost".to_owned());
+    log_in(Tls {
+        ca_file: ca_file.clone(),
+        server_name: server_name.clone(),
+        ..Tls::default()
+    })
+    .await
+    .unwrap();
+
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::copy(server.ca_file(), directory.path().join("ca.crt")).unwrap();
+    std::fs::write(directory.path().join("README"), "no certificate").unwrap();
+    std::fs::write(
+        directory.path().join("..hidden"),
+        "-----BEGIN CERTIFICATE-----\nbroken",
+    )
+    .unwrap();
+    let ca_directory = Some(directory.path().to_owned());
+    log_in(Tls {
+        ca_directory,
+        server_name: server_name.clone(),
+        ..Tls::default()
+    })
+    .await
+    .unwrap();
+
+    let other = OpenBao::start_with_tls("127.0.0.1").await;
+    let stranger = Tls {
+        ca_file: Some(other.ca_file()),
+        server_name,
+        ..Tls::default()
+    };
+    let words = log_in(stranger).await.unwrap_err();
+    assert!(words.contains("is not signed by the authority"), "{words}");
+    log_in(Tls {
+        skip_verify: true,
+        ..Tls::default()
+    })
+    .await
+    .unwrap();
+
+    // Where the system has authorities, the server's is none of them; where it has none, nothing is built.
+    let config = config(server.address(), token(server.root_token()));
+    match Vault::new(&config) {
+        Ok(vault) => {
+            let words = vault.log_in().await.unwrap_err().to_string();
+            assert!(words.contains("is of an unknown issuer"), "{words}");
+        }
+        Err(error) => assert!(matches!(error, BuildError::NoSystemAuthorities(_)), "{error}"),
+    }
+}
