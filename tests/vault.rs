@@ -1,11 +1,6 @@
 //! The source against a real OpenBao or Vault.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod support;
 
@@ -44,11 +39,7 @@ fn approle(directory: &Path, role: &AppRole) -> Auth {
     let (role_id_file, secret_id_file) = (directory.join("role-id"), directory.join("secret-id"));
     std::fs::write(&role_id_file, &role.role_id).unwrap();
     std::fs::write(&secret_id_file, format!("{}\n", role.secret_id)).unwrap();
-    Auth::AppRole {
-        mount: "approle".into(),
-        role_id_file,
-        secret_id_file,
-    }
+    Auth::AppRole { mount: "approle".into(), role_id_file, secret_id_file }
 }
 
 async fn read(vault: &Vault, path: &str) -> Result<SecretVersion, SourceFault> {
@@ -71,18 +62,12 @@ async fn a_token_of_our_own_is_got_renewed_looked_up_and_revoked() {
     server.write_secret("stores/a", json!({ "username": "u" })).await;
 
     let vault = Vault::new(&config(server.address(), approle(directory.path(), &role))).unwrap();
-    let minute = Lease {
-        duration: Duration::from_secs(60),
-        renewable: true,
-    };
+    let minute = Lease { duration: Duration::from_secs(60), renewable: true };
     assert_eq!(vault.log_in().await, Ok(minute));
     assert_eq!(vault.renew().await, Ok(minute));
     let left = vault.look_up_self().await.unwrap();
     assert!(left.renewable && left.duration <= minute.duration && !left.duration.is_zero());
-    assert_eq!(
-        text(&read(&vault, "stores/a").await.unwrap().fields.username),
-        "u"
-    );
+    assert_eq!(text(&read(&vault, "stores/a").await.unwrap().fields.username), "u");
 
     assert_eq!(server.accessors().await.len(), 1);
     vault.revoke().await;
@@ -100,17 +85,11 @@ async fn a_dead_token_is_told_from_a_missing_policy_and_replaced() {
     let vault = Vault::new(&config(server.address(), approle(directory.path(), &role))).unwrap();
     vault.log_in().await.unwrap();
 
-    assert_eq!(
-        read(&vault, "others/a").await.unwrap_err(),
-        SourceFault::Forbidden
-    );
+    assert_eq!(read(&vault, "others/a").await.unwrap_err(), SourceFault::Forbidden);
     vault.look_up_self().await.unwrap();
 
     server.revoke_accessor(&server.accessors().await[0]).await;
-    assert_eq!(
-        read(&vault, "stores/a").await.unwrap_err(),
-        SourceFault::Forbidden
-    );
+    assert_eq!(read(&vault, "stores/a").await.unwrap_err(), SourceFault::Forbidden);
     assert_eq!(vault.look_up_self().await, Err(SourceFault::Forbidden));
     assert_eq!(vault.renew().await, Err(SourceFault::Forbidden));
 
@@ -135,36 +114,22 @@ async fn a_log_in_with_wrong_credentials_is_refused() {
         *mount = "elsewhere".into();
     }
     let fault = Vault::new(&config).unwrap().log_in().await.unwrap_err();
-    assert!(
-        matches!(fault, SourceFault::LoginRefused { status: 403, .. }),
-        "{fault:?}"
-    );
+    assert!(matches!(fault, SourceFault::LoginRefused { status: 403, .. }), "{fault:?}");
 
     config.auth = token("s.nobody");
     let fault = Vault::new(&config).unwrap().log_in().await.unwrap_err();
-    assert!(
-        matches!(fault, SourceFault::LoginRefused { status: 403, .. }),
-        "{fault:?}"
-    );
+    assert!(matches!(fault, SourceFault::LoginRefused { status: 403, .. }), "{fault:?}");
 }
 
 #[tokio::test]
 async fn a_token_that_was_given_to_us_is_used_and_left_alone() {
     let server = OpenBao::start().await;
     let root = Vault::new(&config(server.address(), token(server.root_token()))).unwrap();
-    assert_eq!(
-        root.log_in().await,
-        Ok(Lease {
-            duration: Duration::ZERO,
-            renewable: false
-        })
-    );
+    assert_eq!(root.log_in().await, Ok(Lease { duration: Duration::ZERO, renewable: false }));
 
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("token");
-    let given = server
-        .create_token(json!({ "ttl": "1h", "renewable": false }))
-        .await;
+    let given = server.create_token(json!({ "ttl": "1h", "renewable": false })).await;
     std::fs::write(&file, format!("{given}\n")).unwrap();
     let vault = Vault::new(&config(server.address(), Auth::TokenFile(file))).unwrap();
     let lease = vault.log_in().await.unwrap();
@@ -173,9 +138,7 @@ async fn a_token_that_was_given_to_us_is_used_and_left_alone() {
     vault.revoke().await;
     vault.look_up_self().await.unwrap();
 
-    let alone = server
-        .create_token(json!({ "no_default_policy": true, "policies": ["stores"] }))
-        .await;
+    let alone = server.create_token(json!({ "no_default_policy": true, "policies": ["stores"] })).await;
     let vault = Vault::new(&config(server.address(), token(&alone))).unwrap();
     let fault = vault.log_in().await.unwrap_err();
     assert!(fault.to_string().contains("the policy 'default'"), "{fault}");
@@ -187,9 +150,7 @@ async fn a_secret_is_read_with_its_version_and_its_absence_has_a_reason() {
     let vault = Vault::new(&config(server.address(), token(server.root_token()))).unwrap();
     vault.log_in().await.unwrap();
 
-    server
-        .write_secret("stores/a", json!({ "username": "old" }))
-        .await;
+    server.write_secret("stores/a", json!({ "username": "old" })).await;
     let fields = json!({ "username": "u", "api_token": "t\n", "api_path": { "a": 1 }, "note": [1] });
     let version = server.write_secret("stores/a", fields).await;
     let secret = read(&vault, "stores/a").await.unwrap();
@@ -199,30 +160,16 @@ async fn a_secret_is_read_with_its_version_and_its_absence_has_a_reason() {
     assert_eq!(text(&secret.fields.api_token), "t\n");
     assert!(matches!(secret.fields.api_path, Field::NotText("object")));
 
-    server
-        .write_secret("stores/a%20b%25", json!({ "username": "odd" }))
-        .await;
-    assert_eq!(
-        text(&read(&vault, "stores/a b%").await.unwrap().fields.username),
-        "odd"
-    );
+    server.write_secret("stores/a%20b%25", json!({ "username": "odd" })).await;
+    assert_eq!(text(&read(&vault, "stores/a b%").await.unwrap().fields.username), "odd");
 
     server.delete_secret("stores/a").await;
     assert_eq!(read(&vault, "stores/a").await.unwrap_err(), SourceFault::Deleted);
     server.destroy_secret("stores/a", version).await;
-    assert_eq!(
-        read(&vault, "stores/a").await.unwrap_err(),
-        SourceFault::Destroyed
-    );
+    assert_eq!(read(&vault, "stores/a").await.unwrap_err(), SourceFault::Destroyed);
     server.forget_secret("stores/a").await;
-    assert_eq!(
-        read(&vault, "stores/a").await.unwrap_err(),
-        SourceFault::NeverWritten
-    );
-    assert_eq!(
-        read(&vault, "stores/never").await.unwrap_err(),
-        SourceFault::NeverWritten
-    );
+    assert_eq!(read(&vault, "stores/a").await.unwrap_err(), SourceFault::NeverWritten);
+    assert_eq!(read(&vault, "stores/never").await.unwrap_err(), SourceFault::NeverWritten);
 }
 
 #[tokio::test]
@@ -237,27 +184,15 @@ async fn what_is_no_version_2_engine_is_said_to_be_none() {
     assert!(fault.to_string().contains("mount"), "{fault}");
     let version_1 = json!({ "type": "kv", "options": { "version": "1" } });
     server.request("POST", "sys/mounts/kv1", Some(version_1)).await;
-    server
-        .request("POST", "kv1/data/a", Some(json!({ "username": "u" })))
-        .await;
+    server.request("POST", "kv1/data/a", Some(json!({ "username": "u" }))).await;
     let fault = vault.read("kv1", "a", &names).await.unwrap_err();
     assert!(fault.to_string().contains("KV version 2"), "{fault}");
 
     // HashiCorp Vault has namespaces only in its Enterprise edition.
-    let (status, _) = server
-        .try_request(server.root_token(), "POST", "sys/namespaces/team", None)
-        .await;
+    let (status, _) = server.try_request(server.root_token(), "POST", "sys/namespaces/team", None).await;
     if status == 200 {
-        server
-            .request("POST", "team/sys/mounts/kv", Some(json!({ "type": "kv-v2" })))
-            .await;
-        server
-            .request(
-                "POST",
-                "team/kv/data/a",
-                Some(json!({ "data": { "username": "u" } })),
-            )
-            .await;
+        server.request("POST", "team/sys/mounts/kv", Some(json!({ "type": "kv-v2" }))).await;
+        server.request("POST", "team/kv/data/a", Some(json!({ "data": { "username": "u" } }))).await;
         config.namespace = Some("team".into());
         let vault = Vault::new(&config).unwrap();
         vault.log_in().await.unwrap();
@@ -289,61 +224,29 @@ async fn a_server_is_trusted_for_its_authority_and_its_name() {
     let log_in = async |tls: Tls| -> Result<Lease, String> {
         let mut config = config(server.address(), token(server.root_token()));
         config.tls = tls;
-        Vault::new(&config)
-            .unwrap()
-            .log_in()
-            .await
-            .map_err(|fault| fault.to_string())
+        Vault::new(&config).unwrap().log_in().await.map_err(|fault| fault.to_string())
     };
     let ca_file = Some(server.ca_file());
 
-    let wrong_name = log_in(Tls {
-        ca_file: ca_file.clone(),
-        ..Tls::default()
-    })
-    .await
-    .unwrap_err();
+    let wrong_name = log_in(Tls { ca_file: ca_file.clone(), ..Tls::default() }).await.unwrap_err();
     assert!(wrong_name.contains("is for another name"), "{wrong_name}");
     let server_name = Some("localhost".to_owned());
-    log_in(Tls {
-        ca_file: ca_file.clone(),
-        server_name: server_name.clone(),
-        ..Tls::default()
-    })
-    .await
-    .unwrap();
+    log_in(Tls { ca_file: ca_file.clone(), server_name: server_name.clone(), ..Tls::default() })
+        .await
+        .unwrap();
 
     let directory = tempfile::tempdir().unwrap();
     std::fs::copy(server.ca_file(), directory.path().join("ca.crt")).unwrap();
     std::fs::write(directory.path().join("README"), "no certificate").unwrap();
-    std::fs::write(
-        directory.path().join("..hidden"),
-        "-----BEGIN CERTIFICATE-----\nbroken",
-    )
-    .unwrap();
+    std::fs::write(directory.path().join("..hidden"), "-----BEGIN CERTIFICATE-----\nbroken").unwrap();
     let ca_directory = Some(directory.path().to_owned());
-    log_in(Tls {
-        ca_directory,
-        server_name: server_name.clone(),
-        ..Tls::default()
-    })
-    .await
-    .unwrap();
+    log_in(Tls { ca_directory, server_name: server_name.clone(), ..Tls::default() }).await.unwrap();
 
     let other = OpenBao::start_with_tls("127.0.0.1").await;
-    let stranger = Tls {
-        ca_file: Some(other.ca_file()),
-        server_name,
-        ..Tls::default()
-    };
+    let stranger = Tls { ca_file: Some(other.ca_file()), server_name, ..Tls::default() };
     let words = log_in(stranger).await.unwrap_err();
     assert!(words.contains("is not signed by the authority"), "{words}");
-    log_in(Tls {
-        skip_verify: true,
-        ..Tls::default()
-    })
-    .await
-    .unwrap();
+    log_in(Tls { skip_verify: true, ..Tls::default() }).await.unwrap();
 
     // Where the system has authorities, the server's is none of them; where it has none, nothing is built.
     let config = config(server.address(), token(server.root_token()));

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::credentials::Credentials;
 use super::secret::Fingerprint;
 use super::time::Timestamp;
 
 /// What a generation says of itself, beside the values and without any of them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+///
+/// It is read back from the disk too; fields that this version does not know are passed over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GenerationStamp {
     /// Counts the generations of a store from 1.
     pub generation: u64,
@@ -36,12 +38,13 @@ pub struct Published {
     pub stamp: GenerationStamp,
 }
 
-/// What the disk holds for a store.
+/// What was found where a store's generation belongs.
 #[derive(Clone, Debug)]
 pub enum OnDisk {
-    /// Nothing was ever published, or all of it is gone.
+    /// No generation has been published there.
     Nothing,
-    /// Something that is no whole generation of ours; why, without any value.
+    /// Something is there that is not a generation as this configuration publishes it; the reason, in words.
+    /// Publishing again mends it.
     Damaged(String),
     /// A whole generation.
     Published(Published),
@@ -57,4 +60,47 @@ pub struct PublishFault {
     pub path: String,
     /// The operating system's reason.
     pub reason: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Option<GenerationStamp> {
+        serde_json::from_str(text).ok()
+    }
+
+    #[test]
+    fn a_stamp_is_read_back_as_it_was_written() {
+        let whole = GenerationStamp {
+            generation: 3,
+            version: 7,
+            version_created_at: Some(Timestamp::from_millis(1_000)),
+            fingerprint: Fingerprint::parse("00000000000000ff").unwrap(),
+            published_at: Timestamp::from_millis(2_000),
+            verified_at: None,
+        };
+        let text = serde_json::to_string(&whole).unwrap();
+        assert_eq!(
+            text,
+            r#"{"generation":3,"version":7,"version_created_at":"1970-01-01T00:00:01.000Z","fingerprint":"00000000000000ff","published_at":"1970-01-01T00:00:02.000Z"}"#
+        );
+        assert_eq!(read(&text), Some(whole.clone()));
+        let later = text.replacen('{', r#"{"written_by":{"a":[1]},"#, 1);
+        assert_eq!(read(&later), Some(whole));
+    }
+
+    #[test]
+    fn a_stamp_that_lacks_a_part_is_none() {
+        let text = r#"{"generation":3,"version":7,"fingerprint":"00000000000000ff","published_at":"1970-01-01T00:00:02Z"}"#;
+        assert!(read(text).is_some());
+        for (from, to) in [
+            ("\"generation\":3,", ""),
+            ("00000000000000ff", "ff"),
+            ("1970-01-01T00:00:02Z", "soon"),
+            ("\"version\":7", "\"version\":-7"),
+        ] {
+            assert_eq!(read(&text.replace(from, to)), None, "{from}");
+        }
+    }
 }

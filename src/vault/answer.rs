@@ -66,10 +66,9 @@ pub(super) fn logged_in(answer: &Answer, credentials: &[&str]) -> Result<(Token,
     if answer.status != 200 {
         return Err(match (answer.status, errors(answer)) {
             (429 | 472 | 473, _) => fault(answer),
-            (status @ 400..=499, Some(errors)) => SourceFault::LoginRefused {
-                status,
-                message: quotation(&errors, credentials),
-            },
+            (status @ 400..=499, Some(errors)) => {
+                SourceFault::LoginRefused { status, message: quotation(&errors, credentials) }
+            }
             _ => fault(answer),
         });
     }
@@ -125,25 +124,15 @@ pub(super) fn secret(answer: &Answer, names: &FieldNames) -> Result<SecretVersio
         });
     }
     let mut body = Wiped(serde_json::from_slice(&answer.body).map_err(|_| not_vault())?);
-    let data = body
-        .0
-        .get_mut("data")
-        .and_then(Value::as_object_mut)
-        .ok_or_else(not_vault)?;
+    let data = body.0.get_mut("data").and_then(Value::as_object_mut).ok_or_else(not_vault)?;
     let Some(Value::Object(metadata)) = data.remove("metadata") else {
         return Err(not_version_2());
     };
-    let version = metadata
-        .get("version")
-        .and_then(Value::as_u64)
-        .ok_or_else(not_version_2)?;
+    let version = metadata.get("version").and_then(Value::as_u64).ok_or_else(not_version_2)?;
     match data.get_mut("data") {
         Some(Value::Object(fields)) if answer.status == 200 => Ok(SecretVersion {
             version,
-            created_at: metadata
-                .get("created_time")
-                .and_then(Value::as_str)
-                .and_then(Timestamp::parse),
+            created_at: metadata.get("created_time").and_then(Value::as_str).and_then(Timestamp::parse),
             fields: Fields {
                 username: field(fields, &names.username),
                 api_token: field(fields, &names.api_token),
@@ -181,17 +170,12 @@ fn auth(answer: &Answer) -> Result<Auth, SourceFault> {
 }
 
 fn lease(auth: &Auth) -> Lease {
-    Lease {
-        duration: Duration::from_secs(auth.lease_duration),
-        renewable: auth.renewable,
-    }
+    Lease { duration: Duration::from_secs(auth.lease_duration), renewable: auth.renewable }
 }
 
 /// The server's own reasons; `None` when the body is not of Vault's making.
 fn errors(answer: &Answer) -> Option<Vec<String>> {
-    serde_json::from_slice(&answer.body)
-        .ok()
-        .map(|Refused { errors }| errors)
+    serde_json::from_slice(&answer.body).ok().map(|Refused { errors }| errors)
 }
 
 fn quotation(errors: &[String], credentials: &[&str]) -> String {

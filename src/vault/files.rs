@@ -23,10 +23,7 @@ pub(super) fn read(path: &Path, limit: usize) -> io::Result<Zeroizing<Vec<u8>>> 
 }
 
 /// Why a file could not be read, and what to do.
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "the other kinds speak for themselves"
-)]
+#[expect(clippy::wildcard_enum_match_arm, reason = "the other kinds speak for themselves")]
 pub(super) fn words(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "it does not exist; create it or correct its path".into(),

@@ -66,11 +66,7 @@ pub(super) struct LogIn {
 enum Method {
     TokenFile(PathBuf),
     Token(Secret),
-    AppRole {
-        mount: String,
-        role_id_file: PathBuf,
-        secret_id_file: PathBuf,
-    },
+    AppRole { mount: String, role_id_file: PathBuf, secret_id_file: PathBuf },
 }
 
 impl LogIn {
@@ -78,11 +74,7 @@ impl LogIn {
         let method = match auth {
             Auth::TokenFile(file) => Method::TokenFile(file.clone()),
             Auth::Token(token) => Method::Token(Secret::new(token.expose().to_owned())),
-            Auth::AppRole {
-                mount,
-                role_id_file,
-                secret_id_file,
-            } => Method::AppRole {
+            Auth::AppRole { mount, role_id_file, secret_id_file } => Method::AppRole {
                 mount: mount.clone(),
                 role_id_file: role_id_file.clone(),
                 secret_id_file: secret_id_file.clone(),
@@ -110,11 +102,7 @@ impl LogIn {
                 let text = Zeroizing::new(token.expose().trim().to_owned());
                 given(transport, text, "the token from BAO_TOKEN or VAULT_TOKEN").await
             }
-            Method::AppRole {
-                mount,
-                role_id_file,
-                secret_id_file,
-            } => {
+            Method::AppRole { mount, role_id_file, secret_id_file } => {
                 let role_id = self.credential("role ID", role_id_file).await?;
                 let secret_id = self.credential("secret ID", secret_id_file).await?;
                 approle(transport, mount, &role_id, &secret_id).await
@@ -125,10 +113,7 @@ impl LogIn {
     /// Reads a credential for Vault itself from a file, without the white space around it.
     async fn credential(&self, what: &str, path: &Path) -> Result<Zeroizing<String>, SourceFault> {
         let fault = |why: &str| {
-            SourceFault::LoginFile(format!(
-                "the {what} cannot be read from {}: {why}",
-                path.display()
-            ))
+            SourceFault::LoginFile(format!("the {what} cannot be read from {}: {why}", path.display()))
         };
         let owned = path.to_owned();
         let reading = task::spawn_blocking(move || files::read(&owned, LIMIT));
@@ -138,9 +123,7 @@ impl LogIn {
             Ok(Err(_)) => return Err(fault("reading it was broken off")),
             Err(_) => return Err(fault("the file system does not answer")),
         };
-        let text = str::from_utf8(&bytes)
-            .map_err(|_| fault("it is not UTF-8 text"))?
-            .trim();
+        let text = str::from_utf8(&bytes).map_err(|_| fault("it is not UTF-8 text"))?.trim();
         if text.is_empty() {
             return Err(fault("it is empty; write the value into it"));
         }
@@ -160,9 +143,7 @@ async fn given(
     origin: &str,
 ) -> Result<(Token, Lease), SourceFault> {
     let token = Token::new(text).ok_or_else(|| {
-        SourceFault::LoginFile(format!(
-            "{origin} has characters that no token has; write the token alone"
-        ))
+        SourceFault::LoginFile(format!("{origin} has characters that no token has; write the token alone"))
     })?;
     let answer = transport.send(&LookupTokenSelfRequest {}, Some(&token)).await?;
     match answer::looked_up(&answer) {

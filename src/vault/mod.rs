@@ -88,11 +88,7 @@ impl Vault {
     /// up, which is one that was made without the policy `default`.
     pub async fn look_up_self(&self) -> Result<Lease, SourceFault> {
         let token = self.token_in_use()?;
-        let answer = self
-            .0
-            .transport
-            .send(&LookupTokenSelfRequest {}, Some(&token))
-            .await?;
+        let answer = self.0.transport.send(&LookupTokenSelfRequest {}, Some(&token)).await?;
         answer::looked_up(&answer)
     }
 
@@ -108,11 +104,8 @@ impl Vault {
         names: &FieldNames,
     ) -> Result<SecretVersion, SourceFault> {
         let token = self.token_in_use()?;
-        let request = ReadSecretRequest {
-            mount: transport::path(mount)?,
-            path: transport::path(path)?,
-            version: None,
-        };
+        let request =
+            ReadSecretRequest { mount: transport::path(mount)?, path: transport::path(path)?, version: None };
         let answer = self.0.transport.send(&request, Some(&token)).await?;
         answer::secret(&answer, names)
     }
@@ -127,11 +120,7 @@ impl Vault {
         }
         let token = self.token().take();
         if let Some(token) = token {
-            let _answer = self
-                .0
-                .transport
-                .send(&RevokeTokenSelfRequest {}, Some(&token))
-                .await;
+            let _answer = self.0.transport.send(&RevokeTokenSelfRequest {}, Some(&token)).await;
         }
     }
 

@@ -100,10 +100,7 @@ async fn a_redirect_is_not_followed_and_the_token_stays_at_home() {
     let other = Server::start(vec![Reply::new("200 OK", "{}")]).await;
     let location = format!("Location: {}/v1/secret/data/stores/a", other.address());
     let (vault, server) = logged_in(Reply::with_header("307 Temporary Redirect", &location, "")).await;
-    let fault = vault
-        .read("secret", "stores/a", &FieldNames::default())
-        .await
-        .unwrap_err();
+    let fault = vault.read("secret", "stores/a", &FieldNames::default()).await.unwrap_err();
     assert_eq!(fault, SourceFault::Unavailable { status: 307 });
     assert_eq!(server.requests()[1].header("x-vault-token"), Some(TOKEN));
     assert!(other.requests().is_empty());
@@ -116,24 +113,13 @@ async fn a_request_carries_what_vault_expects_and_keeps_the_path_prefix() {
     config.namespace = Some("team/a".into());
     let vault = Vault::new(&config).unwrap();
     vault.log_in().await.unwrap();
-    let _fault = vault
-        .read("/kv/team/", "a b/ü%2e?#\\", &FieldNames::default())
-        .await;
+    let _fault = vault.read("/kv/team/", "a b/ü%2e?#\\", &FieldNames::default()).await;
     let _fault = vault.renew().await;
 
     let requests = server.requests();
-    assert_eq!(
-        requests[0].line(),
-        "GET /gateway/vault/v1/auth/token/lookup-self HTTP/1.1"
-    );
-    assert_eq!(
-        requests[1].line(),
-        "GET /gateway/vault/v1/kv/team/data/a%20b/%C3%BC%252e%3F%23%5C HTTP/1.1"
-    );
-    assert_eq!(
-        requests[2].line(),
-        "POST /gateway/vault/v1/auth/token/renew-self HTTP/1.1"
-    );
+    assert_eq!(requests[0].line(), "GET /gateway/vault/v1/auth/token/lookup-self HTTP/1.1");
+    assert_eq!(requests[1].line(), "GET /gateway/vault/v1/kv/team/data/a%20b/%C3%BC%252e%3F%23%5C HTTP/1.1");
+    assert_eq!(requests[2].line(), "POST /gateway/vault/v1/auth/token/renew-self HTTP/1.1");
     for request in &requests {
         assert_eq!(request.header("x-vault-token"), Some(TOKEN));
         assert_eq!(request.header("x-vault-namespace"), Some("team/a"));
@@ -147,10 +133,7 @@ async fn a_request_carries_what_vault_expects_and_keeps_the_path_prefix() {
 async fn a_path_that_would_lead_elsewhere_is_not_asked_for() {
     let (vault, server) = logged_in(Reply::new("200 OK", "{}")).await;
     for path in ["", "a//b", "a/../b", ".", "a\tb"] {
-        let fault = vault
-            .read("secret", path, &FieldNames::default())
-            .await
-            .unwrap_err();
+        let fault = vault.read("secret", path, &FieldNames::default()).await.unwrap_err();
         assert!(matches!(fault, SourceFault::Malformed(_)), "{path:?}: {fault:?}");
     }
     assert_eq!(server.requests().len(), 1);
@@ -171,10 +154,7 @@ async fn an_answer_without_end_is_broken_off() {
     ];
     for head in heads {
         let (vault, server) = logged_in(Reply::Endless(head.into())).await;
-        let fault = vault
-            .read("secret", "a", &FieldNames::default())
-            .await
-            .unwrap_err();
+        let fault = vault.read("secret", "a", &FieldNames::default()).await.unwrap_err();
         assert!(matches!(fault, SourceFault::Malformed(_)), "{fault:?}");
         // Much of the rest is what the kernel buffers for a connection.
         assert!(server.written() < 32 * 1024 * 1024);
@@ -186,16 +166,9 @@ async fn a_broken_connection_is_no_answer() {
     let cut = |text: &str| Reply::Bytes(text.into());
     let body = format!("HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{{\"data\":\"{CANARY}");
     assert_eq!(unreachable(cut(&body)).await, "the connection broke off");
-    assert_eq!(
-        unreachable(cut("HTTP/1.1 200 OK\r\nX-")).await,
-        "the connection broke off"
-    );
+    assert_eq!(unreachable(cut("HTTP/1.1 200 OK\r\nX-")).await, "the connection broke off");
     assert_eq!(unreachable(cut("")).await, "the connection broke off");
-    assert!(
-        unreachable(cut("SSH-2.0-OpenSSH_9.9\r\n\r\n"))
-            .await
-            .contains("does not speak HTTP")
-    );
+    assert!(unreachable(cut("SSH-2.0-OpenSSH_9.9\r\n\r\n")).await.contains("does not speak HTTP"));
 }
 
 #[tokio::test]
@@ -210,33 +183,20 @@ async fn a_server_that_does_not_answer_is_not_waited_for() {
         vault.renew().await.unwrap_err(),
         SourceFault::Unreachable("timed out while waiting for the answer".into())
     );
-    assert!(
-        asked.elapsed() < Duration::from_secs(10),
-        "the limit is the configured one"
-    );
+    assert!(asked.elapsed() < Duration::from_secs(10), "the limit is the configured one");
 }
 
 #[tokio::test]
 async fn a_server_that_cannot_be_found_is_told_apart() {
-    let unused = tokio::net::TcpListener::bind("127.0.0.1:0")
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let unused = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let refused = Vault::new(&config(&format!("http://{unused}"), given())).unwrap();
     let words = refused.log_in().await.unwrap_err().to_string();
-    assert!(
-        words.ends_with("connection refused: nothing listens there"),
-        "{words}"
-    );
+    assert!(words.ends_with("connection refused: nothing listens there"), "{words}");
 
     // A label longer than 63 bytes is in no name, so that no name server is asked.
     let nowhere = Vault::new(&config(&format!("http://{}.invalid", "a".repeat(64)), given())).unwrap();
     let words = nowhere.log_in().await.unwrap_err().to_string();
-    assert!(
-        words.ends_with("name of its host could not be resolved"),
-        "{words}"
-    );
+    assert!(words.ends_with("name of its host could not be resolved"), "{words}");
 }
 
 #[tokio::test]
@@ -244,12 +204,7 @@ async fn a_server_without_tls_at_an_https_address_is_told_apart() {
     let server = Server::start(vec![Reply::new("400 Bad Request", "")]).await;
     let mut config = config(&server.address().replace("http:", "https:"), given());
     config.tls.skip_verify = true;
-    let words = Vault::new(&config)
-        .unwrap()
-        .log_in()
-        .await
-        .unwrap_err()
-        .to_string();
+    let words = Vault::new(&config).unwrap().log_in().await.unwrap_err().to_string();
     assert!(words.contains("does not speak TLS"), "{words}");
 }
 
@@ -259,26 +214,11 @@ async fn each_status_has_its_meaning() {
     let cases = [
         (("403 Forbidden", denied), SourceFault::Forbidden),
         (("404 Not Found", r#"{"errors":[]}"#), SourceFault::NeverWritten),
-        (
-            ("503 Unavailable", r#"{"errors":["Vault is sealed"]}"#),
-            SourceFault::Sealed,
-        ),
-        (
-            ("503 Unavailable", "<html>"),
-            SourceFault::Unavailable { status: 503 },
-        ),
-        (
-            ("502 Bad Gateway", "<html>c0ffee-canary"),
-            SourceFault::Unavailable { status: 502 },
-        ),
-        (
-            ("500 Oops", r#"{"errors":["internal error"]}"#),
-            SourceFault::Unavailable { status: 500 },
-        ),
-        (
-            ("429 Slow Down", r#"{"errors":["rate"]}"#),
-            SourceFault::Unavailable { status: 429 },
-        ),
+        (("503 Unavailable", r#"{"errors":["Vault is sealed"]}"#), SourceFault::Sealed),
+        (("503 Unavailable", "<html>"), SourceFault::Unavailable { status: 503 }),
+        (("502 Bad Gateway", "<html>c0ffee-canary"), SourceFault::Unavailable { status: 502 }),
+        (("500 Oops", r#"{"errors":["internal error"]}"#), SourceFault::Unavailable { status: 500 }),
+        (("429 Slow Down", r#"{"errors":["rate"]}"#), SourceFault::Unavailable { status: 429 }),
         (("473 Standby", ""), SourceFault::Unavailable { status: 473 }),
     ];
     for ((status, body), expected) in cases {
@@ -294,11 +234,7 @@ async fn what_is_not_vaults_is_not_taken_for_vaults() {
     }
     let unmounted =
         r#"{"errors":["no handler for route \"nothing/data/c0ffee-canary\". route entry not found."]}"#;
-    assert!(
-        malformed(Reply::new("404 Not Found", unmounted))
-            .await
-            .contains("mount")
-    );
+    assert!(malformed(Reply::new("404 Not Found", unmounted)).await.contains("mount"));
 }
 
 #[tokio::test]

@@ -99,10 +99,7 @@ fn roots(tls: &config::Tls) -> Result<Vec<Certificate>, BuildError> {
 
 /// The files of a directory by name, without hidden ones: a mounted Kubernetes volume keeps its machinery there.
 fn files_in(directory: &Path) -> Result<Vec<PathBuf>, BuildError> {
-    let unreadable = |source| BuildError::File {
-        path: directory.to_owned(),
-        source,
-    };
+    let unreadable = |source| BuildError::File { path: directory.to_owned(), source };
     let mut files = Vec::new();
     for entry in fs::read_dir(directory).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
@@ -116,10 +113,7 @@ fn files_in(directory: &Path) -> Result<Vec<PathBuf>, BuildError> {
 
 fn certificates(path: &Path) -> Result<Vec<Certificate>, BuildError> {
     let pem = file(path)?;
-    Certificate::from_pem_bundle(&pem).map_err(|source| BuildError::Pem {
-        path: path.to_owned(),
-        source,
-    })
+    Certificate::from_pem_bundle(&pem).map_err(|source| BuildError::Pem { path: path.to_owned(), source })
 }
 
 fn identity(certificate: &Path, key: &Path) -> Result<Identity, BuildError> {
@@ -136,8 +130,5 @@ fn identity(certificate: &Path, key: &Path) -> Result<Identity, BuildError> {
 }
 
 fn file(path: &Path) -> Result<Zeroizing<Vec<u8>>, BuildError> {
-    files::read(path, LIMIT).map_err(|source| BuildError::File {
-        path: path.to_owned(),
-        source,
-    })
+    files::read(path, LIMIT).map_err(|source| BuildError::File { path: path.to_owned(), source })
 }

@@ -117,12 +117,7 @@ impl Transport {
             headers.insert(NAMESPACE, namespace);
         }
         let mut alias = None;
-        if let Some(name) = config
-            .tls
-            .server_name
-            .as_deref()
-            .filter(|_| base.scheme() == "https")
-        {
+        if let Some(name) = config.tls.server_name.as_deref().filter(|_| base.scheme() == "https") {
             let renamed = tls::renamed(&base, name)?;
             headers.insert(HOST, authority(&base)?);
             alias = renamed.domain().map(str::to_owned).zip(host(&base));
@@ -145,11 +140,7 @@ impl Transport {
             None if system => BuildError::NoSystemAuthorities(error),
             None | Some(_) => BuildError::Tls(error),
         })?;
-        Ok(Self {
-            client,
-            base,
-            address,
-        })
+        Ok(Self { client, base, address })
     }
 
     /// The address without anything that must not be shown.

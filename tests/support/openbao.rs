@@ -62,9 +62,7 @@ impl OpenBao {
                 .arg(format!("-dev-root-token-id={root_token}"))
                 .arg(format!("-dev-listen-address={host}:{port}"));
             if scheme == "https" {
-                command
-                    .arg("-dev-tls")
-                    .arg(format!("-dev-tls-cert-dir={}", home.path().display()));
+                command.arg("-dev-tls").arg(format!("-dev-tls-cert-dir={}", home.path().display()));
             }
             let child = command
                 .env_clear()
@@ -82,21 +80,11 @@ impl OpenBao {
                 .build()
                 .unwrap();
             let address = format!("{scheme}://{host}:{port}");
-            let mut server = Self {
-                child,
-                home,
-                address,
-                root_token,
-                client,
-            };
+            let mut server = Self { child, home, address, root_token, client };
             if server.is_ready(started + DEADLINE).await {
                 return server;
             }
-            assert!(
-                started.elapsed() < DEADLINE,
-                "the server did not start: {}",
-                server.output()
-            );
+            assert!(started.elapsed() < DEADLINE, "the server did not start: {}", server.output());
         }
     }
 
@@ -163,13 +151,8 @@ impl OpenBao {
 
     /// Writes a new version of a secret below `secret/` and returns its number.
     pub(crate) async fn write_secret(&self, path: &str, fields: Value) -> u64 {
-        let answer = self
-            .request(
-                "POST",
-                &format!("secret/data/{path}"),
-                Some(json!({ "data": fields })),
-            )
-            .await;
+        let answer =
+            self.request("POST", &format!("secret/data/{path}"), Some(json!({ "data": fields }))).await;
         answer["data"]["version"].as_u64().unwrap()
     }
 
@@ -181,34 +164,28 @@ impl OpenBao {
     /// Destroys a version of a secret.
     pub(crate) async fn destroy_secret(&self, path: &str, version: u64) {
         let body = json!({ "versions": [version] });
-        self.request("PUT", &format!("secret/destroy/{path}"), Some(body))
-            .await;
+        self.request("PUT", &format!("secret/destroy/{path}"), Some(body)).await;
     }
 
     /// Deletes a secret with all its versions, as if it had never been written.
     pub(crate) async fn forget_secret(&self, path: &str) {
-        self.request("DELETE", &format!("secret/metadata/{path}"), None)
-            .await;
+        self.request("DELETE", &format!("secret/metadata/{path}"), None).await;
     }
 
     /// Writes a policy.
     pub(crate) async fn put_policy(&self, name: &str, rules: &str) {
         let body = json!({ "policy": rules });
-        self.request("PUT", &format!("sys/policies/acl/{name}"), Some(body))
-            .await;
+        self.request("PUT", &format!("sys/policies/acl/{name}"), Some(body)).await;
     }
 
     /// Mounts AppRole at `approle/` and makes a role with this policy, whose tokens live for a minute and can
     /// be renewed for an hour.
     pub(crate) async fn enable_approle(&self, policy: &str) -> AppRole {
-        self.request("POST", "sys/auth/approle", Some(json!({ "type": "approle" })))
-            .await;
+        self.request("POST", "sys/auth/approle", Some(json!({ "type": "approle" }))).await;
         let role = json!({ "token_policies": [policy], "token_ttl": "60s", "token_max_ttl": "1h" });
         self.request("POST", "auth/approle/role/test", Some(role)).await;
         let role_id = self.request("GET", "auth/approle/role/test/role-id", None).await;
-        let secret_id = self
-            .request("POST", "auth/approle/role/test/secret-id", None)
-            .await;
+        let secret_id = self.request("POST", "auth/approle/role/test/secret-id", None).await;
         AppRole {
             role_id: role_id["data"]["role_id"].as_str().unwrap().to_owned(),
             secret_id: secret_id["data"]["secret_id"].as_str().unwrap().to_owned(),
@@ -227,15 +204,13 @@ impl OpenBao {
         let all = self.request("LIST", "auth/token/accessors", None).await;
         let all = all["data"]["keys"].as_array().unwrap().iter();
         let all = all.filter(|accessor| **accessor != own["data"]["accessor"]);
-        all.map(|accessor| accessor.as_str().unwrap().to_owned())
-            .collect()
+        all.map(|accessor| accessor.as_str().unwrap().to_owned()).collect()
     }
 
     /// Revokes the token with this accessor.
     pub(crate) async fn revoke_accessor(&self, accessor: &str) {
         let body = json!({ "accessor": accessor });
-        self.request("POST", "auth/token/revoke-accessor", Some(body))
-            .await;
+        self.request("POST", "auth/token/revoke-accessor", Some(body)).await;
     }
 
     /// Seals the server: from now on it answers 503.
@@ -246,13 +221,8 @@ impl OpenBao {
     /// Unseals it with the key that it printed.
     pub(crate) async fn unseal(&self) {
         let output = self.output();
-        let key = output
-            .lines()
-            .find_map(|line| line.strip_prefix("Unseal Key: "))
-            .unwrap();
-        let answer = self
-            .request("POST", "sys/unseal", Some(json!({ "key": key.trim() })))
-            .await;
+        let key = output.lines().find_map(|line| line.strip_prefix("Unseal Key: ")).unwrap();
+        let answer = self.request("POST", "sys/unseal", Some(json!({ "key": key.trim() }))).await;
         assert_eq!(answer["sealed"], false);
     }
 }

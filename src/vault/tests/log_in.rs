@@ -11,11 +11,7 @@ async fn refused(reply: Reply) -> SourceFault {
     let fault = vault.log_in().await.unwrap_err();
     let shown = format!("{fault} {fault:?} {vault:?}");
     assert!(!shown.contains(CANARY), "{shown}");
-    assert_eq!(
-        vault.renew().await,
-        Err(SourceFault::Forbidden),
-        "no token is kept"
-    );
+    assert_eq!(vault.renew().await, Err(SourceFault::Forbidden), "no token is kept");
     fault
 }
 
@@ -38,29 +34,16 @@ async fn unusable(content: &[u8]) -> String {
 #[tokio::test]
 async fn approle_sends_both_files_without_a_token_and_uses_the_token_it_gets() {
     let directory = tempfile::tempdir().unwrap();
-    let server = Server::start(vec![
-        Reply::new("200 OK", LOGGED_IN),
-        Reply::new("204 No Content", ""),
-    ])
-    .await;
+    let server = Server::start(vec![Reply::new("200 OK", LOGGED_IN), Reply::new("204 No Content", "")]).await;
     let vault = Vault::new(&config(&server.address(), approle(directory.path()))).unwrap();
     let lease = vault.log_in().await.unwrap();
-    assert_eq!(
-        lease,
-        Lease {
-            duration: Duration::from_secs(60),
-            renewable: true
-        }
-    );
+    assert_eq!(lease, Lease { duration: Duration::from_secs(60), renewable: true });
     vault.revoke().await;
     vault.revoke().await;
 
     let requests = server.requests();
     assert_eq!(requests[0].line(), "POST /v1/auth/team/approle/login HTTP/1.1");
-    assert_eq!(
-        requests[0].body,
-        format!(r#"{{"role_id":"the-role","secret_id":"{CANARY}"}}"#)
-    );
+    assert_eq!(requests[0].body, format!(r#"{{"role_id":"the-role","secret_id":"{CANARY}"}}"#));
     assert_eq!(requests[0].header("content-type"), Some("application/json"));
     assert_eq!(requests[0].header("x-vault-token"), None);
     assert_eq!(requests[1].line(), "POST /v1/auth/token/revoke-self HTTP/1.1");
@@ -76,21 +59,16 @@ async fn a_failed_log_in_leaves_the_token_in_use() {
     let server = Server::start(replies.map(|(status, body)| Reply::new(status, body)).into()).await;
     let vault = Vault::new(&config(&server.address(), approle(directory.path()))).unwrap();
     vault.log_in().await.unwrap();
-    assert_eq!(
-        vault.log_in().await,
-        Err(SourceFault::Unavailable { status: 500 })
-    );
+    assert_eq!(vault.log_in().await, Err(SourceFault::Unavailable { status: 500 }));
     vault.renew().await.unwrap();
     assert_eq!(server.requests()[2].header("x-vault-token"), Some("s.new"));
 }
 
 #[tokio::test]
 async fn a_refusal_is_quoted_in_bounds() {
-    let fault = refused(Reply::new(
-        "400 Bad Request",
-        r#"{"errors":["invalid\u001b[31m role","or secret ID"]}"#,
-    ))
-    .await;
+    let fault =
+        refused(Reply::new("400 Bad Request", r#"{"errors":["invalid\u001b[31m role","or secret ID"]}"#))
+            .await;
     let message = "invalid [31m role; or secret ID".to_owned();
     assert_eq!(fault, SourceFault::LoginRefused { status: 400, message });
 
@@ -104,14 +82,8 @@ async fn a_refusal_is_quoted_in_bounds() {
 #[tokio::test]
 async fn a_refusal_that_repeats_the_secret_id_is_not_quoted() {
     let echo = format!(r#"{{"errors":["bad secret_id {CANARY}"]}}"#);
-    assert!(matches!(
-        refused(Reply::new("400 Bad Request", &echo)).await,
-        SourceFault::LoginRefused { .. }
-    ));
-    assert!(matches!(
-        refused(Reply::new("400 Bad Request", CANARY)).await,
-        SourceFault::Malformed(_)
-    ));
+    assert!(matches!(refused(Reply::new("400 Bad Request", &echo)).await, SourceFault::LoginRefused { .. }));
+    assert!(matches!(refused(Reply::new("400 Bad Request", CANARY)).await, SourceFault::Malformed(_)));
 }
 
 #[tokio::test]
@@ -149,34 +121,20 @@ async fn a_token_file_is_read_without_its_newline_and_read_anew() {
 
 #[tokio::test]
 async fn a_file_that_cannot_be_a_token_is_refused_and_named() {
-    assert!(
-        unusable(b"c0ffee-canary\r\nX-Evil: 1\n")
-            .await
-            .contains("control character")
-    );
+    assert!(unusable(b"c0ffee-canary\r\nX-Evil: 1\n").await.contains("control character"));
     assert!(unusable(b"c0ffee-canary\x00").await.contains("control character"));
-    assert!(
-        unusable("c0ffee-canary ü".as_bytes())
-            .await
-            .contains("no token has")
-    );
+    assert!(unusable("c0ffee-canary ü".as_bytes()).await.contains("no token has"));
     assert!(unusable(b"token: c0ffee-canary").await.contains("no token has"));
     assert!(unusable(b" \n").await.contains("empty"));
     assert!(unusable(b"c0ffee-canary\xff").await.contains("UTF-8"));
-    assert!(
-        unusable(&vec![b'x'; 65 * 1024])
-            .await
-            .contains("larger than 65536 bytes")
-    );
+    assert!(unusable(&vec![b'x'; 65 * 1024]).await.contains("larger than 65536 bytes"));
 }
 
 #[tokio::test]
 async fn a_missing_file_and_a_directory_are_said_to_be_that() {
     let directory = tempfile::tempdir().unwrap();
-    let cases = [
-        (directory.path().join("token"), "does not exist"),
-        (directory.path().into(), "regular file"),
-    ];
+    let cases =
+        [(directory.path().join("token"), "does not exist"), (directory.path().into(), "regular file")];
     for (path, expected) in cases {
         let vault = Vault::new(&config("http://127.0.0.1:1", Auth::TokenFile(path))).unwrap();
         let words = vault.log_in().await.unwrap_err().to_string();
@@ -186,42 +144,25 @@ async fn a_missing_file_and_a_directory_are_said_to_be_that() {
 
 #[tokio::test]
 async fn a_dead_token_that_was_given_to_us_is_a_refused_log_in() {
-    let server = Server::start(vec![Reply::new(
-        "403 Forbidden",
-        r#"{"errors":["permission denied"]}"#,
-    )])
-    .await;
-    let fault = Vault::new(&config(&server.address(), given()))
-        .unwrap()
-        .log_in()
-        .await
-        .unwrap_err();
+    let server =
+        Server::start(vec![Reply::new("403 Forbidden", r#"{"errors":["permission denied"]}"#)]).await;
+    let fault = Vault::new(&config(&server.address(), given())).unwrap().log_in().await.unwrap_err();
     let SourceFault::LoginRefused { status: 403, message } = fault else {
         panic!("{fault:?}");
     };
-    assert!(
-        message.starts_with("the token from BAO_TOKEN or VAULT_TOKEN is dead"),
-        "{message}"
-    );
+    assert!(message.starts_with("the token from BAO_TOKEN or VAULT_TOKEN is dead"), "{message}");
 }
 
 #[tokio::test]
 async fn a_token_in_its_last_second_is_not_taken_for_an_eternal_one() {
     let cases = [
-        (
-            r#"{"data":{"ttl":0,"expire_time":"2026-01-01T00:00:00Z","renewable":true}}"#,
-            1,
-        ),
+        (r#"{"data":{"ttl":0,"expire_time":"2026-01-01T00:00:00Z","renewable":true}}"#, 1),
         (r#"{"data":{"ttl":0,"expire_time":null}}"#, 0),
         (r#"{"data":{"ttl":59}}"#, 59),
     ];
     for (body, seconds) in cases {
         let server = Server::start(vec![Reply::new("200 OK", body)]).await;
-        let lease = Vault::new(&config(&server.address(), given()))
-            .unwrap()
-            .log_in()
-            .await
-            .unwrap();
+        let lease = Vault::new(&config(&server.address(), given())).unwrap().log_in().await.unwrap();
         assert_eq!(lease.duration, Duration::from_secs(seconds), "{body}");
     }
 }
@@ -239,46 +180,21 @@ fn what_cannot_be_connected_with_is_refused_and_named() {
     let https = |tls: Tls| build("https://vault.example:8200", tls).unwrap_err();
 
     let missing = directory.path().join("missing.pem");
-    let fault = https(Tls {
-        ca_file: Some(missing.clone()),
-        ..Tls::default()
-    });
+    let fault = https(Tls { ca_file: Some(missing.clone()), ..Tls::default() });
     assert!(matches!(fault, BuildError::File { path, .. } if path == missing));
-    let fault = https(Tls {
-        ca_file: Some(empty.clone()),
-        ..Tls::default()
-    });
+    let fault = https(Tls { ca_file: Some(empty.clone()), ..Tls::default() });
     assert!(matches!(fault, BuildError::NoCertificate(path) if path == empty));
-    let fault = https(Tls {
-        ca_directory: Some(directory.path().into()),
-        ..Tls::default()
-    });
+    let fault = https(Tls { ca_directory: Some(directory.path().into()), ..Tls::default() });
     assert!(matches!(fault, BuildError::NoCertificate(path) if path == directory.path()));
     let client = Some((empty.clone(), empty));
-    let fault = https(Tls {
-        client,
-        skip_verify: true,
-        ..Tls::default()
-    });
+    let fault = https(Tls { client, skip_verify: true, ..Tls::default() });
     assert!(matches!(fault, BuildError::ClientCertificate { .. }));
     let server_name = Some("127.0.0.1".into());
-    let fault = https(Tls {
-        server_name,
-        ..Tls::default()
-    });
+    let fault = https(Tls { server_name, ..Tls::default() });
     assert!(matches!(fault, BuildError::ServerName));
-    assert!(matches!(
-        build("ftp://vault.example", Tls::default()),
-        Err(BuildError::Address)
-    ));
+    assert!(matches!(build("ftp://vault.example", Tls::default()), Err(BuildError::Address)));
 
-    let unread = Tls {
-        ca_file: Some(missing),
-        ..Tls::default()
-    };
-    let shown = build(
-        "http://user:c0ffee-canary@127.0.0.1:8200/gateway/?c0ffee-canary#x",
-        unread,
-    );
+    let unread = Tls { ca_file: Some(missing), ..Tls::default() };
+    let shown = build("http://user:c0ffee-canary@127.0.0.1:8200/gateway/?c0ffee-canary#x", unread);
     assert_eq!(shown.unwrap(), "http://127.0.0.1:8200/gateway");
 }

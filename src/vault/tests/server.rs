@@ -131,20 +131,12 @@ async fn read(stream: &mut TcpStream) -> Option<Request> {
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let Some((head, body)) = text.split_once("\r\n\r\n") else {
             if bytes.first() == Some(&0x16) {
-                return Some(Request {
-                    head: "ClientHello".into(),
-                    body: String::new(),
-                });
+                return Some(Request { head: "ClientHello".into(), body: String::new() });
             }
             continue;
         };
-        let request = Request {
-            head: head.to_owned(),
-            body: body.to_owned(),
-        };
-        let expected = request
-            .header("content-length")
-            .map_or(0, |length| length.parse().unwrap());
+        let request = Request { head: head.to_owned(), body: body.to_owned() };
+        let expected = request.header("content-length").map_or(0, |length| length.parse().unwrap());
         if request.body.len() >= expected {
             return Some(request);
         }

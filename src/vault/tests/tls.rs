@@ -22,10 +22,7 @@ struct Identity {
 impl Identity {
     fn new(name: &str) -> Self {
         let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(vec![name.into()])
-            .unwrap()
-            .self_signed(&key)
-            .unwrap();
+        let certificate = CertificateParams::new(vec![name.into()]).unwrap().self_signed(&key).unwrap();
         Self { key, certificate }
     }
 
@@ -47,15 +44,11 @@ impl Identity {
 /// Answers a lookup to whoever shows this client certificate, and returns the port and the Host headers seen.
 async fn serve(server: &Identity, client: &Identity) -> (u16, Arc<Mutex<Vec<String>>>) {
     choose_ring();
-    let verifier = WebPkiClientVerifier::builder(Arc::new(client.roots()))
-        .build()
-        .unwrap();
+    let verifier = WebPkiClientVerifier::builder(Arc::new(client.roots())).build().unwrap();
     let key = PrivateKeyDer::try_from(server.key.serialize_der()).unwrap();
     let chain: Vec<CertificateDer<'static>> = vec![server.certificate.der().clone()];
-    let config = ServerConfig::builder()
-        .with_client_cert_verifier(verifier)
-        .with_single_cert(chain, key)
-        .unwrap();
+    let config =
+        ServerConfig::builder().with_client_cert_verifier(verifier).with_single_cert(chain, key).unwrap();
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -69,10 +62,7 @@ async fn serve(server: &Identity, client: &Identity) -> (u16, Arc<Mutex<Vec<Stri
                     let mut request = vec![0; 4096];
                     let length = stream.read(&mut request).await.unwrap();
                     let request = String::from_utf8(request[..length].to_vec()).unwrap();
-                    let host = request
-                        .lines()
-                        .find_map(|line| line.strip_prefix("host: "))
-                        .unwrap();
+                    let host = request.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
                     seen.lock().unwrap().push(host.to_owned());
                     let Reply::Bytes(reply) = Reply::new("200 OK", LOOKED_UP) else {
                         unreachable!();
@@ -93,11 +83,8 @@ async fn serve(server: &Identity, client: &Identity) -> (u16, Arc<Mutex<Vec<Stri
 #[tokio::test]
 async fn a_client_certificate_is_shown_and_missed() {
     let directory = tempfile::tempdir().unwrap();
-    let (server, client, stranger) = (
-        Identity::new("vault.test"),
-        Identity::new("client.test"),
-        Identity::new("stranger.test"),
-    );
+    let (server, client, stranger) =
+        (Identity::new("vault.test"), Identity::new("client.test"), Identity::new("stranger.test"));
     let (ca_file, _) = server.files(directory.path(), "server");
     let (port, hosts) = serve(&server, &client).await;
     let build = |identity: Option<(PathBuf, PathBuf)>| {
@@ -110,25 +97,13 @@ async fn a_client_certificate_is_shown_and_missed() {
 
     let own = client.files(directory.path(), "client");
     build(Some(own.clone())).unwrap().log_in().await.unwrap();
-    assert_eq!(
-        *hosts.lock().unwrap(),
-        [format!("127.0.0.1:{port}")],
-        "the name is for TLS only"
-    );
+    assert_eq!(*hosts.lock().unwrap(), [format!("127.0.0.1:{port}")], "the name is for TLS only");
 
     let words = build(None).unwrap().log_in().await.unwrap_err().to_string();
     assert!(words.contains("does it want a client certificate?"), "{words}");
     let others = stranger.files(directory.path(), "stranger");
-    let words = build(Some(others.clone()))
-        .unwrap()
-        .log_in()
-        .await
-        .unwrap_err()
-        .to_string();
-    assert!(
-        words.contains("TLS: the server broke off with the alert"),
-        "{words}"
-    );
+    let words = build(Some(others.clone())).unwrap().log_in().await.unwrap_err().to_string();
+    assert!(words.contains("TLS: the server broke off with the alert"), "{words}");
     let mixed = build(Some((own.0, others.1))).unwrap_err();
     assert!(matches!(mixed, BuildError::Tls(_)), "{mixed:?}");
 }
