@@ -120,6 +120,8 @@ pub enum Event {
     Read {
         /// The store.
         store: StoreName,
+        /// Where it was read: the configuration may name another place by now.
+        location: Arc<SecretLocation>,
         /// What came of it.
         result: Result<SecretVersion, SourceFault>,
     },
@@ -288,11 +290,11 @@ impl Engine {
             Event::LoggedIn(result) => self.source.logged_in(result, &mut cx),
             Event::Renewed(result) => self.source.renewed(result, &mut cx),
             Event::LookedUp(result) => self.source.looked_up(result, &mut cx),
-            Event::Read { store, result } => {
+            Event::Read { store, location, result } => {
                 self.source.used(result.as_ref().err(), &mut cx);
                 touched = self.index.get(&store).copied();
                 if let Some(store) = touched.and_then(|at| self.stores.get_mut(at)) {
-                    store.read(result, &mut cx);
+                    store.read(&location, result, &mut cx);
                 }
             }
             Event::Inspected { store, result } => {

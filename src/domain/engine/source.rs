@@ -145,6 +145,8 @@ impl Source {
                 }
                 self.works(cx);
             }
+            // The server works and will not renew: only a new log-in helps.
+            Err(SourceFault::Malformed(_)) => self.token = None,
             Err(fault) => self.token_in_doubt(fault, cx),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::Context;
+use super::super::{Context, SecretLocation};
 use super::{Candidate, FIRST_WAIT, ReadProblem, Store, Streak};
 use crate::domain::credentials::Credentials;
 use crate::domain::incident::Severity;
@@ -13,9 +13,13 @@ use crate::domain::time::Timestamp;
 impl Store {
     pub(in crate::domain::engine) fn read(
         &mut self,
+        location: &SecretLocation,
         result: Result<SecretVersion, SourceFault>,
         cx: &mut Context<'_>,
     ) {
+        if *location != *self.spec.location {
+            return;
+        }
         self.reading = false;
         self.read_attempt = Some(cx.now);
         let parsed = result.map_err(ReadProblem::Fault).and_then(|secret| {

@@ -116,3 +116,12 @@ fn a_short_outage_is_no_incident() {
     assert_eq!(world.said(), []);
     assert_eq!(world.calls("log in"), 1, "no new token where a live one serves");
 }
+
+#[test]
+fn a_token_whose_renewal_is_not_possible_is_replaced_by_a_new_log_in() {
+    let mut world = World::new(&["acme"]);
+    world.renew = Err(SourceFault::Malformed("lease is not renewable".into()));
+    world.pass(HOUR);
+    assert_eq!((world.calls("log in"), world.calls("renew")), (2, 1));
+    assert!(world.snapshot().source.up);
+}

@@ -201,7 +201,7 @@ impl World {
                 let found = self.disks.get(store.as_str()).cloned().unwrap_or(OnDisk::Nothing);
                 Event::Inspected { store, result: Ok(found) }
             }
-            Action::Read { store, .. } => {
+            Action::Read { store, location } => {
                 count("read");
                 let result = match (&self.read_fault, self.secrets.get(store.as_str())) {
                     _ if self.token_dead => Err(SourceFault::Forbidden),
@@ -213,7 +213,7 @@ impl World {
                         fields: fields(user, token.as_deref()),
                     }),
                 };
-                Event::Read { store, result }
+                Event::Read { store, location, result }
             }
             Action::Probe { store, credentials } => {
                 count("probe");
