@@ -18,7 +18,7 @@ use super::answer::Answer;
 use super::login::Token;
 use super::{tls, unreachable};
 
-/// The longest answer, in bytes: Vault's own limit for a secret is half of it.
+/// The longest answer, in bytes. Those that are asked for here have a few thousand.
 pub(super) const MAX_ANSWER: usize = 1024 * 1024;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -181,7 +181,7 @@ pub(super) fn path(text: &str) -> Result<String, SourceFault> {
     };
     if text.split('/').any(astray) {
         return Err(SourceFault::Malformed(
-            "the mount or path has an empty segment, '.', '..' or a control character in it; check [[stores]]".into(),
+            "the mount or path has an empty segment, '.', '..' or a control character in it; check the configuration".into(),
         ));
     }
     Ok(text.to_owned())
@@ -194,7 +194,7 @@ async fn receive(mut response: reqwest::Response) -> Result<Answer, SourceFault>
         let length = body.len() + chunk.len();
         if length > MAX_ANSWER {
             return Err(SourceFault::Malformed(format!(
-                "status {status} with more than {MAX_ANSWER} bytes, which no answer of Vault has; check vault.address"
+                "status {status} with more than {MAX_ANSWER} bytes, more than is expected here; check vault.address and the secret's size"
             )));
         }
         if length > body.capacity() {
