@@ -1,1 +1,117 @@
-//! Publishing: whole generations, swapped atomically, in the layout of the AtomicWriter of Kubernetes.
+//! Publishing generations: stage, sync, swap, read back, sweep. What is published is read from the disk.
+//!
+//! A store's directory looks as Kubernetes' AtomicWriter makes it, so that what is written for mounted
+//! secrets works here too:
+//!
+//! ```text
+//! <output>/<store>/..2026_11_23_05_51_22.123456789/{username,api_token,api_path,generation.json}
+//! <output>/<store>/..data -> ..2026_11_23_05_51_22.123456789
+//! <output>/<store>/username -> ..data/username, and so on for each file
+//! ```
+//!
+//! Only `..data` is ever swapped, by rename, so a reader sees one whole generation or another one. To read
+//! the three values of one generation for certain, open the directory `..data` once and read the files in it.
+//! The generation before the published one stays until the next publication, for readers that are still at it.
+
+mod directory;
+mod layout;
+mod read;
+mod rights;
+mod sweep;
+#[cfg(test)]
+mod tests;
+mod write;
+
+use std::sync::Arc;
+
+use rustix::fs::{CWD, Mode, mkdirat};
+use rustix::io::Errno;
+
+use self::directory::{Directory, fault};
+use self::rights::Rights;
+use crate::config;
+use crate::domain::credentials::{AddressPolicy, Credentials, StoreName};
+use crate::domain::publication::{GenerationStamp, OnDisk, PublishFault, Published};
+use crate::domain::secret::FingerprintKey;
+
+/// Writes and reads generations below one output directory. Cheap to clone.
+///
+/// Every method blocks on the disk: call it where blocking is allowed. For one store, no two calls may run
+/// at once; different stores do not touch each other.
+#[derive(Clone, Debug)]
+pub struct Publisher {
+    output: Arc<config::Output>,
+    key: Arc<FingerprintKey>,
+    #[cfg(test)]
+    interruption: tests::Interruption,
+}
+
+impl Publisher {
+    /// Takes where and how to publish, and the key that tells an edited file from a published one.
+    /// Touches no disk.
+    #[must_use]
+    pub fn new(output: &config::Output, key: Arc<FingerprintKey>) -> Self {
+        Self {
+            output: Arc::new(output.clone()),
+            key,
+            #[cfg(test)]
+            interruption: tests::Interruption::default(),
+        }
+    }
+
+    /// Makes the output directory, with its mode, owner and group, unless it is there: then it is the
+    /// operator's, or the volume's, and left as it is. The directory above it must exist.
+    ///
+    /// # Errors
+    /// It cannot be made or given its rights, or something else has its name.
+    pub fn prepare(&self) -> Result<(), PublishFault> {
+        self.open_output().map(drop)
+    }
+
+    /// Reads what is published for a store. Everything is checked: the links, the rights, the files against
+    /// the fingerprint in `generation.json`, and each value under `policy`.
+    ///
+    /// # Errors
+    /// The disk could not be read. What is merely wrong on it is [`OnDisk::Damaged`].
+    pub fn read(&self, store: &StoreName, policy: AddressPolicy) -> Result<OnDisk, PublishFault> {
+        read::read(&self.output, &self.key, store, policy)
+    }
+
+    /// Publishes a set under a stamp and returns what was read back. When the very same is published
+    /// already, nothing is written.
+    ///
+    /// # Errors
+    /// Says which step failed, where, and why. Whatever failed, what was published before is still
+    /// published, and what was staged is removed.
+    pub fn publish(
+        &self,
+        store: &StoreName,
+        credentials: &Arc<Credentials>,
+        stamp: &GenerationStamp,
+    ) -> Result<Published, PublishFault> {
+        write::publish(self, store, credentials, stamp)
+    }
+
+    /// Removes what a crash may have left in a store's directory: staged generations and half-made links.
+    /// The published generation and the one before it stay, and so does everything that is not ours.
+    ///
+    /// # Errors
+    /// A leftover could not be found out or removed.
+    pub fn sweep(&self, store: &StoreName) -> Result<(), PublishFault> {
+        sweep::sweep(&self.output, store)
+    }
+
+    fn open_output(&self) -> Result<Directory, PublishFault> {
+        let path = &self.output.directory;
+        let made = match mkdirat(CWD, path, Mode::RWXU) {
+            Ok(()) => true,
+            Err(Errno::EXIST) => false,
+            Err(error) => return Err(fault("cannot create", path, error)),
+        };
+        let directory = Directory::at(path).map_err(|error| fault("cannot open", path, error))?;
+        if made {
+            directory.give(Rights::of_directories(&self.output))?;
+        }
+        Ok(directory)
+    }
+}

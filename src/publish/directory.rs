@@ -1,0 +1,236 @@
+//! A directory held open: every name is looked up in it as one component, and no link is followed.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{
+    AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, fchmod, fstat, fsync, mkdirat, openat, readlinkat,
+    renameat, statat, symlinkat, unlinkat,
+};
+use rustix::io::Errno;
+use zeroize::Zeroizing;
+
+use super::rights::{Rights, RightsError};
+use crate::domain::publication::PublishFault;
+
+/// How deep a leftover may be nested; ours are one directory deep.
+const MAX_DEPTH: u8 = 8;
+
+/// An open directory.
+///
+/// A name given to its methods is a single component. Looked up beneath an open handle with `O_NOFOLLOW`, it
+/// cannot lead out of the directory, whoever plants links in it meanwhile; this is what `openat2` with
+/// `RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS` would hold, on every kernel and under every seccomp filter.
+pub(super) struct Directory {
+    handle: OwnedFd,
+    path: PathBuf,
+}
+
+/// What a name turned out to be, asked for a link.
+pub(super) enum Link {
+    /// Nothing has this name.
+    Missing,
+    /// A file, a directory or a link whose target is no text.
+    Other,
+    /// A link, with its target.
+    To(String),
+}
+
+/// What came of reading a file.
+pub(super) enum Content {
+    /// The file's bytes, and what the system says of the file.
+    Whole(Zeroizing<Vec<u8>>, Stat),
+    /// There is no file that could be read; the reason, in words.
+    Unfit(&'static str),
+}
+
+impl Directory {
+    /// Opens a directory by its path. Links in it are the operator's and are followed.
+    pub(super) fn at(path: &Path) -> Result<Self, Errno> {
+        let handle = openat(
+            CWD,
+            path,
+            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?;
+        Ok(Self {
+            handle,
+            path: path.to_owned(),
+        })
+    }
+
+    /// Opens a directory in this one. A link to a directory is [`Errno::NOTDIR`] or [`Errno::LOOP`].
+    pub(super) fn open(&self, name: &str) -> Result<Self, Errno> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(Self {
+            handle: openat(&self.handle, name, flags, Mode::empty())?,
+            path: self.path.join(name),
+        })
+    }
+
+    /// Makes a directory that only we may enter so far.
+    pub(super) fn make(&self, name: &str) -> Result<(), Errno> {
+        mkdirat(&self.handle, name, Mode::RWXU)
+    }
+
+    /// Gives this directory its rights.
+    pub(super) fn give(&self, rights: Rights) -> Result<(), PublishFault> {
+        rights
+            .give(&self.handle)
+            .map_err(|error| rights_fault(&self.path, error))
+    }
+
+    /// What the system says of this directory.
+    pub(super) fn stat(&self) -> Result<Stat, PublishFault> {
+        fstat(&self.handle).map_err(|error| fault("cannot look at", &self.path, error))
+    }
+
+    /// Puts the names in this directory on the disk.
+    pub(super) fn sync(&self) -> Result<(), PublishFault> {
+        match fsync(&self.handle) {
+            // Some network and FUSE file systems cannot sync a directory; they have no weaker promise to keep.
+            Ok(()) | Err(Errno::INVAL) => Ok(()),
+            Err(error) => Err(fault("cannot sync", &self.path, error)),
+        }
+    }
+
+    /// Makes a new file: its rights are set before its first byte, and its bytes are on the disk when this
+    /// returns.
+    pub(super) fn write(&self, name: &str, content: &[u8], rights: Rights) -> Result<(), PublishFault> {
+        let path = self.path.join(name);
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let handle = openat(&self.handle, name, flags, Mode::RUSR | Mode::WUSR)
+            .map_err(|error| fault("cannot create", &path, error))?;
+        rights
+            .give(handle.as_fd())
+            .map_err(|error| rights_fault(&path, error))?;
+        let mut file = File::from(handle);
+        file.write_all(content)
+            .map_err(|error| fault("cannot write", &path, error))?;
+        file.sync_all()
+            .map_err(|error| fault("cannot sync", &path, error))
+    }
+
+    /// Reads a file of at most `limit` bytes. Never blocks on a planted pipe, never follows a planted link.
+    pub(super) fn read(&self, name: &str, limit: usize) -> Result<Content, PublishFault> {
+        let path = self.path.join(name);
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let handle = match openat(&self.handle, name, flags, Mode::empty()) {
+            Ok(handle) => handle,
+            Err(Errno::NOENT) => return Ok(Content::Unfit("it is missing")),
+            Err(Errno::LOOP | Errno::NXIO) => return Ok(Content::Unfit("it is not a regular file")),
+            Err(error) => return Err(fault("cannot open", &path, error)),
+        };
+        let stat = fstat(&handle).map_err(|error| fault("cannot look at", &path, error))?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Ok(Content::Unfit("it is not a regular file"));
+        }
+        // Room for one byte more than is allowed, at once: growing would leave copies of a secret behind.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(limit + 1));
+        File::from(handle)
+            .take(limit as u64 + 1)
+            .read_to_end(&mut bytes)
+            .map_err(|error| fault("cannot read", &path, error))?;
+        if bytes.len() > limit {
+            return Ok(Content::Unfit("it is too long"));
+        }
+        Ok(Content::Whole(bytes, stat))
+    }
+
+    /// Reads a link.
+    pub(super) fn link(&self, name: &str) -> Result<Link, PublishFault> {
+        match readlinkat(&self.handle, name, Vec::new()) {
+            Ok(target) => Ok(target.into_string().map_or(Link::Other, Link::To)),
+            Err(Errno::NOENT) => Ok(Link::Missing),
+            Err(Errno::INVAL) => Ok(Link::Other),
+            Err(error) => Err(fault("cannot read the link", &self.path.join(name), error)),
+        }
+    }
+
+    /// Makes `name` a link to `target` in one step: whoever opens the name sees what it was, or what it is now.
+    pub(super) fn replace_link(&self, name: &str, target: &str, temporary: &str) -> Result<(), PublishFault> {
+        self.remove(temporary)?;
+        symlinkat(target, &self.handle, temporary)
+            .map_err(|error| fault("cannot create the link", &self.path.join(temporary), error))?;
+        renameat(&self.handle, temporary, &self.handle, name).map_err(|error| {
+            // The fault to tell is that of the rename; the next publication or sweep removes what is left.
+            let _ = self.remove(temporary);
+            fault("cannot rename a link to", &self.path.join(name), error)
+        })
+    }
+
+    /// Removes whatever has this name, with all that is in it; nothing to remove is no fault.
+    pub(super) fn remove(&self, name: &str) -> Result<(), PublishFault> {
+        self.remove_nested(name, MAX_DEPTH)
+            .map_err(|error| fault("cannot remove", &self.path.join(name), error))
+    }
+
+    fn remove_nested(&self, name: &str, depth: u8) -> Result<(), Errno> {
+        match unlinkat(&self.handle, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => return Ok(()),
+            Err(Errno::ISDIR) => {}
+            // POSIX allows this for a directory, too.
+            Err(Errno::PERM) if self.is_directory(name)? => {}
+            Err(error) => return Err(error),
+        }
+        let Some(depth) = depth.checked_sub(1) else {
+            return Err(Errno::NOTEMPTY);
+        };
+        let inner = self.open(name)?;
+        // A mode without `w` for its owner would keep the owner from removing what is in it. Where the mode
+        // cannot be set, removing says so.
+        let _ = fchmod(&inner.handle, Mode::RWXU);
+        for entry in inner.names()? {
+            inner.remove_nested(&entry, depth)?;
+        }
+        unlinkat(&self.handle, name, AtFlags::REMOVEDIR)
+    }
+
+    fn is_directory(&self, name: &str) -> Result<bool, Errno> {
+        let stat = statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        Ok(FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
+    }
+
+    /// The names in this directory. A name that is no text is none of ours and left out.
+    pub(super) fn names(&self) -> Result<Vec<String>, Errno> {
+        let mut names = Vec::new();
+        for entry in Dir::read_from(&self.handle)? {
+            if let Ok(name) = entry?.file_name().to_str()
+                && name != "."
+                && name != ".."
+            {
+                names.push(name.to_owned());
+            }
+        }
+        Ok(names)
+    }
+
+    /// A fault about a name in this directory.
+    pub(super) fn fault(
+        &self,
+        operation: &'static str,
+        name: &str,
+        error: impl Into<io::Error>,
+    ) -> PublishFault {
+        fault(operation, &self.path.join(name), error)
+    }
+}
+
+/// A fault with the system's reason.
+pub(super) fn fault(operation: &'static str, path: &Path, error: impl Into<io::Error>) -> PublishFault {
+    PublishFault {
+        operation,
+        path: path.display().to_string(),
+        reason: error.into().to_string(),
+    }
+}
+
+fn rights_fault(path: &Path, error: RightsError) -> PublishFault {
+    PublishFault {
+        operation: error.operation,
+        path: path.display().to_string(),
+        reason: error.reason,
+    }
+}

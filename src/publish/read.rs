@@ -1,0 +1,178 @@
+//! Reading what is published: whole, bounded, and checked against what the configuration asks for.
+
+use std::sync::Arc;
+
+use rustix::io::Errno;
+use zeroize::Zeroize;
+
+use super::directory::{Content, Directory, Link, fault};
+use super::layout::{API_PATH, API_TOKEN, DATA, ENTRIES, STAMP, USERNAME, generation_of};
+use super::rights::Rights;
+use crate::config::Output;
+use crate::domain::credentials::{
+    AddressPolicy, Credentials, Field, FieldNames, Fields, MAX_FIELD_LENGTH, StoreName,
+};
+use crate::domain::publication::{GenerationStamp, OnDisk, PublishFault, Published};
+use crate::domain::secret::{FingerprintKey, Secret};
+
+/// The longest `generation.json`, in bytes: ours has about 250.
+const MAX_STAMP_LENGTH: usize = 4096;
+
+/// Why a generation was not read.
+pub(super) enum Unread {
+    /// It is not as it was published; the reason, in words.
+    Damaged(String),
+    /// The disk could not be read.
+    Fault(PublishFault),
+}
+
+impl From<PublishFault> for Unread {
+    fn from(fault: PublishFault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+/// Reads what is published for a store.
+pub(super) fn read(
+    output: &Output,
+    key: &FingerprintKey,
+    store: &StoreName,
+    policy: AddressPolicy,
+) -> Result<OnDisk, PublishFault> {
+    let found = match Directory::at(&output.directory) {
+        Ok(above) => read_store(&above, output, key, store, policy),
+        Err(Errno::NOENT) => return Ok(OnDisk::Nothing),
+        Err(error) => return Err(fault("cannot open", &output.directory, error)),
+    };
+    match found {
+        Ok(found) => Ok(found.map_or(OnDisk::Nothing, OnDisk::Published)),
+        Err(Unread::Damaged(why)) => Ok(OnDisk::Damaged(why)),
+        Err(Unread::Fault(fault)) => Err(fault),
+    }
+}
+
+fn read_store(
+    above: &Directory,
+    output: &Output,
+    key: &FingerprintKey,
+    store: &StoreName,
+    policy: AddressPolicy,
+) -> Result<Option<Published>, Unread> {
+    let name = store.as_str();
+    let directory = match above.open(name) {
+        Ok(directory) => directory,
+        Err(Errno::NOENT) => return Ok(None),
+        Err(Errno::NOTDIR | Errno::LOOP) => return Err(damage(name, "it is not a directory")),
+        Err(error) => return Err(above.fault("cannot open", name, error).into()),
+    };
+    let target = match directory.link(DATA)? {
+        Link::Missing => return Ok(None),
+        Link::Other => return Err(damage(DATA, "it is not a link")),
+        Link::To(target) => target,
+    };
+    let Some(target) = generation_of(&target) else {
+        return Err(damage(DATA, "it points out of the store's directory"));
+    };
+    check_rights(name, &directory, Rights::of_directories(output))?;
+    let generation = match directory.open(target) {
+        Ok(generation) => generation,
+        Err(Errno::NOENT) => return Err(damage(DATA, "the generation that it points to is missing")),
+        Err(Errno::NOTDIR | Errno::LOOP) => return Err(damage(DATA, "it does not point to a directory")),
+        Err(error) => return Err(directory.fault("cannot open", target, error).into()),
+    };
+    let published = read_generation(&generation, target, output, key, policy)?;
+    for entry in &ENTRIES {
+        match directory.link(entry.name)? {
+            Link::To(target) if target == entry.target => {}
+            Link::To(_) => return Err(damage(entry.name, "the link points elsewhere")),
+            Link::Missing => return Err(damage(entry.name, "the link is missing")),
+            Link::Other => return Err(damage(entry.name, "it is not a link")),
+        }
+    }
+    Ok(Some(published))
+}
+
+/// Reads one generation from its directory, published or staged.
+pub(super) fn read_generation(
+    generation: &Directory,
+    name: &str,
+    output: &Output,
+    key: &FingerprintKey,
+    policy: AddressPolicy,
+) -> Result<Published, Unread> {
+    check_rights(name, generation, Rights::of_directories(output))?;
+    let rights = Rights::of_files(output);
+    let stamp = read_stamp(generation, Some(rights))?;
+    let username = read_value(generation, USERNAME, rights)?;
+    let api_token = read_value(generation, API_TOKEN, rights)?;
+    let api_path = read_value(generation, API_PATH, rights)?;
+    let as_written = Secret::new(api_path.expose().to_owned());
+    let fields = Fields {
+        username: Field::Text(username),
+        api_token: Field::Text(api_token),
+        api_path: Field::Text(api_path),
+    };
+    let names = FieldNames {
+        username: USERNAME.to_owned(),
+        api_token: API_TOKEN.to_owned(),
+        api_path: API_PATH.to_owned(),
+    };
+    let credentials =
+        Credentials::parse(fields, &names, policy).map_err(|error| Unread::Damaged(error.to_string()))?;
+    // An API Path can be written in several forms; only the normalised one was published.
+    let same_path = as_written.expose() == credentials.api_path().as_str();
+    if !same_path || credentials.fingerprint(key) != stamp.fingerprint {
+        return Err(damage(
+            STAMP,
+            "its fingerprint does not match the files: one of them was edited, or the key in the state \
+             directory is a new one",
+        ));
+    }
+    Ok(Published {
+        credentials: Arc::new(credentials),
+        stamp,
+    })
+}
+
+/// Reads a generation's stamp; the rights of its file are checked where they matter.
+pub(super) fn read_stamp(generation: &Directory, rights: Option<Rights>) -> Result<GenerationStamp, Unread> {
+    let content = match generation.read(STAMP, MAX_STAMP_LENGTH)? {
+        Content::Unfit(why) => return Err(damage(STAMP, why)),
+        Content::Whole(content, stat) => {
+            if let Some(why) = rights.and_then(|rights| rights.difference(&stat)) {
+                return Err(damage(STAMP, &why));
+            }
+            content
+        }
+    };
+    // The parser's own words could quote the file; who can read this can look at the file.
+    serde_json::from_slice(&content).map_err(|_| damage(STAMP, "it is not the stamp of a generation"))
+}
+
+fn read_value(generation: &Directory, name: &str, rights: Rights) -> Result<Secret, Unread> {
+    let (mut content, stat) = match generation.read(name, MAX_FIELD_LENGTH)? {
+        Content::Unfit(why) => return Err(damage(name, why)),
+        Content::Whole(content, stat) => (content, stat),
+    };
+    if let Some(why) = rights.difference(&stat) {
+        return Err(damage(name, &why));
+    }
+    match String::from_utf8(std::mem::take(&mut *content)) {
+        Ok(text) => Ok(Secret::new(text)),
+        Err(error) => {
+            error.into_bytes().zeroize();
+            Err(damage(name, "it is not text in UTF-8"))
+        }
+    }
+}
+
+fn check_rights(name: &str, directory: &Directory, rights: Rights) -> Result<(), Unread> {
+    match rights.difference(&directory.stat()?) {
+        None => Ok(()),
+        Some(why) => Err(damage(name, &why)),
+    }
+}
+
+fn damage(name: &str, why: &str) -> Unread {
+    Unread::Damaged(format!("{name}: {why}"))
+}

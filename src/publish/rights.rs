@@ -1,0 +1,116 @@
+//! Mode, owner and group: set on what is written, compared on what is read.
+
+use std::os::fd::AsFd;
+
+use rustix::fs::{Gid, Mode, Stat, Uid, fchmod, fchown, fstat};
+use rustix::io::Errno;
+
+use crate::config::Output;
+
+/// The bits of a mode that are set and compared.
+const MODE_BITS: u32 = 0o7777;
+
+/// The rights that a file or a directory must have.
+#[derive(Clone, Copy)]
+pub(super) struct Rights {
+    mode: u32,
+    owner: Option<u32>,
+    group: Option<u32>,
+}
+
+/// A right that could not be set: what was tried, and the system's reason.
+pub(super) struct RightsError {
+    /// The operation, as a fault names it.
+    pub(super) operation: &'static str,
+    /// The reason, and what is needed where that is known.
+    pub(super) reason: String,
+}
+
+impl Rights {
+    /// Those of the directories.
+    pub(super) fn of_directories(output: &Output) -> Self {
+        Self::new(output, output.directory_mode)
+    }
+
+    /// Those of the files.
+    pub(super) fn of_files(output: &Output) -> Self {
+        Self::new(output, output.file_mode)
+    }
+
+    fn new(output: &Output, mode: u32) -> Self {
+        Self {
+            mode: mode & MODE_BITS,
+            owner: output.owner,
+            group: output.group,
+        }
+    }
+
+    /// Gives an open file or directory these rights exactly, whatever the umask or the directory above it
+    /// made of them. What is right already is not touched, so that no privilege is needed for it.
+    pub(super) fn give(&self, handle: impl AsFd) -> Result<(), RightsError> {
+        let look = || fstat(&handle).map_err(|error| RightsError::new("cannot look at", error));
+        let is = look()?;
+        let owner = self.owner.filter(|owner| *owner != is.st_uid);
+        let group = self.group.filter(|group| *group != is.st_gid);
+        if owner.is_some() || group.is_some() {
+            fchown(&handle, owner.map(Uid::from_raw), group.map(Gid::from_raw))
+                .map_err(|error| RightsError::new("cannot set the owner of", error))?;
+        }
+        // After the owner: a change of the owner may clear bits of the mode.
+        if look()?.st_mode & MODE_BITS != self.mode {
+            fchmod(&handle, Mode::from_raw_mode(self.mode))
+                .map_err(|error| RightsError::new("cannot set the mode of", error))?;
+        }
+        Ok(())
+    }
+
+    /// What is different from these rights, in words.
+    pub(super) fn difference(&self, is: &Stat) -> Option<String> {
+        let mode = is.st_mode & MODE_BITS;
+        if mode != self.mode {
+            return Some(format!("its mode is {mode:04o}, not {:04o}", self.mode));
+        }
+        match (self.owner, self.group) {
+            (Some(owner), _) if owner != is.st_uid => {
+                Some(format!("its owner is {}, not {owner}", is.st_uid))
+            }
+            (_, Some(group)) if group != is.st_gid => {
+                Some(format!("its group is {}, not {group}", is.st_gid))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl RightsError {
+    fn new(operation: &'static str, error: Errno) -> Self {
+        let reason = match (operation, error) {
+            ("cannot set the owner of", Errno::PERM) => format!(
+                "{error}; only root, or a process with CAP_CHOWN, may give files away, and a group may be set \
+                 only by its members: run so, or leave output.owner and output.group out"
+            ),
+            ("cannot set the mode of", Errno::PERM) => format!(
+                "{error}; it belongs to another user: run as that user, as root or with CAP_FOWNER, or remove \
+                 it"
+            ),
+            _ => error.to_string(),
+        };
+        Self { operation, reason }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_says_what_is_needed() {
+        let error = RightsError::new("cannot set the owner of", Errno::PERM);
+        assert!(error.reason.contains("CAP_CHOWN"), "{}", error.reason);
+        assert!(error.reason.contains("output.owner"), "{}", error.reason);
+        let error = RightsError::new("cannot set the mode of", Errno::PERM);
+        assert!(error.reason.contains("CAP_FOWNER"), "{}", error.reason);
+        let error = RightsError::new("cannot set the mode of", Errno::ROFS);
+        assert!(!error.reason.contains("CAP"), "{}", error.reason);
+    }
+}

@@ -1,0 +1,93 @@
+//! Removing leftovers: what a crash left behind, and generations that nobody reads any more.
+
+use rustix::io::Errno;
+
+use super::directory::{Directory, Link, fault};
+use super::layout::{DATA, DATA_TEMPORARY, ENTRIES, generation_of, is_generation_name};
+use super::read::{Unread, read_stamp};
+use crate::config::Output;
+use crate::domain::credentials::StoreName;
+use crate::domain::publication::PublishFault;
+
+/// Removes a store's leftovers; keeps the published generation and the one before it.
+///
+/// When it cannot be told which generation is published, none is removed: the next publication mends that
+/// and removes them.
+pub(super) fn sweep(output: &Output, store: &StoreName) -> Result<(), PublishFault> {
+    let above = match Directory::at(&output.directory) {
+        Ok(above) => above,
+        Err(Errno::NOENT) => return Ok(()),
+        Err(error) => return Err(fault("cannot open", &output.directory, error)),
+    };
+    let directory = match above.open(store.as_str()) {
+        Ok(directory) => directory,
+        Err(Errno::NOENT) => return Ok(()),
+        Err(error) => return Err(above.fault("cannot open", store.as_str(), error)),
+    };
+    directory.remove(DATA_TEMPORARY)?;
+    for entry in &ENTRIES {
+        directory.remove(entry.temporary)?;
+    }
+    let published = match directory.link(DATA)? {
+        // A first publication that did not come to its end.
+        Link::Missing => return keep_only(&directory, &[]),
+        Link::Other => return Ok(()),
+        Link::To(target) => target,
+    };
+    let Some(published) = generation_of(&published) else {
+        return Ok(());
+    };
+    let Some(number) = number_of(&directory, published)? else {
+        return Ok(());
+    };
+    match generation_before(&directory, number)? {
+        Some(before) => keep_only(&directory, &[published, &before]),
+        None => keep_only(&directory, &[published]),
+    }
+}
+
+/// Removes every generation that is not named.
+pub(super) fn keep_only(directory: &Directory, kept: &[&str]) -> Result<(), PublishFault> {
+    for name in generations(directory)? {
+        if !kept.contains(&name.as_str()) {
+            directory.remove(&name)?;
+        }
+    }
+    Ok(())
+}
+
+/// The latest generation before the published one. One that was staged and never published has a higher
+/// number, or no stamp yet.
+fn generation_before(directory: &Directory, published: u64) -> Result<Option<String>, PublishFault> {
+    let mut latest: Option<(u64, String)> = None;
+    for name in generations(directory)? {
+        if let Some(number) = number_of(directory, &name)?
+            && number < published
+            && latest.as_ref().is_none_or(|(other, _)| *other < number)
+        {
+            latest = Some((number, name));
+        }
+    }
+    Ok(latest.map(|(_, name)| name))
+}
+
+fn generations(directory: &Directory) -> Result<Vec<String>, PublishFault> {
+    let mut names = directory
+        .names()
+        .map_err(|error| directory.fault("cannot list", "", error))?;
+    names.retain(|name| is_generation_name(name));
+    Ok(names)
+}
+
+fn number_of(directory: &Directory, name: &str) -> Result<Option<u64>, PublishFault> {
+    let generation = match directory.open(name) {
+        Ok(generation) => generation,
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(None),
+        Err(error) => return Err(directory.fault("cannot open", name, error)),
+    };
+    match read_stamp(&generation, None) {
+        Ok(stamp) => Ok(Some(stamp.generation)),
+        Err(Unread::Damaged(_)) => Ok(None),
+        Err(Unread::Fault(fault)) => Err(fault),
+    }
+}

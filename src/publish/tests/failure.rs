@@ -1,0 +1,232 @@
+//! Whatever fails, what was published before is still published, and nothing is left behind.
+
+use std::os::unix::fs::symlink;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+
+use super::*;
+
+const STEPS: [Step; 8] = [
+    Step::Stage,
+    Step::WriteFile,
+    Step::SyncGeneration,
+    Step::ReadBackStaged,
+    Step::Link,
+    Step::Swap,
+    Step::SyncStore,
+    Step::ReadBackPublished,
+];
+
+/// Makes a publisher's nth time at a step fail.
+fn failing_at(place: &Place, step: Step, nth: usize) -> Publisher {
+    let times = Mutex::new(0);
+    place.interrupted(move |reached| {
+        if reached != step {
+            return Ok(());
+        }
+        let mut times = times.lock().unwrap();
+        *times += 1;
+        if *times == nth { Err(Errno::NOSPC) } else { Ok(()) }
+    })
+}
+
+#[test]
+fn a_failure_at_any_step_leaves_the_generation_before_in_place() {
+    for step in STEPS {
+        for nth in if step == Step::WriteFile { 1..=4 } else { 1..=1 } {
+            let place = Place::new();
+            place.publish(1);
+            place.publish(2);
+            // So that there is a link to make.
+            fs::remove_file(place.path("username")).unwrap();
+            let generations = place.generations();
+            let fault = place.try_publish(&failing_at(&place, step, nth), 3).unwrap_err();
+            assert!(fault.reason.contains("No space left"), "{fault}");
+            assert!(
+                fault.path.starts_with(place.path("").to_str().unwrap()),
+                "{step:?}: {fault}"
+            );
+            assert_eq!(place.generations(), generations, "{step:?}");
+            assert_eq!(fs::read_to_string(place.path("api_token")).unwrap(), "token2");
+            place.publish(3);
+            assert_eq!(place.published(), Some(3), "{step:?}");
+        }
+    }
+}
+
+#[test]
+fn a_failure_at_the_first_publication_publishes_nothing() {
+    for step in STEPS {
+        let place = Place::new();
+        place.try_publish(&failing_at(&place, step, 1), 1).unwrap_err();
+        assert_eq!(place.published(), None, "{step:?}");
+        assert_eq!(place.generations(), Vec::<String>::new(), "{step:?}");
+        place.publish(1);
+        assert_eq!(place.published(), Some(1), "{step:?}");
+    }
+}
+
+#[test]
+fn a_crash_at_any_step_leaves_a_whole_generation_and_is_swept() {
+    for step in STEPS.into_iter().chain([Step::RemoveOlder]) {
+        let place = Place::new();
+        place.publish(1);
+        place.publish(2);
+        fs::remove_file(place.path("username")).unwrap();
+        let crashing = place.interrupted(move |reached| {
+            assert_ne!(reached, step, "crash");
+            Ok(())
+        });
+        let crash = catch_unwind(AssertUnwindSafe(|| place.try_publish(&crashing, 3)));
+        assert!(crash.is_err(), "{step:?}");
+        place.publisher.sweep(&store()).unwrap();
+        assert!(place.generations().len() <= 2, "{step:?}: {:?}", place.names());
+        let swapped = matches!(
+            step,
+            Step::SyncStore | Step::ReadBackPublished | Step::RemoveOlder
+        );
+        let token = fs::read_to_string(place.path("api_token")).unwrap();
+        assert_eq!(token, if swapped { "token3" } else { "token2" }, "{step:?}");
+        place.publish(4);
+        assert_eq!(place.published(), Some(4), "{step:?}");
+    }
+}
+
+#[test]
+fn older_generations_that_cannot_be_removed_now_are_removed_later() {
+    let place = Place::new();
+    place.publish(1);
+    place.publish(2);
+    let published = place
+        .try_publish(&failing_at(&place, Step::RemoveOlder, 1), 3)
+        .unwrap();
+    assert_eq!(published.stamp.generation, 3);
+    assert_eq!(place.generations().len(), 3);
+    place.publisher.sweep(&store()).unwrap();
+    assert_eq!(place.generations().len(), 2);
+    assert_eq!(place.published(), Some(3));
+}
+
+#[test]
+fn a_sweep_keeps_the_published_generation_the_one_before_and_what_is_not_ours() {
+    let place = Place::new();
+    place.publish(1);
+    place.publish(2);
+    let mut kept = place.names();
+    for (name, content) in [
+        ("..2026_11_23_05_51_22.1", None),
+        ("..2031_01_01_00_00_00.77", Some("half")),
+    ] {
+        fs::create_dir(place.path(name)).unwrap();
+        if let Some(content) = content {
+            fs::create_dir(place.path(name).join("deep")).unwrap();
+            fs::write(place.path(name).join("deep/api_token"), content).unwrap();
+        }
+    }
+    symlink("/etc", place.path("..data_tmp")).unwrap();
+    symlink("/etc", place.path("..username_tmp")).unwrap();
+    symlink("/etc", place.path("..2031_01_01_00_00_00.78")).unwrap();
+    fs::create_dir(place.path("..notes")).unwrap();
+    fs::write(place.path("README"), "mine").unwrap();
+    kept.extend(["..notes".to_owned(), "README".to_owned()]);
+    kept.sort();
+    place.publisher.sweep(&store()).unwrap();
+    assert_eq!(place.names(), kept);
+    assert_eq!(place.published(), Some(2));
+}
+
+#[test]
+fn a_sweep_removes_no_generation_when_it_cannot_tell_which_is_published() {
+    let place = Place::new();
+    place.publish(1);
+    place.publish(2);
+    fs::remove_file(place.path("..data")).unwrap();
+    symlink("/etc", place.path("..data")).unwrap();
+    place.publisher.sweep(&store()).unwrap();
+    assert_eq!(place.generations().len(), 2);
+}
+
+#[test]
+fn a_sweep_of_nothing_is_no_fault() {
+    let place = Place::new();
+    place.publisher.sweep(&store()).unwrap();
+    place.publisher.prepare().unwrap();
+    place.publisher.sweep(&store()).unwrap();
+    assert_eq!(names(&place.output.directory), Vec::<String>::new());
+}
+
+#[test]
+fn an_output_directory_that_is_a_file_is_a_fault() {
+    let place = Place::new();
+    fs::write(&place.output.directory, "").unwrap();
+    for fault in [
+        place.publisher.prepare().unwrap_err(),
+        place.try_publish(&place.publisher, 1).unwrap_err(),
+        place
+            .publisher
+            .read(&store(), AddressPolicy::PublicOnly)
+            .unwrap_err(),
+    ] {
+        assert_eq!(fault.operation, "cannot open");
+        assert_eq!(fault.path, place.output.directory.display().to_string());
+        assert!(fault.reason.contains("Not a directory"), "{fault}");
+    }
+}
+
+#[test]
+fn an_output_directory_without_one_above_it_is_a_fault() {
+    let place = Place::with(|output| output.directory = output.directory.join("deeper"));
+    let fault = place.publisher.prepare().unwrap_err();
+    assert_eq!(fault.operation, "cannot create");
+    assert!(fault.reason.contains("No such file"), "{fault}");
+    assert_eq!(place.published(), None);
+}
+
+#[test]
+fn a_planted_link_in_place_of_the_stores_directory_is_refused() {
+    let place = Place::new();
+    let elsewhere = place.root.path().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    place.publisher.prepare().unwrap();
+    symlink(&elsewhere, place.output.directory.join("acme")).unwrap();
+    let fault = place.try_publish(&place.publisher, 1).unwrap_err();
+    assert!(fault.reason.contains("not followed"), "{fault}");
+    assert_eq!(names(&elsewhere), Vec::<String>::new());
+    assert_eq!(mode(&elsewhere), mode(place.root.path()) | mode(&elsewhere));
+    assert_eq!(place.damage(), "acme: it is not a directory");
+    assert!(place.publisher.sweep(&store()).is_err());
+}
+
+#[test]
+fn planted_temporaries_do_not_matter() {
+    let place = Place::new();
+    place.publish(1);
+    let elsewhere = place.root.path().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    fs::write(elsewhere.join("file"), "mine").unwrap();
+    symlink(&elsewhere, place.path("..data_tmp")).unwrap();
+    fs::remove_file(place.path("api_token")).unwrap();
+    fs::create_dir_all(place.path("..api_token_tmp/deep")).unwrap();
+    fs::write(place.path("..api_token_tmp/deep/file"), "").unwrap();
+    symlink(elsewhere.join("file"), place.path("..api_token_tmp/deep/link")).unwrap();
+    place.publish(2);
+    assert_eq!(place.published(), Some(2));
+    assert_eq!(fs::read_to_string(elsewhere.join("file")).unwrap(), "mine");
+    assert!(!place.names().iter().any(|name| name.ends_with("_tmp")));
+}
+
+#[test]
+fn a_directory_planted_as_a_link_is_a_fault_and_breaks_nothing() {
+    for name in ["..data", "username"] {
+        let place = Place::new();
+        place.publish(1);
+        fs::remove_file(place.path(name)).unwrap();
+        fs::create_dir(place.path(name)).unwrap();
+        let generations = place.generations();
+        let fault = place.try_publish(&place.publisher, 2).unwrap_err();
+        assert_eq!(fault.operation, "cannot rename a link to");
+        assert_eq!(fault.path, place.path(name).display().to_string());
+        assert_eq!(place.generations(), generations);
+        assert!(!place.names().iter().any(|name| name.ends_with("_tmp")));
+    }
+}

@@ -1,0 +1,267 @@
+//! Writing a generation: staged beside the published one, read back, then swapped in by one rename.
+
+use std::sync::Arc;
+
+use rustix::io::Errno;
+use rustix::rand::{GetRandomFlags, getrandom};
+
+use super::Publisher;
+use super::directory::{Directory, Link};
+use super::layout::{
+    API_PATH, API_TOKEN, DATA, DATA_TEMPORARY, ENTRIES, STAMP, USERNAME, generation_name, generation_of,
+};
+use super::read::{Unread, read_generation};
+use super::rights::Rights;
+use super::sweep::keep_only;
+use crate::domain::credentials::{AddressPolicy, Credentials, StoreName};
+use crate::domain::publication::{GenerationStamp, OnDisk, PublishFault, Published};
+
+/// How often a name for the staged directory is drawn before giving up: twice is already once in billions.
+const MAX_DRAWS: usize = 16;
+
+/// The steps of a publication, in their order; each can be made to fail in tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Stage,
+    WriteFile,
+    SyncGeneration,
+    ReadBackStaged,
+    Link,
+    Swap,
+    SyncStore,
+    ReadBackPublished,
+    RemoveOlder,
+}
+
+/// See [`Publisher::publish`].
+pub(super) fn publish(
+    publisher: &Publisher,
+    store: &StoreName,
+    credentials: &Arc<Credentials>,
+    stamp: &GenerationStamp,
+) -> Result<Published, PublishFault> {
+    let publication = Publication {
+        publisher,
+        directory: open_store(publisher, store)?,
+        store,
+        credentials,
+        stamp,
+    };
+    // What cannot be read is written anew.
+    if publication.is_published().unwrap_or(false) {
+        return Ok(publication.done());
+    }
+    let before = match publication.directory.link(DATA)? {
+        Link::To(target) => Some(target),
+        Link::Missing | Link::Other => None,
+    };
+    let staged = publication.stage()?;
+    if let Err(fault) = publication.swap(&staged, before.as_deref()) {
+        publication.discard(&staged);
+        return Err(fault);
+    }
+    // The set is published. An older generation that cannot be removed now is removed by the next
+    // publication or by the sweep at start, which reports it.
+    if publication.reach(Step::RemoveOlder, &staged).is_ok() {
+        let before = before.as_deref().and_then(generation_of);
+        let _ = keep_only(&publication.directory, &[&staged, before.unwrap_or(&staged)]);
+    }
+    Ok(publication.done())
+}
+
+fn open_store(publisher: &Publisher, store: &StoreName) -> Result<Directory, PublishFault> {
+    let output = publisher.open_output()?;
+    let name = store.as_str();
+    let made = match output.make(name) {
+        Ok(()) => true,
+        Err(Errno::EXIST) => false,
+        Err(error) => return Err(output.fault("cannot create", name, error)),
+    };
+    let directory = output.open(name).map_err(|error| match error {
+        Errno::NOTDIR | Errno::LOOP => PublishFault {
+            reason:
+                "something else has the name of the store's directory: a link, which is not followed, or a \
+                     file; remove it"
+                    .to_owned(),
+            ..output.fault("cannot open", name, error)
+        },
+        error => output.fault("cannot open", name, error),
+    })?;
+    directory.give(Rights::of_directories(&publisher.output))?;
+    if made {
+        output.sync()?;
+    }
+    Ok(directory)
+}
+
+/// One set on its way into a store's directory.
+struct Publication<'a> {
+    publisher: &'a Publisher,
+    directory: Directory,
+    store: &'a StoreName,
+    credentials: &'a Arc<Credentials>,
+    stamp: &'a GenerationStamp,
+}
+
+impl Publication<'_> {
+    fn done(&self) -> Published {
+        Published {
+            credentials: Arc::clone(self.credentials),
+            stamp: self.stamp.clone(),
+        }
+    }
+
+    /// Writes the whole generation under a name of its own and reads it back. On failure nothing of it stays.
+    fn stage(&self) -> Result<String, PublishFault> {
+        let name = self.make_generation()?;
+        match self.fill(&name) {
+            Ok(()) => Ok(name),
+            Err(fault) => {
+                self.discard(&name);
+                Err(fault)
+            }
+        }
+    }
+
+    /// Removes what was staged, unless it is published after all because the old link could not be set again.
+    /// The fault that led here is the one to tell; what cannot be removed now, the next publication or the
+    /// sweep at start removes.
+    fn discard(&self, staged: &str) {
+        match self.directory.link(DATA) {
+            Ok(Link::To(target)) if target == staged => {}
+            Ok(Link::To(_) | Link::Missing | Link::Other) | Err(_) => {
+                let _ = self.directory.remove(staged);
+            }
+        }
+    }
+
+    fn make_generation(&self) -> Result<String, PublishFault> {
+        self.reach(Step::Stage, "")?;
+        for _ in 0..MAX_DRAWS {
+            let mut random = [0; 4];
+            getrandom(&mut random, GetRandomFlags::empty())
+                .map_err(|error| self.directory.fault("cannot draw a name in", "", error))?;
+            let name = generation_name(self.stamp.published_at, u32::from_ne_bytes(random));
+            match self.directory.make(&name) {
+                Ok(()) => return Ok(name),
+                Err(Errno::EXIST) => {}
+                Err(error) => return Err(self.directory.fault("cannot create", &name, error)),
+            }
+        }
+        Err(self
+            .directory
+            .fault("cannot find a free name in", "", Errno::EXIST))
+    }
+
+    fn fill(&self, name: &str) -> Result<(), PublishFault> {
+        let generation = self
+            .directory
+            .open(name)
+            .map_err(|error| self.directory.fault("cannot open", name, error))?;
+        let stamp = serde_json::to_vec(self.stamp)
+            .map_err(|error| self.directory.fault("cannot write the stamp of", name, error))?;
+        let rights = Rights::of_files(&self.publisher.output);
+        for (file, content) in [
+            (USERNAME, self.credentials.username().expose().as_bytes()),
+            (API_TOKEN, self.credentials.api_token().expose().as_bytes()),
+            (API_PATH, self.credentials.api_path().as_str().as_bytes()),
+            (STAMP, &stamp),
+        ] {
+            self.reach(Step::WriteFile, file)?;
+            generation.write(file, content, rights)?;
+        }
+        // After the files: the configured mode may not allow us to make any.
+        generation.give(Rights::of_directories(&self.publisher.output))?;
+        self.reach(Step::SyncGeneration, name)?;
+        generation.sync()?;
+        self.reach(Step::ReadBackStaged, name)?;
+        let read = read_generation(
+            &generation,
+            name,
+            &self.publisher.output,
+            &self.publisher.key,
+            AddressPolicy::AllowPrivate,
+        );
+        match read {
+            Ok(read) if self.is_what_was_read(&read) => Ok(()),
+            Ok(_) => Err(self.differs(name, "it holds something else than what was written")),
+            Err(Unread::Damaged(why)) => Err(self.differs(name, &why)),
+            Err(Unread::Fault(fault)) => Err(fault),
+        }
+    }
+
+    /// Makes the staged generation the published one, or leaves `before` published.
+    fn swap(&self, staged: &str, before: Option<&str>) -> Result<(), PublishFault> {
+        // The stable links come first, so that nothing can fail between the swap and a complete layout.
+        // They show what is published before the swap, or nothing, and that is what they showed anyway.
+        for entry in &ENTRIES {
+            match self.directory.link(entry.name)? {
+                Link::To(target) if target == entry.target => {}
+                Link::To(_) | Link::Missing | Link::Other => {
+                    self.reach(Step::Link, entry.name)?;
+                    self.directory
+                        .replace_link(entry.name, entry.target, entry.temporary)?;
+                }
+            }
+        }
+        self.reach(Step::Swap, DATA)?;
+        self.directory.replace_link(DATA, staged, DATA_TEMPORARY)?;
+        let settled = self.settle();
+        if settled.is_err() {
+            // The fault to tell is the first one. Where the old link cannot be set again either, the new
+            // generation stays, and the next reading says what it is.
+            let _ = match before {
+                Some(before) => self.directory.replace_link(DATA, before, DATA_TEMPORARY),
+                None => self.directory.remove(DATA),
+            };
+            let _ = self.directory.sync();
+        }
+        settled
+    }
+
+    fn settle(&self) -> Result<(), PublishFault> {
+        self.reach(Step::SyncStore, "")?;
+        self.directory.sync()?;
+        self.reach(Step::ReadBackPublished, DATA)?;
+        match self.is_published() {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(self.differs(DATA, "it holds something else than what was written")),
+            Err(Unread::Damaged(why)) => Err(self.differs(DATA, &why)),
+            Err(Unread::Fault(fault)) => Err(fault),
+        }
+    }
+
+    /// Whether the disk holds this very set under this very stamp.
+    fn is_published(&self) -> Result<bool, Unread> {
+        match self.publisher.read(self.store, AddressPolicy::AllowPrivate)? {
+            OnDisk::Nothing => Ok(false),
+            OnDisk::Damaged(why) => Err(Unread::Damaged(why)),
+            OnDisk::Published(read) => Ok(self.is_what_was_read(&read)),
+        }
+    }
+
+    fn is_what_was_read(&self, read: &Published) -> bool {
+        read.stamp == *self.stamp && read.credentials.same_as(self.credentials)
+    }
+
+    fn differs(&self, name: &str, why: &str) -> PublishFault {
+        PublishFault {
+            reason: why.to_owned(),
+            ..self.directory.fault("cannot read back", name, Errno::IO)
+        }
+    }
+
+    /// A place where a test can make the publication fail, or end as by a crash.
+    #[cfg(not(test))]
+    fn reach(&self, _: Step, _: &str) -> Result<(), PublishFault> {
+        Ok(())
+    }
+
+    #[cfg(test)]
+    fn reach(&self, step: Step, name: &str) -> Result<(), PublishFault> {
+        self.publisher
+            .interruption
+            .reach(step)
+            .map_err(|error| self.directory.fault("cannot go on at", name, error))
+    }
+}
