@@ -42,6 +42,10 @@ pub(super) struct Source {
     /// A read was forbidden, and nobody knows yet whether that is because the token is dead.
     doubted: bool,
     trusted_at: Option<Instant>,
+    /// A read has worked with this token.
+    proved: bool,
+    /// The token may not look itself up, so a refusal to do so says nothing about its life.
+    blind: bool,
     due: Option<Instant>,
     pub(super) last_attempt_at: Option<Timestamp>,
     pub(super) last_success_at: Option<Timestamp>,
@@ -62,6 +66,8 @@ impl Source {
             next_try: now.instant,
             doubted: false,
             trusted_at: None,
+            proved: false,
+            blind: false,
             due: None,
             last_attempt_at: None,
             last_success_at: None,
@@ -117,6 +123,7 @@ impl Source {
         match result {
             Ok(lease) => {
                 self.logins += 1;
+                self.proved = false;
                 self.token = Some(Token { first: lease.duration, lease, since: cx.now });
                 self.works(cx);
                 cx.say(None, None, format!("logged in to Vault; {}", lease_words(lease)));
@@ -157,7 +164,16 @@ impl Source {
         }
         self.in_flight = None;
         match result {
-            Ok(_) => self.works(cx),
+            Ok(_) => {
+                self.blind = false;
+                self.works(cx);
+            }
+            // A new token that is refused like the one before it: it is not the token's life that ended.
+            // Logging in again and again would fill the server with tokens.
+            Err(SourceFault::Forbidden) if self.blind || (!self.proved && self.logins > 1) => {
+                self.blind = true;
+                self.works(cx);
+            }
             Err(fault) => self.token_in_doubt(fault, cx),
         }
     }
@@ -167,6 +183,7 @@ impl Source {
         self.last_attempt_at = Some(cx.now.wall);
         let Some(fault) = fault else {
             self.reads += 1;
+            self.proved = true;
             self.last_success_at = Some(cx.now.wall);
             return;
         };
@@ -178,7 +195,7 @@ impl Source {
                 // cause a question with each of its reads.
                 let limit = cx.settings.poll_interval.min(LONGEST_WAIT);
                 let fresh = self.trusted_at.is_some_and(|at| cx.now.instant.since(at) < limit);
-                self.doubted = self.doubted || !fresh;
+                self.doubted = self.doubted || !(fresh || self.blind);
             }
             // The source did answer: it has no usable secret for this store.
             SourceFaultKind::Missing => self.last_success_at = Some(cx.now.wall),

@@ -125,3 +125,16 @@ fn a_token_whose_renewal_is_not_possible_is_replaced_by_a_new_log_in() {
     assert_eq!((world.calls("log in"), world.calls("renew")), (2, 1));
     assert!(world.snapshot().source.up);
 }
+
+#[test]
+fn a_token_that_may_not_look_itself_up_causes_no_flood_of_log_ins() {
+    let mut world = World::new(&["one", "two"]);
+    world.look_up = Err(SourceFault::Forbidden);
+    world.read_fault = Some(SourceFault::Forbidden);
+    world.pass(24 * HOUR);
+    assert!(world.calls("log in") <= 2, "{}", world.calls("log in"));
+    assert_eq!(world.said()[..2], [(MessageKind::Opened, Cause::SecretMissing); 2]);
+    world.read_fault = None;
+    world.pass(2 * MINUTE);
+    assert!(world.published("one").is_some() && world.published("two").is_some());
+}
