@@ -1,3 +1,7 @@
 //! The entry point: parse the arguments, call the subcommand, turn its result into an exit code.
 
-fn main() {}
+use bc_secrets_sync::cli::{self, Exit};
+
+fn main() -> Exit {
+    cli::main()
+}

@@ -1,1 +1,130 @@
 //! The command line: one file for each subcommand.
+
+mod check;
+#[cfg(feature = "demo")]
+mod demo;
+mod exit;
+mod output;
+mod run;
+#[cfg(feature = "demo")]
+mod sandbox;
+mod validate;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Config, ConfigError, Environment, preflight};
+
+pub use self::exit::Exit;
+
+/// Where the configuration is looked for when nothing else is said.
+const DEFAULT_CONFIG: &str = "/etc/bc-secrets-sync/config.toml";
+
+const EXIT_CODES: &str = "\
+Exit codes:
+   0  all good
+   2  usage or configuration
+  10  Vault refuses the log-in
+  11  Vault is unavailable
+  12  a secret is missing or malformed
+  13  a store rejects its credentials
+  14  nobody could tell whether credentials work
+  15  publishing failed
+  70  internal error
+With several stores, the most serious one: 70, 2, 15, 13, 12, 10, 11, 14, 0.";
+
+/// Delivers BigCommerce Legacy API credentials from Vault or OpenBao to apps, checks that they work, and
+/// says so when they stop working.
+#[derive(Debug, Parser)]
+#[command(name = "bc-secrets-sync", version, after_help = EXIT_CODES, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Publish the credentials of every store, and keep watching them
+    ///
+    /// Runs until SIGTERM or SIGINT. SIGHUP, and a change of the configuration file, load the configuration
+    /// anew; SIGUSR1 checks every store now. With --one-time it makes a single pass instead, for an init
+    /// container or a Job: read, verify, publish, and tell by the exit code what it came to.
+    #[command(after_help = EXIT_CODES)]
+    Run(run::Run),
+    /// Read every secret and ask every store; publish nothing
+    #[command(after_help = EXIT_CODES)]
+    Check(check::Check),
+    /// Check a configuration without any network
+    ///
+    /// Reads the configuration, and looks whether the files that it names can be read and its directories
+    /// can be written. Creates and changes nothing.
+    Validate(validate::Validate),
+    /// Watch the life of a token, from its publication to its revocation, without any set-up
+    ///
+    /// Runs the unmodified daemon against a simulated BigCommerce store, over HTTPS on loopback, and a small
+    /// Vault, in a temporary directory; tells what happens as it happens; then stays up to be looked at.
+    #[cfg(feature = "demo")]
+    Demo(demo::Demo),
+    /// Serve the simulated store and the small Vault alone, for measurements
+    #[cfg(feature = "demo")]
+    #[command(hide = true)]
+    Sandbox(sandbox::Sandbox),
+}
+
+/// Where the configuration is.
+#[derive(Args, Debug)]
+struct ConfigFile {
+    /// The configuration file
+    #[arg(short, long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    config: PathBuf,
+}
+
+impl ConfigFile {
+    /// Reads and checks the configuration, and looks whether what it names is there.
+    fn load(&self, environment: &Environment) -> Result<Config, ConfigError> {
+        let config = Config::load(&self.config, environment)?;
+        preflight(&config)?;
+        Ok(config)
+    }
+
+    fn path(&self) -> &Path {
+        &self.config
+    }
+}
+
+/// Parses the arguments, does what they say, and returns how it ended.
+#[must_use]
+pub fn main() -> Exit {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are no errors, and go to standard output.
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Good };
+            let _closed = error.print();
+            return exit;
+        }
+    };
+    let environment = Arc::new(Environment::of_process());
+    match arguments.command {
+        Command::Run(run) => run.main(&environment),
+        Command::Check(check) => check.main(&environment),
+        Command::Validate(validate) => validate.main(&environment),
+        #[cfg(feature = "demo")]
+        Command::Demo(demo) => demo.main(),
+        #[cfg(feature = "demo")]
+        Command::Sandbox(sandbox) => sandbox.main(),
+    }
+}
+
+/// A runtime on one thread: this daemon waits far more than it works. Blocking calls (the disk, and the
+/// system's resolver, which each probe may need) have threads of their own, which end when they are idle.
+fn runtime(blocking: usize) -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(blocking)
+        .thread_keep_alive(std::time::Duration::from_secs(2))
+        .thread_name("blocking")
+        .build()
+}

@@ -1,1 +1,17 @@
-//! The shell: turns actions of the engine into I/O, and I/O into events.
+//! The shell: one loop that turns the engine's actions into I/O, and what comes of them into events.
+//!
+//! [`run`] is the daemon, [`once`] a single pass. Both drive the same engine through the same adapters; the
+//! loop decides nothing.
+
+mod adapters;
+mod alerts;
+mod error;
+mod live;
+mod pass;
+mod services;
+mod settings;
+mod work;
+
+pub use self::error::DaemonError;
+pub use self::live::{Start, run};
+pub use self::pass::{Pass, once};

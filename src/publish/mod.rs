@@ -14,6 +14,7 @@
 //! The generation before the published one stays until the next publication, for readers that are still at it.
 
 mod directory;
+pub mod key;
 mod layout;
 mod read;
 mod rights;
@@ -60,11 +61,19 @@ impl Publisher {
     }
 
     /// Makes the output directory, with its mode, owner and group, unless it is there: then it is the
-    /// operator's, or the volume's, and left as it is. The directory above it must exist.
+    /// operator's, or the volume's, and left as it is. Directories above it that are missing are made as the
+    /// umask has them.
     ///
     /// # Errors
     /// It cannot be made or given its rights, or something else has its name.
     pub fn prepare(&self) -> Result<(), PublishFault> {
+        if let Some(parent) = self.output.directory.parent() {
+            std::fs::create_dir_all(parent).map_err(|error| PublishFault {
+                operation: "cannot create",
+                path: parent.display().to_string(),
+                reason: error.to_string(),
+            })?;
+        }
         self.open_output().map(drop)
     }
 

@@ -32,6 +32,11 @@ impl Book {
         Self { open: open.into_iter().map(entry).collect(), opened: BTreeMap::new() }
     }
 
+    /// How many incidents are open.
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
+    }
+
     /// Every open incident, the oldest first.
     pub(super) fn incidents(&self) -> Vec<Incident> {
         let mut all: Vec<Incident> = self.open.values().map(|entry| entry.incident.clone()).collect();

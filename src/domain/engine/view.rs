@@ -64,6 +64,16 @@ impl Engine {
         }
     }
 
+    /// One line about everything, for a service manager.
+    #[must_use]
+    pub fn headline(&self) -> String {
+        let all = self.stores.len();
+        let published = self.stores.iter().filter(|store| store.is_published()).count();
+        let open = self.book.len();
+        let vault = if self.source.usable() { "" } else { "; Vault is not available" };
+        format!("{published} of {all} stores published, {open} incidents open{vault}")
+    }
+
     /// What the probes of an orchestrator ask for.
     #[must_use]
     pub fn vitals(&self, last_pass: Now, now: Now) -> Vitals {

@@ -1,0 +1,204 @@
+//! `check`: reads every secret and asks every store; publishes nothing.
+
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::config::{self, Config, Environment};
+use crate::domain::credentials::Credentials;
+use crate::domain::engine::Outcome;
+use crate::domain::source::{SourceFault, SourceFaultKind};
+use crate::domain::time::Timestamp;
+use crate::domain::verdict::{Verdict, VerdictKind, judge};
+use crate::store::Prober;
+use crate::system::clock::Clock;
+use crate::system::hardening;
+use crate::vault::Vault;
+
+use super::output::{complain, print, table};
+use super::{ConfigFile, Exit, runtime};
+
+#[derive(Args, Debug)]
+pub(super) struct Check {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// How to print what was found
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    output: Output,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Output {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+}
+
+/// What was found for one store.
+#[derive(Debug, Serialize)]
+struct Finding {
+    store: String,
+    secret: String,
+    version: Option<u64>,
+    written_at: Option<Timestamp>,
+    result: &'static str,
+    detail: String,
+    #[serde(skip)]
+    outcome: Outcome,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    vault: &'a str,
+    exit_code: u8,
+    stores: &'a [Finding],
+}
+
+impl Check {
+    pub(super) fn main(self, environment: &Environment) -> Exit {
+        let config = match self.file.load(environment) {
+            Ok(config) => config,
+            Err(error) => {
+                complain(&error);
+                return Exit::Usage;
+            }
+        };
+        // Nothing to be done about what could not be done: this command ends at once.
+        let _undone = hardening::harden();
+        let runtime = match runtime(config.check.concurrency + 8) {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                complain(&error);
+                return Exit::Internal;
+            }
+        };
+        let exit = runtime.block_on(self.check(config));
+        runtime.shutdown_background();
+        exit
+    }
+
+    async fn check(self, config: Config) -> Exit {
+        let vault = match Vault::new(&config.vault) {
+            Ok(vault) => vault,
+            Err(error) => {
+                complain(&error);
+                return Exit::Usage;
+            }
+        };
+        let prober = match Prober::new(&config.check) {
+            Ok(prober) => prober,
+            Err(error) => {
+                complain(&error);
+                return Exit::Usage;
+            }
+        };
+        let findings = match vault.log_in().await {
+            Ok(_) => look_at_all(&vault, &prober, &config).await,
+            Err(fault) => config.stores.iter().map(|store| of_fault(store, &fault)).collect(),
+        };
+        if config.vault.revoke_token_on_exit {
+            vault.revoke().await;
+        }
+        let exit = findings.iter().map(|finding| finding.outcome).max().map_or(Exit::Internal, Exit::from);
+        match self.output {
+            Output::Table => print(&as_table(&findings)),
+            Output::Json => {
+                let report = Report { vault: vault.address(), exit_code: exit as u8, stores: &findings };
+                match serde_json::to_string_pretty(&report) {
+                    Ok(text) => print(&(text + "\n")),
+                    Err(error) => {
+                        complain(&error);
+                        return Exit::Internal;
+                    }
+                }
+            }
+        }
+        exit
+    }
+}
+
+/// Looks at all stores, a bounded number at once, and returns them in the order of the configuration.
+async fn look_at_all(vault: &Vault, prober: &Prober, config: &Config) -> Vec<Finding> {
+    let room = Arc::new(Semaphore::new(config.check.concurrency.min(config.vault.concurrency)));
+    let mut tasks = JoinSet::new();
+    for (at, store) in config.stores.iter().cloned().enumerate() {
+        let (vault, prober, room, policy) =
+            (vault.clone(), prober.clone(), room.clone(), config.check.addresses);
+        tasks.spawn(async move {
+            // The room is never closed, so a place is always to be had.
+            let _place = room.acquire_owned().await;
+            let read = vault.read(&store.mount, &store.path, &store.fields).await;
+            let secret = match read {
+                Ok(secret) => secret,
+                Err(fault) => return (at, of_fault(&store, &fault)),
+            };
+            let (version, written_at) = (secret.version, secret.created_at);
+            let finding = match Credentials::parse(secret.fields, &store.fields, policy) {
+                Err(error) => finding(&store, "malformed", error.to_string(), Outcome::SecretUnusable),
+                Ok(credentials) => {
+                    let now = Timestamp::from(Clock::start().wall());
+                    of_verdict(&store, &judge(&prober.probe(&credentials, now).await))
+                }
+            };
+            (at, Finding { version: Some(version), written_at, ..finding })
+        });
+    }
+    let mut findings = tasks.join_all().await;
+    findings.sort_by_key(|(at, _)| *at);
+    findings.into_iter().map(|(_, finding)| finding).collect()
+}
+
+fn finding(store: &config::Store, result: &'static str, detail: String, outcome: Outcome) -> Finding {
+    Finding {
+        store: store.name.to_string(),
+        secret: format!("{}/{}", store.mount, store.path),
+        version: None,
+        written_at: None,
+        result,
+        detail,
+        outcome,
+    }
+}
+
+fn of_fault(store: &config::Store, fault: &SourceFault) -> Finding {
+    let (result, outcome) = match fault.kind() {
+        SourceFaultKind::LoginRefused => ("login_refused", Outcome::LoginRefused),
+        SourceFaultKind::Forbidden => ("forbidden_by_vault", Outcome::SecretUnusable),
+        SourceFaultKind::Missing => ("missing", Outcome::SecretUnusable),
+        SourceFaultKind::Unavailable => ("vault_unavailable", Outcome::SourceUnavailable),
+    };
+    finding(store, result, fault.to_string(), outcome)
+}
+
+fn of_verdict(store: &config::Store, verdict: &Verdict) -> Finding {
+    let outcome = match verdict.kind() {
+        VerdictKind::Accepted => Outcome::Good,
+        VerdictKind::Rejected => Outcome::Rejected,
+        VerdictKind::Forbidden
+        | VerdictKind::Moved
+        | VerdictKind::RateLimited
+        | VerdictKind::Unavailable
+        | VerdictKind::Malformed
+        | VerdictKind::NetworkError
+        | VerdictKind::TlsError => Outcome::Inconclusive,
+    };
+    finding(store, verdict.kind().label(), verdict.to_string(), outcome)
+}
+
+fn as_table(findings: &[Finding]) -> String {
+    let row = |finding: &Finding| {
+        vec![
+            finding.store.clone(),
+            finding.version.map_or_else(|| "-".to_owned(), |version| version.to_string()),
+            finding.written_at.map_or_else(|| "-".to_owned(), |at| at.to_string()),
+            finding.result.to_owned(),
+            finding.detail.clone(),
+        ]
+    };
+    let rows: Vec<Vec<String>> = findings.iter().map(row).collect();
+    table(&["STORE", "VERSION", "WRITTEN", "RESULT", "DETAIL"], &rows)
+}

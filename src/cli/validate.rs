@@ -1,0 +1,30 @@
+//! `validate`: checks a configuration without any network.
+
+use clap::Args;
+
+use crate::config::Environment;
+
+use super::output::{complain, print};
+use super::{ConfigFile, Exit};
+
+#[derive(Args, Debug)]
+pub(super) struct Validate {
+    #[command(flatten)]
+    file: ConfigFile,
+}
+
+impl Validate {
+    pub(super) fn main(&self, environment: &Environment) -> Exit {
+        match self.file.load(environment) {
+            Ok(config) => {
+                let stores = config.stores.len();
+                print(&format!("{}: valid, {stores} stores\n", self.file.path().display()));
+                Exit::Good
+            }
+            Err(error) => {
+                complain(&error);
+                Exit::Usage
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The adapters of one configuration, and how each action of the engine is done with them.
+
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::domain::credentials::AddressPolicy;
+use crate::domain::engine::{Action, Event};
+use crate::domain::secret::FingerprintKey;
+use crate::domain::time::{Instant, Now, Timestamp};
+use crate::publish::Publisher;
+use crate::store::Prober;
+use crate::system::clock::Clock;
+use crate::vault::Vault;
+
+use super::error::DaemonError;
+
+/// What talks to the outside under one configuration.
+#[derive(Clone, Debug)]
+pub(super) struct Adapters {
+    pub(super) vault: Vault,
+    prober: Prober,
+    publisher: Publisher,
+    addresses: AddressPolicy,
+}
+
+impl Adapters {
+    /// Builds all of them or none. Nothing is sent. Blocks on the disk.
+    pub(super) fn build(config: &Config, key: Arc<FingerprintKey>) -> Result<Self, DaemonError> {
+        let publisher = Publisher::new(&config.output, key);
+        publisher.prepare().map_err(DaemonError::Directory)?;
+        Ok(Self {
+            vault: Vault::new(&config.vault).map_err(DaemonError::Vault)?,
+            prober: Prober::new(&config.check).map_err(DaemonError::Check)?,
+            publisher,
+            addresses: config.check.addresses,
+        })
+    }
+
+    /// Does one action and reports what came of it; `None` for what needs no adapter.
+    pub(super) async fn perform(self, action: Action, clock: Clock) -> Option<Event> {
+        Some(match action {
+            Action::LogIn => Event::LoggedIn(self.vault.log_in().await),
+            Action::Renew => Event::Renewed(self.vault.renew().await),
+            Action::LookUp => Event::LookedUp(self.vault.look_up_self().await),
+            Action::Read { store, location } => {
+                let result = self.vault.read(&location.mount, &location.path, &location.fields).await;
+                Event::Read { store, location, result }
+            }
+            Action::Probe { store, credentials } => {
+                let outcome = self.prober.probe(&credentials, now(&clock).wall).await;
+                Event::Probed { store, credentials, outcome }
+            }
+            Action::Inspect { store } => {
+                let name = store.clone();
+                let result = on_disk(move || {
+                    if let Err(fault) = self.publisher.sweep(&name) {
+                        tracing::warn!(store = %name, "leftovers stay: {fault}");
+                    }
+                    self.publisher.read(&name, self.addresses)
+                });
+                Event::Inspected { store, result: result.await }
+            }
+            Action::Publish { store, credentials, stamp } => {
+                let name = store.clone();
+                let result = on_disk(move || self.publisher.publish(&name, &credentials, &stamp));
+                Event::PublishEnded { store, result: result.await }
+            }
+            Action::Notify(_) | Action::Say(_) => return None,
+        })
+    }
+}
+
+/// Both clocks, as the engine wants them.
+pub(super) fn now(clock: &Clock) -> Now {
+    Now { instant: Instant::from_millis(clock.elapsed_millis()), wall: Timestamp::from(clock.wall()) }
+}
+
+/// Runs what blocks on the disk where blocking is allowed; a panic there goes on here.
+pub(super) async fn on_disk<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(job).await {
+        Ok(result) => result,
+        Err(end) => match end.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // Only a runtime that ends cancels a job, and nobody waits for its result then.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}

@@ -1,0 +1,57 @@
+//! Why the daemon cannot start, or had to end.
+
+use crate::alert::ledger::LedgerError;
+use crate::alert::webhook;
+use crate::domain::publication::PublishFault;
+use crate::observe::ObserveError;
+use crate::{store, vault};
+
+/// Why the daemon cannot start, or had to end.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// `[vault]` cannot be used.
+    #[error("cannot prepare the connection to Vault")]
+    Vault(#[source] vault::BuildError),
+    /// `[check]` cannot be used.
+    #[error("cannot prepare the checks of credentials")]
+    Check(#[source] store::BuildError),
+    /// `[alerts.webhook]` cannot be used.
+    #[error("cannot prepare the webhook for alerts")]
+    Webhook(#[source] webhook::BuildError),
+    /// The output or state directory cannot be used.
+    #[error(transparent)]
+    Directory(PublishFault),
+    /// Open incidents and undelivered messages cannot be kept.
+    #[error(transparent)]
+    Ledger(LedgerError),
+    /// The listener cannot be opened.
+    #[error(transparent)]
+    Listen(ObserveError),
+    /// The operating system refuses to tell us of signals.
+    #[error("cannot listen for signals")]
+    Signals(#[source] std::io::Error),
+    /// A part of the daemon ended although nobody had asked it to.
+    #[error("{part} ended unexpectedly: {reason}; this is a fault of the program, please report it")]
+    Ended {
+        /// Which part.
+        part: &'static str,
+        /// What it left behind: the message of its panic.
+        reason: String,
+    },
+}
+
+impl DaemonError {
+    /// A task that ended by a panic, or at all.
+    pub(super) fn ended(part: &'static str, end: Result<(), tokio::task::JoinError>) -> Self {
+        let reason = match end.map_err(tokio::task::JoinError::try_into_panic) {
+            Ok(()) => "it returned".to_owned(),
+            Err(Err(_)) => "it was cancelled".to_owned(),
+            Err(Ok(panic)) => panic
+                .downcast_ref::<&str>()
+                .map(|text| (*text).to_owned())
+                .or_else(|| panic.downcast_ref::<String>().cloned())
+                .unwrap_or_else(|| "it panicked".to_owned()),
+        };
+        Self::Ended { part, reason }
+    }
+}

@@ -1,0 +1,382 @@
+//! The daemon's loop: one select over everything that can happen.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
+use tracing::{error, info, warn};
+
+use crate::config::{Config, Environment, Log, LogFormat, preflight};
+use crate::domain::engine::{About, Engine, Event, FirstCheck, SourceChange};
+use crate::domain::secret::FingerprintKey;
+use crate::domain::snapshot::ConfigurationStatus;
+use crate::domain::time::Now;
+use crate::observe::{self, Heartbeat, SnapshotRequest, SnapshotSource};
+use crate::publish::key;
+use crate::system::clock::Clock;
+use crate::system::files::FileWatch;
+use crate::system::logging::Levels;
+use crate::system::service::{self, State};
+use crate::system::signals::{Signal, Signals, Wish};
+
+use super::adapters::{Adapters, now, on_disk};
+use super::alerts::{Alerts, Channels};
+use super::error::DaemonError;
+use super::services::{Service, any_ended};
+use super::settings::{settings, source_change, stores};
+use super::work::Work;
+
+/// The loop shows that it lives at least this often, also when there is nothing to do.
+const PULSE: Duration = Duration::from_secs(10);
+/// How long a stop may take: generations under way are finished, then messages are tried once more, then the
+/// token is revoked. Orchestrators give 30 seconds and more.
+const FINISH_LIMIT: Duration = Duration::from_secs(5);
+const FLUSH_LIMIT: Duration = Duration::from_secs(5);
+const REVOKE_LIMIT: Duration = Duration::from_secs(3);
+
+/// What the daemon starts with.
+#[derive(Debug)]
+pub struct Start {
+    /// The configuration, checked.
+    pub config: Config,
+    /// The file that it came from; watched, and read again when it changes or SIGHUP comes.
+    pub path: PathBuf,
+    /// The environment that it was read under.
+    pub environment: Arc<Environment>,
+    /// The clocks.
+    pub clock: Clock,
+    /// Changes the log's level when the configuration says so.
+    pub levels: Levels,
+}
+
+/// Runs until it is told to stop.
+///
+/// # Errors
+/// It could not start, or a part of it failed.
+pub async fn run(start: Start) -> Result<(), DaemonError> {
+    let signals = Signals::listen().map_err(DaemonError::Signals)?;
+    let mut live = Live::open(start, signals).await?;
+    let ended = live.serve().await;
+    if let Err(fault) = &ended {
+        error!("{fault}");
+    }
+    let closed = live.close().await;
+    ended.and(closed)
+}
+
+struct Live {
+    config: Config,
+    path: PathBuf,
+    environment: Arc<Environment>,
+    clock: Clock,
+    levels: Levels,
+    started_at: Now,
+    last_pass: Now,
+    work: Work,
+    key: Arc<FingerprintKey>,
+    alerts: Alerts,
+    signals: Signals,
+    snapshots: SnapshotSource,
+    asked: mpsc::Receiver<SnapshotRequest>,
+    heartbeat: watch::Sender<Heartbeat>,
+    listener: Option<Service>,
+    file_watch: Option<Service>,
+    file_changed: mpsc::Receiver<()>,
+    status: ConfigurationStatus,
+    told_ready: bool,
+    told_status: String,
+}
+
+impl Live {
+    async fn open(start: Start, signals: Signals) -> Result<Self, DaemonError> {
+        let Start { config, path, environment, clock, levels } = start;
+        let state = config.state.directory.clone();
+        let key = on_disk(move || key::load_or_create(&state)).await.map_err(DaemonError::Directory)?;
+        let key = Arc::new(key);
+        let adapters = Adapters::build(&config, key.clone())?;
+        let alerts = Alerts::open(&config, Channels::build(&config)?, clock).await?;
+        let at = now(&clock);
+        let open = alerts.ledger().load();
+        let engine =
+            Engine::new(settings(&config, FirstCheck::InTurn), stores(&config), key.clone(), open, at);
+        let (snapshots, asked) = SnapshotSource::channel();
+        let (changed, file_changed) = mpsc::channel(1);
+        let mut live = Self {
+            work: Work::new(engine, adapters, &config, clock),
+            status: ConfigurationStatus {
+                loaded_at: at.wall,
+                verify_before_publish: config.check.verify_before_publish,
+                ..ConfigurationStatus::default()
+            },
+            file_watch: Some(watch_file(&path, changed)),
+            config,
+            path,
+            environment,
+            clock,
+            levels,
+            started_at: at,
+            last_pass: at,
+            key,
+            alerts,
+            signals,
+            snapshots,
+            asked,
+            heartbeat: watch::channel(Heartbeat::starting()).0,
+            listener: None,
+            file_changed,
+            told_ready: false,
+            told_status: String::new(),
+        };
+        if let Some(address) = live.config.http.listen {
+            let listener = observe::bind(address).await.map_err(DaemonError::Listen)?;
+            live.listener = Some(live.listen(listener));
+        }
+        info!(
+            version = env!("CARGO_PKG_VERSION"),
+            stores = live.config.stores.len(),
+            vault = live.work.adapters.vault.address(),
+            output = %live.config.output.directory.display(),
+            "started"
+        );
+        if !live.config.check.verify_before_publish {
+            warn!("check.verify_before_publish is off: credentials are published without being verified");
+        }
+        if live.config.vault.tls.skip_verify {
+            warn!("VAULT_SKIP_VERIFY is set: Vault's certificate is not verified");
+        }
+        Ok(live)
+    }
+
+    fn listen(&self, listener: observe::Listener) -> Service {
+        info!(address = %listener.local_addr(), "listening");
+        let (source, heartbeat) = (self.snapshots.clone(), self.heartbeat.subscribe());
+        Service::start("the HTTP listener", |stop| observe::serve(listener, source, heartbeat, stop))
+    }
+
+    /// The loop. Returns when it is told to stop.
+    async fn serve(&mut self) -> Result<(), DaemonError> {
+        let period = service::watchdog_interval().map_or(PULSE, |watchdog| watchdog.min(PULSE));
+        let mut pulse = interval(period);
+        pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.handle(Event::Tick).await;
+        loop {
+            let due = self.clock.instant_at(self.work.engine.next_deadline().as_millis());
+            tokio::select! {
+                signal = self.signals.next() => {
+                    if self.obey(signal).await? {
+                        return Ok(());
+                    }
+                }
+                event = self.work.next() => {
+                    let event = event?;
+                    self.handle(event).await;
+                }
+                () = sleep_until(due) => self.handle(Event::Tick).await,
+                Some(()) = self.file_changed.recv() => self.reload("the configuration file has changed").await?,
+                Some(request) = self.asked.recv() => self.answer(request),
+                Some(event) = self.alerts.reported.recv() => self.alerts.count(&event),
+                fault = async {
+                    any_ended(&mut [
+                        &mut self.listener, &mut self.file_watch, &mut self.alerts.webhook_task,
+                    ]).await
+                } => return Err(fault),
+                _ = pulse.tick() => self.alerts.settle().await,
+            }
+            self.passed();
+        }
+    }
+
+    async fn handle(&mut self, event: Event) {
+        let messages = self.work.handle(event);
+        self.alerts.keep(messages).await;
+        self.work.start();
+    }
+
+    /// A pass of the loop is complete: say so to whoever watches.
+    fn passed(&mut self) {
+        self.last_pass = now(&self.clock);
+        let vitals = self.work.engine.vitals(self.last_pass, self.last_pass);
+        self.heartbeat.send_replace(Heartbeat {
+            last_pass: tokio::time::Instant::now(),
+            ready: vitals.ready,
+            started: vitals.started,
+        });
+        service::tell(State::Alive);
+        if vitals.started && !self.told_ready {
+            self.told_ready = true;
+            info!("every store is published");
+            service::tell(State::Ready);
+        }
+        let status = self.work.engine.headline();
+        if status != self.told_status {
+            service::tell(State::Status(&status));
+            self.told_status = status;
+        }
+    }
+
+    fn answer(&mut self, request: SnapshotRequest) {
+        let about = About {
+            version: env!("CARGO_PKG_VERSION"),
+            started_at: self.started_at.wall,
+            last_pass: self.last_pass,
+            channels: self.alerts.status(),
+            configuration: self.status.clone(),
+        };
+        // Whoever asked may be gone by now.
+        let _gone = request.send(Arc::new(self.work.engine.snapshot(about, now(&self.clock))));
+    }
+
+    /// Does what a signal asks for; true: stop.
+    async fn obey(&mut self, signal: Signal) -> Result<bool, DaemonError> {
+        match signal.wish {
+            Wish::Stop => {
+                info!(origin = signal.origin, "stopping");
+                return Ok(true);
+            }
+            Wish::Reload => self.reload(&signal.origin).await?,
+            Wish::CheckNow => {
+                info!(origin = signal.origin, "checking every store now");
+                self.handle(Event::CheckNow).await;
+            }
+        }
+        Ok(false)
+    }
+
+    /// Loads the configuration anew: the whole of it, or nothing.
+    async fn reload(&mut self, why: &str) -> Result<(), DaemonError> {
+        info!(why, "loading the configuration anew");
+        service::tell(State::Reloading);
+        match self.prepare().await {
+            Ok(prepared) => self.apply(prepared).await?,
+            Err(reason) => {
+                error!("the new configuration is refused, the old one stays in force: {reason}");
+                self.status.refused += 1;
+                self.status.error = Some(reason);
+            }
+        }
+        service::tell(State::Ready);
+        Ok(())
+    }
+
+    /// Everything that can fail, before anything is changed.
+    async fn prepare(&self) -> Result<Prepared, String> {
+        let (path, environment, key) = (self.path.clone(), self.environment.clone(), self.key.clone());
+        let (config, adapters, channels) = on_disk(move || {
+            let config = Config::load(&path, &environment).map_err(|error| error.to_string())?;
+            preflight(&config).map_err(|error| error.to_string())?;
+            let adapters = Adapters::build(&config, key).map_err(|error| chain(&error))?;
+            let channels = Channels::build(&config).map_err(|error| chain(&error))?;
+            Ok::<_, String>((config, adapters, channels))
+        })
+        .await?;
+        if config.state != self.config.state {
+            return Err("state.directory cannot change while the daemon runs; restart it".into());
+        }
+        if config.log.format != self.config.log.format {
+            return Err("log.format cannot change while the daemon runs; restart it".into());
+        }
+        let listener = match config.http.listen {
+            Some(address) if config.http != self.config.http => {
+                Some(observe::bind(address).await.map_err(|error| chain(&error))?)
+            }
+            Some(_) | None => None,
+        };
+        Ok(Prepared { config, adapters, channels, listener })
+    }
+
+    async fn apply(&mut self, prepared: Prepared) -> Result<(), DaemonError> {
+        let Prepared { config, mut adapters, channels, listener } = prepared;
+        let source = source_change(&self.config.vault, &config.vault);
+        let old_vault = match source {
+            SourceChange::Kept => {
+                // The connection that holds the token.
+                adapters.vault = self.work.adapters.vault.clone();
+                None
+            }
+            SourceChange::Replaced => Some(self.work.adapters.vault.clone()),
+        };
+        if config.http != self.config.http {
+            if let Some(old) = self.listener.take() {
+                old.stop().await?;
+            }
+            self.listener = listener.map(|listener| self.listen(listener));
+        }
+        self.alerts.replace(channels).await?;
+        self.work.replace(adapters, &config, source == SourceChange::Replaced);
+        let Log { level, format: LogFormat::Auto | LogFormat::Human | LogFormat::Json } = config.log;
+        self.levels.set(level);
+        let event = Event::Configured {
+            settings: settings(&config, FirstCheck::InTurn),
+            stores: stores(&config),
+            source,
+        };
+        let revoke = self.config.vault.revoke_token_on_exit;
+        self.status.loaded_at = now(&self.clock).wall;
+        self.status.reloads += 1;
+        self.status.error = None;
+        self.status.verify_before_publish = config.check.verify_before_publish;
+        self.config = config;
+        info!(stores = self.config.stores.len(), "the new configuration is in force");
+        self.handle(event).await;
+        if let Some(vault) = old_vault.filter(|_| revoke) {
+            tokio::spawn(async move { vault.revoke().await });
+        }
+        Ok(())
+    }
+
+    /// Stops cleanly: what is published stays, what was not delivered is kept.
+    async fn close(mut self) -> Result<(), DaemonError> {
+        service::tell(State::Stopping);
+        if timeout(FINISH_LIMIT, self.work.finish_writing()).await.is_err() {
+            warn!("a generation that was being written is left to the next start");
+        }
+        let stopped = self.alerts.stop().await;
+        self.alerts.flush(&self.config, FLUSH_LIMIT).await;
+        if self.config.vault.revoke_token_on_exit {
+            let revoked = timeout(REVOKE_LIMIT, self.work.adapters.vault.revoke()).await;
+            if revoked.is_err() {
+                warn!("Vault did not answer; the token ends with its lease");
+            }
+        }
+        info!("stopped");
+        stopped
+    }
+}
+
+struct Prepared {
+    config: Config,
+    adapters: Adapters,
+    channels: Channels,
+    listener: Option<observe::Listener>,
+}
+
+fn watch_file(path: &Path, changed: mpsc::Sender<()>) -> Service {
+    let mut file = FileWatch::new(path);
+    Service::start("the watch of the configuration file", |stop| async move {
+        let tell = async {
+            loop {
+                file.changed().await;
+                // A full channel already holds the news.
+                let _full = changed.try_send(());
+            }
+        };
+        tokio::select! {
+            () = tell => {}
+            () = stop => {}
+        }
+    })
+}
+
+/// An error with all its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

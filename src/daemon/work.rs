@@ -1,0 +1,186 @@
+//! Work under way: bounded lanes, so that no kind of work and no single store crowds out the rest.
+
+use std::collections::VecDeque;
+
+use tokio::task::{JoinError, JoinSet};
+
+use crate::config::Config;
+use crate::domain::engine::{Action, Decision, Engine, Event};
+use crate::domain::incident::{Message, Severity};
+use crate::system::clock::Clock;
+
+use super::adapters::{Adapters, now};
+use super::error::DaemonError;
+
+/// How many generations are read or written at once: more would not make a disk faster.
+const DISK_LIMIT: usize = 2;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lane {
+    Source,
+    Read,
+    Probe,
+    Disk,
+}
+
+const LANES: [Lane; 4] = [Lane::Source, Lane::Read, Lane::Probe, Lane::Disk];
+
+#[derive(Debug, Default)]
+struct Queue {
+    /// Bounded by the engine: it asks for one thing of a kind for a store at a time.
+    waiting: VecDeque<Action>,
+    running: usize,
+    limit: usize,
+}
+
+struct Done {
+    lane: Lane,
+    epoch: u64,
+    event: Option<Event>,
+}
+
+/// The engine and everything that it has asked for.
+pub(super) struct Work {
+    pub(super) engine: Engine,
+    pub(super) adapters: Adapters,
+    clock: Clock,
+    tasks: JoinSet<Done>,
+    queues: [Queue; 4],
+    /// Counts the sources: an answer of an earlier one means nothing any more.
+    epoch: u64,
+}
+
+impl Work {
+    pub(super) fn new(engine: Engine, adapters: Adapters, config: &Config, clock: Clock) -> Self {
+        let mut work =
+            Self { engine, adapters, clock, tasks: JoinSet::new(), queues: Default::default(), epoch: 0 };
+        work.limit(config);
+        work
+    }
+
+    fn limit(&mut self, config: &Config) {
+        self.queue(Lane::Source).limit = 1;
+        self.queue(Lane::Read).limit = config.vault.concurrency;
+        self.queue(Lane::Probe).limit = config.check.concurrency;
+        self.queue(Lane::Disk).limit = DISK_LIMIT;
+    }
+
+    /// From now on new work is done by other adapters.
+    pub(super) fn replace(&mut self, adapters: Adapters, config: &Config, new_source: bool) {
+        self.adapters = adapters;
+        self.limit(config);
+        if new_source {
+            self.epoch += 1;
+            // What waits was asked of the old source; the engine asks again.
+            self.queue(Lane::Source).waiting.clear();
+            self.queue(Lane::Read).waiting.clear();
+        }
+    }
+
+    /// Hands an event to the engine, starts what it asks for, and returns the messages that must be kept.
+    ///
+    /// The rest is started only by [`Work::start`], once the messages are on the disk.
+    pub(super) fn handle(&mut self, event: Event) -> Vec<Message> {
+        let mut messages = Vec::new();
+        for action in self.engine.handle(event, now(&self.clock)) {
+            match action {
+                Action::Notify(message) => messages.push(message),
+                Action::Say(decision) => say(&decision),
+                action @ (Action::LogIn | Action::Renew | Action::LookUp) => {
+                    self.enqueue(Lane::Source, action)
+                }
+                action @ Action::Read { .. } => self.enqueue(Lane::Read, action),
+                action @ Action::Probe { .. } => self.enqueue(Lane::Probe, action),
+                action @ (Action::Inspect { .. } | Action::Publish { .. }) => {
+                    self.enqueue(Lane::Disk, action)
+                }
+            }
+        }
+        messages
+    }
+
+    /// Starts what waits, as far as the lanes have room.
+    pub(super) fn start(&mut self) {
+        for lane in LANES {
+            while let Some(action) = self.queue(lane).next() {
+                let task = self.adapters.clone().perform(action, self.clock);
+                let epoch = self.epoch;
+                self.tasks.spawn(async move { Done { lane, epoch, event: task.await } });
+            }
+        }
+    }
+
+    /// The next event. Waits for ever when nothing is under way.
+    ///
+    /// # Errors
+    /// A task has panicked.
+    pub(super) async fn next(&mut self) -> Result<Event, DaemonError> {
+        loop {
+            let Some(done) = self.tasks.join_next().await else { std::future::pending().await };
+            if let Some(event) = self.ended(done)? {
+                return Ok(event);
+            }
+        }
+    }
+
+    /// Waits until no generation is being written, and drops everything else.
+    pub(super) async fn finish_writing(&mut self) {
+        for queue in &mut self.queues {
+            queue.waiting.clear();
+        }
+        while self.queue(Lane::Disk).running > 0 {
+            let Some(done) = self.tasks.join_next().await else { return };
+            if let Ok(Some(event)) = self.ended(done) {
+                // Its messages, if any, are found again at the next start: conditions are levels, not edges.
+                let _at_the_next_start = self.engine.handle(event, now(&self.clock));
+            }
+        }
+        self.tasks.abort_all();
+    }
+
+    fn ended(&mut self, done: Result<Done, JoinError>) -> Result<Option<Event>, DaemonError> {
+        let done = done.map_err(|end| DaemonError::ended("a piece of work", Err(end)))?;
+        let queue = self.queue(done.lane);
+        queue.running = queue.running.saturating_sub(1);
+        let outdated = done.epoch != self.epoch && matches!(done.lane, Lane::Source | Lane::Read);
+        Ok(done.event.filter(|_| !outdated))
+    }
+
+    fn enqueue(&mut self, lane: Lane, action: Action) {
+        self.queue(lane).waiting.push_back(action);
+    }
+
+    fn queue(&mut self, lane: Lane) -> &mut Queue {
+        let [source, read, probe, disk] = &mut self.queues;
+        match lane {
+            Lane::Source => source,
+            Lane::Read => read,
+            Lane::Probe => probe,
+            Lane::Disk => disk,
+        }
+    }
+}
+
+impl Queue {
+    fn next(&mut self) -> Option<Action> {
+        if self.running >= self.limit {
+            return None;
+        }
+        let action = self.waiting.pop_front()?;
+        self.running += 1;
+        Some(action)
+    }
+}
+
+/// One line for each decision, with its reason.
+fn say(decision: &Decision) {
+    let text = decision.text.as_str();
+    match (&decision.store, decision.severity) {
+        (Some(store), None) => tracing::info!(%store, "{text}"),
+        (Some(store), Some(Severity::Warning)) => tracing::warn!(%store, "{text}"),
+        (Some(store), Some(Severity::Critical)) => tracing::error!(%store, "{text}"),
+        (None, None) => tracing::info!("{text}"),
+        (None, Some(Severity::Warning)) => tracing::warn!("{text}"),
+        (None, Some(Severity::Critical)) => tracing::error!("{text}"),
+    }
+}
