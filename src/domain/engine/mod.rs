@@ -20,7 +20,7 @@ use self::source::Source;
 use self::store::Store;
 use super::credentials::{AddressPolicy, Credentials, FieldNames, StoreName};
 use super::incident::{Cause, Incident, Message, Severity};
-use super::publication::{GenerationStamp, OnDisk, PublishFault, Published};
+use super::publication::{GenerationStamp, OnDisk, PublishFault, Published, ReloadFault};
 use super::secret::FingerprintKey;
 use super::source::{Lease, SecretVersion, SourceFault};
 use super::time::{Instant, Now};
@@ -77,6 +77,17 @@ pub struct StoreSpec {
     pub name: StoreName,
     /// Where its secret is.
     pub location: Arc<SecretLocation>,
+    /// Whether its app wants to be told.
+    pub hook: Hook,
+}
+
+/// Whether a store's app wants to be told of new generations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hook {
+    /// It finds out by itself.
+    None,
+    /// It is told, each time that other content was published.
+    Configured,
 }
 
 /// Where a secret is in the source.
@@ -148,6 +159,15 @@ pub enum Event {
         /// The generation as it was read back, or why there is none.
         result: Result<Published, PublishFault>,
     },
+    /// An app was told of a generation, or could not be.
+    Reloaded {
+        /// The store.
+        store: StoreName,
+        /// The generation.
+        generation: u64,
+        /// What came of it.
+        result: Result<(), ReloadFault>,
+    },
     /// Somebody wants every store checked now.
     CheckNow,
     /// A new configuration is in force.
@@ -197,6 +217,13 @@ pub enum Action {
         credentials: Arc<Credentials>,
         /// What the generation says of itself.
         stamp: GenerationStamp,
+    },
+    /// Tell the app of a generation.
+    Reload {
+        /// The store.
+        store: StoreName,
+        /// The generation.
+        generation: u64,
     },
     /// Keep this message, then deliver it.
     Notify(Message),
@@ -315,6 +342,12 @@ impl Engine {
                     store.publish_ended(result, &mut cx);
                 }
             }
+            Event::Reloaded { store, generation, result } => {
+                touched = self.index.get(&store).copied();
+                if let Some(store) = touched.and_then(|at| self.stores.get_mut(at)) {
+                    store.reloaded(generation, result, &mut cx);
+                }
+            }
             Event::CheckNow => {
                 self.source.try_now(now);
                 for at in 0..self.stores.len() {
@@ -338,7 +371,8 @@ impl Engine {
             | Action::Inspect { .. }
             | Action::Read { .. }
             | Action::Probe { .. }
-            | Action::Publish { .. } => 2,
+            | Action::Publish { .. }
+            | Action::Reload { .. } => 2,
         });
         actions
     }
