@@ -4,6 +4,7 @@ mod checking;
 mod publishing;
 mod reading;
 mod reloading;
+mod superseded;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use super::book::Book;
 use super::{Action, Context, SourceChange, StoreSpec, conditions};
 use crate::domain::credentials::{Credentials, FieldError, StoreName};
-use crate::domain::incident::{Resolution, Severity};
+use crate::domain::incident::{Cause, Resolution, Severity};
 use crate::domain::publication::{PublishFault, Published};
 use crate::domain::schedule::{next_turn, phase};
 use crate::domain::source::SourceFault;
@@ -21,6 +22,7 @@ use crate::domain::verdict::VerdictKind;
 
 pub(super) use self::checking::{Rejection, Streak};
 use self::reloading::Reload;
+use self::superseded::Superseded;
 
 /// The first wait after a failure of our own making; it doubles with each further one.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -62,6 +64,9 @@ pub(super) struct Store {
     pub(super) good: Option<Published>,
     pub(super) candidate: Option<Candidate>,
     pub(super) candidate_rejection: Option<Rejection>,
+    pub(super) superseded: Option<Superseded>,
+    /// What ended the watch of the superseded set, where that was not its death.
+    superseded_end: Option<Resolution>,
 
     inspecting: bool,
     /// Something was written since the look at the disk began: what it saw may be gone.
@@ -108,6 +113,8 @@ impl Store {
             good: None,
             candidate: None,
             candidate_rejection: None,
+            superseded: None,
+            superseded_end: None,
             inspecting: false,
             inspection_outdated: false,
             next_inspect: now.instant,
@@ -199,13 +206,35 @@ impl Store {
                 cx.actions.push(Action::Publish { store: self.name().clone(), credentials, stamp });
             }
             if let Some(credentials) = self.to_probe(cx) {
-                self.probing = Some(credentials.clone());
-                cx.actions.push(Action::Probe { store: self.name().clone(), credentials });
+                match cx.shared.budgets.spend(credentials.account(cx.key), now) {
+                    Ok(()) => {
+                        self.probing = Some(credentials.clone());
+                        cx.actions.push(Action::Probe { store: self.name().clone(), credentials });
+                    }
+                    Err(at) => self.not_before = self.not_before.max(at),
+                }
             }
         }
         self.advance_reload(cx);
+        self.advance_superseded(cx);
         let judged = conditions::judge(self, source_fault, cx);
-        Book::settle(Some(&self.spec.name), judged, self.resolution, cx);
+        let resolution = |cause| match cause {
+            Cause::RegeneratedOrRevoked => Some(self.resolution.unwrap_or(Resolution::AcceptedAgain)),
+            Cause::SupersededLive => self.superseded_end,
+            Cause::BadWrite
+            | Cause::Misconfigured
+            | Cause::Forbidden
+            | Cause::Moved
+            | Cause::SecretMissing
+            | Cause::SecretMalformed
+            | Cause::PublishFailed
+            | Cause::CertificateTrouble
+            | Cause::Unverified
+            | Cause::PlatformTrouble
+            | Cause::SourceLoginRefused
+            | Cause::SourceUnavailable => None,
+        };
+        Book::settle(Some(&self.spec.name), judged, resolution, cx);
     }
 
     /// When this store has to be looked at next. Whatever is under way ends with an event of its own.
@@ -222,12 +251,16 @@ impl Store {
                 due.push(self.next_publish);
             }
             if self.probing.is_none() {
-                due.extend(self.waiting_candidate(cx).map(|candidate| candidate.next_probe));
-                due.extend(self.good.as_ref().map(|_| self.next_check));
+                let candidate = self.waiting_candidate(cx).map(|candidate| candidate.next_probe);
+                let published = self.good.as_ref().map(|_| self.next_check);
+                let superseded = self.superseded.as_ref().map(|old| old.next_probe);
+                let probes = candidate.into_iter().chain(published).chain(superseded);
+                due.extend(probes.map(|at| at.max(self.not_before)));
             }
         }
         due.extend(self.reload.due());
-        due.extend(cx.book.next_reminder(Some(self.name())));
+        due.extend(self.superseded.as_ref().map(Superseded::ends));
+        due.extend(cx.shared.book.next_reminder(Some(self.name())));
         due.extend(conditions::next_change(self, cx).filter(|at| *at > cx.now.instant));
         due.into_iter().min()
     }

@@ -126,6 +126,9 @@ impl Store {
             }
         });
         let accepted = published.stamp.verified_at.map(|_| cx.now);
+        if let Some(old) = self.good.take().filter(|_| accepted.is_some()) {
+            self.supersede(old, &published.credentials, cx.now);
+        }
         self.adopt(published, accepted, cx);
         if accepted.is_none() {
             self.next_check = self.not_before.max(cx.now.instant);

@@ -42,9 +42,9 @@ fn a_regenerated_token_is_said_once_after_it_was_confirmed_over_time() {
 }
 
 #[test]
-fn an_open_incident_is_repeated_at_its_interval_and_resolved_once() {
+fn an_open_incident_is_repeated_ever_more_rarely_and_resolved_once() {
     let mut world = regenerated();
-    world.pass(10 * HOUR);
+    world.pass(13 * HOUR);
     let reminder = (MessageKind::Reminder, Cause::RegeneratedOrRevoked);
     assert_eq!(world.said(), [OPENED, reminder, reminder]);
     world.write("acme", "user", "token-2");
@@ -137,7 +137,8 @@ fn nothing_but_a_rejection_is_ever_called_regenerated_or_revoked() {
         (Shop::Status(200, None), Cause::Unverified),
         (Shop::Status(400, None), Cause::Unverified),
         (Shop::Fails(ProbeFault::Dns), Cause::Unverified),
-        (Shop::Fails(ProbeFault::CertificateExpired), Cause::Unverified),
+        (Shop::Fails(ProbeFault::CertificateExpired), Cause::CertificateTrouble),
+        (Shop::Fails(ProbeFault::CertificateHost), Cause::CertificateTrouble),
     ] {
         let mut world = World::new(&["acme"]);
         world.pass(HOUR);

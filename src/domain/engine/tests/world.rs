@@ -72,12 +72,12 @@ pub(super) fn spec(name: &str) -> StoreSpec {
     StoreSpec { name: StoreName::parse(name).unwrap(), location: Arc::new(location), hook: Hook::Configured }
 }
 
-fn fields(user: &str, token: Option<&str>) -> Fields {
+fn fields(store: &str, user: &str, token: Option<&str>) -> Fields {
     let text = |text: &str| Field::Text(Secret::new(text.into()));
     Fields {
         username: text(user),
         api_token: token.map_or(Field::Missing, text),
-        api_path: text("https://store-x.mybigcommerce.com/api/v2/"),
+        api_path: text(&format!("https://{store}.mybigcommerce.com/api/v2/")),
     }
 }
 
@@ -212,7 +212,7 @@ impl World {
                     (None, Some((version, user, token))) => Ok(SecretVersion {
                         version: *version,
                         created_at: Some(self.now.wall),
-                        fields: fields(user, token.as_deref()),
+                        fields: fields(store.as_str(), user, token.as_deref()),
                     }),
                 };
                 Event::Read { store, location, result }
