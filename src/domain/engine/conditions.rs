@@ -1,7 +1,7 @@
 //! Which incidents a store should have now: the evidence table, as a pure function of what is known.
 
 use super::store::{Candidate, ReadProblem, Rejection, Store};
-use super::{Condition, Context, Judged};
+use super::{Condition, Context, Judged, OnRejection};
 use crate::domain::incident::Cause;
 use crate::domain::source::SourceFaultKind;
 use crate::domain::time::{Instant, Timestamp};
@@ -91,13 +91,17 @@ fn regenerated_or_revoked(store: &Store, source_fault: Option<&str>, cx: &Contex
             .into(),
     );
     let secret = &store.spec.location;
+    let meanwhile = match store.spec.on_rejection {
+        OnRejection::Keep => "until then apps keep the rejected credentials",
+        OnRejection::Withdraw => "until then apps have none, as on_rejection says",
+    };
     holds(
         evidence,
         format!(
             "{ADMIN}. If it is there, copy its Username, API Token and API Path into a new version of {secret} in \
              Vault; if its token is not to be seen, press Generate New Token, then Save, and copy that one. If the \
              account is gone, use another account of the store. The new version is verified and published by \
-             itself; until then apps keep the rejected credentials."
+             itself; {meanwhile}."
         ),
     )
 }
@@ -174,6 +178,10 @@ fn misconfigured(store: &Store, cx: &Context<'_>) -> Condition {
         )
     };
     match (&store.good, &store.candidate) {
+        // A set that was withdrawn before a restart is known to have worked.
+        (None, Some(_)) if cx.shared.book.is_open(Some(store.name()), Cause::RegeneratedOrRevoked) => {
+            Condition::Unknown
+        }
         (None, Some(candidate)) => match candidate_confirmed(store, cx) {
             Some(rejection) => holds(
                 vec![

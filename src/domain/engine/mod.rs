@@ -28,7 +28,8 @@ use super::secret::FingerprintKey;
 use super::time::{Instant, Now};
 
 pub use self::interface::{
-    Action, Decision, Event, FirstCheck, Gate, Hook, SecretLocation, Settings, SourceChange, StoreSpec,
+    Action, Decision, Event, FirstCheck, Gate, Hook, OnRejection, SecretLocation, Settings, SourceChange,
+    StoreSpec,
 };
 pub use self::outcome::Outcome;
 pub use self::view::About;
@@ -142,6 +143,12 @@ impl Engine {
                     store.publish_ended(result, &mut cx);
                 }
             }
+            Event::Withdrawn { store, result } => {
+                touched = self.index.get(&store).copied();
+                if let Some(store) = touched.and_then(|at| self.stores.get_mut(at)) {
+                    store.withdraw_ended(result, &mut cx);
+                }
+            }
             Event::Reloaded { store, generation, result } => {
                 touched = self.index.get(&store).copied();
                 if let Some(store) = touched.and_then(|at| self.stores.get_mut(at)) {
@@ -172,6 +179,7 @@ impl Engine {
             | Action::Read { .. }
             | Action::Probe { .. }
             | Action::Publish { .. }
+            | Action::Withdraw { .. }
             | Action::Reload { .. } => 2,
         });
         actions

@@ -122,6 +122,9 @@ impl Store {
             }
             (None, None) => {}
         }
+        if self.is_withdrawn() {
+            return "the rejected credentials were withdrawn".into();
+        }
         if let (Disk::Absent(why), Some(_)) = (&self.disk, &self.good) {
             let why = why.as_deref().unwrap_or("it is gone");
             return format!("the published set was damaged ({why}); restoring it");

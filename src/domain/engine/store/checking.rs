@@ -182,6 +182,7 @@ impl Store {
                 self.accepted = Some(cx.now);
                 self.verified_at = Some(cx.now.wall);
                 self.rejection = None;
+                self.withdrawn = false;
                 self.resolution = None;
             }
             Verdict::Rejected { none_seen } => {

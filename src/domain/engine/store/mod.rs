@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::book::Book;
-use super::{Action, Context, SourceChange, StoreSpec, conditions};
+use super::{Action, Context, OnRejection, SourceChange, StoreSpec, conditions};
 use crate::domain::credentials::{Credentials, FieldError, StoreName};
 use crate::domain::incident::{Cause, Resolution, Severity};
 use crate::domain::publication::{PublishFault, Published};
@@ -92,6 +92,8 @@ pub(super) struct Store {
     pub(super) resolution: Option<Resolution>,
 
     publishing: bool,
+    /// The set was taken away because it is dead; it comes back only when it is accepted again.
+    withdrawn: bool,
     next_publish: Instant,
     publish_failures: u32,
     pub(super) publish_fault: Option<PublishFault>,
@@ -134,6 +136,7 @@ impl Store {
             verified_at: None,
             resolution: None,
             publishing: false,
+            withdrawn: false,
             next_publish: now.instant,
             publish_failures: 0,
             publish_fault: None,
@@ -154,6 +157,10 @@ impl Store {
         self.faults
     }
 
+    pub(super) const fn is_withdrawn(&self) -> bool {
+        self.withdrawn
+    }
+
     pub(super) const fn is_published(&self) -> bool {
         matches!(self.disk, Disk::Published)
     }
@@ -166,6 +173,7 @@ impl Store {
             self.candidate = None;
             self.candidate_rejection = None;
         }
+        self.withdrawn = self.withdrawn && spec.on_rejection == OnRejection::Withdraw;
         self.spec = spec;
         self.next_inspect = now.instant;
         self.next_read = now.instant;
@@ -235,6 +243,7 @@ impl Store {
             | Cause::SourceUnavailable => None,
         };
         Book::settle(Some(&self.spec.name), judged, resolution, cx);
+        self.advance_withdrawal(cx);
     }
 
     /// When this store has to be looked at next. Whatever is under way ends with an event of its own.

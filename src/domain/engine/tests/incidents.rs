@@ -1,7 +1,7 @@
 //! Which incidents open, with what evidence, and what ends them.
 
-use super::world::{HOUR, MINUTE, SECOND, Shop, World};
-use crate::domain::engine::Event;
+use super::world::{HOUR, MINUTE, SECOND, Shop, World, spec};
+use crate::domain::engine::{Event, OnRejection, StoreSpec};
 use crate::domain::incident::{Cause, MessageKind, Resolution, Severity};
 use crate::domain::snapshot::StoreState;
 use crate::domain::verdict::ProbeFault;
@@ -231,4 +231,62 @@ fn a_secret_that_disappears_is_an_incident_and_nothing_is_withdrawn() {
     world.secrets.insert("acme".into(), secret);
     world.pass(2 * MINUTE);
     assert_eq!(world.said().last(), Some(&(MessageKind::Resolved, Cause::SecretMissing)));
+}
+
+fn withdrawing() -> World {
+    let mut world = World::new(&["acme"]);
+    world.configure_specs(vec![StoreSpec { on_rejection: OnRejection::Withdraw, ..spec("acme") }]);
+    world.pass(HOUR);
+    assert!(world.published("acme").is_some());
+    world.accept("acme", "user", "token-2");
+    world
+}
+
+#[test]
+fn a_dead_set_is_withdrawn_only_when_that_is_confirmed_and_wanted() {
+    let mut world = withdrawing();
+    world.pass_until(|world| world.store("acme").state == StoreState::Suspect);
+    assert!(world.published("acme").is_some());
+    world.pass(HOUR);
+    assert_eq!(world.said(), [OPENED]);
+    assert_eq!((world.published("acme"), world.calls("withdraw")), (None, 1));
+    assert!(world.messages[0].incident.remedy.contains("until then apps have none"));
+    world.write("acme", "user", "token-2");
+    world.pass(2 * MINUTE);
+    assert_eq!(world.published("acme"), Some((2, "token-2".into())));
+    assert_eq!(world.messages.last().unwrap().resolution, Some(Resolution::RegeneratedCaughtUp));
+}
+
+#[test]
+fn a_withdrawn_set_comes_back_when_it_is_accepted_again() {
+    let mut world = withdrawing();
+    world.pass(HOUR);
+    assert_eq!(world.published("acme"), None);
+    world.accept("acme", "user", "token-1");
+    world.pass(10 * MINUTE);
+    assert_eq!(world.published("acme"), Some((1, "token-1".into())));
+    assert_eq!(world.said(), [OPENED, RESOLVED]);
+}
+
+#[test]
+fn a_restart_after_a_withdrawal_calls_the_account_nothing_else() {
+    let mut world = withdrawing();
+    world.pass(HOUR);
+    world.restart();
+    world.pass(HOUR);
+    assert_eq!(world.said(), [OPENED]);
+    assert_eq!(world.published("acme"), None);
+    world.write("acme", "user", "token-2");
+    world.pass(10 * MINUTE);
+    assert_eq!(world.said(), [OPENED, RESOLVED]);
+}
+
+#[test]
+fn only_a_confirmed_rejection_withdraws_anything() {
+    for shop in [Shop::Status(403, None), Shop::Status(404, None), Shop::Status(503, None)] {
+        let mut world = withdrawing();
+        world.shops.insert("acme".into(), shop.clone());
+        world.pass(5 * HOUR);
+        assert!(world.published("acme").is_some(), "{shop:?}");
+    }
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::domain::credentials::{AddressPolicy, Credentials, Field, FieldNames, Fields, StoreName};
 use crate::domain::engine::{
-    About, Action, Engine, Event, FirstCheck, Gate, Hook, SecretLocation, Settings, SourceChange, StoreSpec,
+    About, Action, Engine, Event, FirstCheck, Gate, Hook, OnRejection, SecretLocation, Settings,
+    SourceChange, StoreSpec,
 };
 use crate::domain::incident::{Cause, Message, MessageKind};
 use crate::domain::publication::{GenerationStamp, OnDisk, PublishFault, Published, ReloadFault};
@@ -69,7 +70,12 @@ pub(super) fn settings() -> Settings {
 pub(super) fn spec(name: &str) -> StoreSpec {
     let location =
         SecretLocation { mount: "secret".into(), path: format!("bc/{name}"), fields: FieldNames::default() };
-    StoreSpec { name: StoreName::parse(name).unwrap(), location: Arc::new(location), hook: Hook::Configured }
+    StoreSpec {
+        name: StoreName::parse(name).unwrap(),
+        location: Arc::new(location),
+        hook: Hook::Configured,
+        on_rejection: OnRejection::Keep,
+    }
 }
 
 fn fields(store: &str, user: &str, token: Option<&str>) -> Fields {
@@ -135,7 +141,10 @@ impl World {
     }
 
     pub(super) fn configure(&mut self, stores: &[&str]) {
-        let stores = stores.iter().map(|name| spec(name)).collect();
+        self.configure_specs(stores.iter().map(|name| spec(name)).collect());
+    }
+
+    pub(super) fn configure_specs(&mut self, stores: Vec<StoreSpec>) {
         let settings = self.settings.clone();
         self.send(Event::Configured { settings, stores, source: SourceChange::Kept });
     }
@@ -234,6 +243,14 @@ impl World {
                     self.disks.insert(store.as_str().into(), OnDisk::Published(published.clone()));
                 }
                 Event::PublishEnded { store, result }
+            }
+            Action::Withdraw { store } => {
+                count("withdraw");
+                let result = self.publish_fault.clone().map_or(Ok(()), Err);
+                if result.is_ok() {
+                    self.disks.remove(store.as_str());
+                }
+                Event::Withdrawn { store, result }
             }
             Action::Reload { store, generation } => {
                 count("reload");
