@@ -64,7 +64,7 @@ pub(super) struct Store {
     pub(super) candidate_rejection: Option<Rejection>,
 
     inspecting: bool,
-    /// Something was written since the look at the disk began: what it saw may be gone.
+    /// The look at the disk began under another configuration: what it saw may be elsewhere.
     inspection_outdated: bool,
     next_inspect: Instant,
 
@@ -161,6 +161,7 @@ impl Store {
         }
         self.spec = spec;
         self.next_inspect = now.instant;
+        self.inspection_outdated = true;
         self.next_read = now.instant;
         self.next_publish = now.instant;
     }
@@ -192,10 +193,9 @@ impl Store {
         }
         if !matches!(self.disk, Disk::Unknown) {
             if let Some((credentials, stamp)) =
-                self.wanted(cx).filter(|_| !self.publishing && now >= self.next_publish)
+                self.wanted(cx).filter(|_| !self.publishing && !self.inspecting && now >= self.next_publish)
             {
                 self.publishing = true;
-                self.inspection_outdated = true;
                 cx.actions.push(Action::Publish { store: self.name().clone(), credentials, stamp });
             }
             if let Some(credentials) = self.to_probe(cx) {
@@ -218,7 +218,7 @@ impl Store {
             due.push(self.next_read);
         }
         if !matches!(self.disk, Disk::Unknown) {
-            if !self.publishing && self.wanted(cx).is_some() {
+            if !self.publishing && !self.inspecting && self.wanted(cx).is_some() {
                 due.push(self.next_publish);
             }
             if self.probing.is_none() {

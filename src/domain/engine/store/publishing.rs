@@ -23,7 +23,7 @@ impl Store {
         self.inspecting = false;
         self.next_inspect = self.poll_turn(cx);
         if self.inspection_outdated {
-            // What was seen may be the generation before the one that was written meanwhile.
+            // What was seen may lie where nothing is published any more.
             self.next_inspect = cx.now.instant;
             return;
         }

@@ -1,6 +1,7 @@
 //! The engine, played against a world in memory: no I/O, no waiting, every step repeatable.
 
 mod incidents;
+mod overlaps;
 mod publishing;
 mod source;
 mod world;
