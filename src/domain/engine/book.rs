@@ -1,6 +1,7 @@
 //! The book of open incidents: opens, reminds and resolves, each exactly once.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::{Action, Condition, Context, Judged};
 use crate::domain::credentials::StoreName;
@@ -24,12 +25,21 @@ pub(crate) struct Book {
 
 impl Book {
     /// Takes over what was open when the last process ended.
-    pub(super) fn restored(open: Vec<Incident>, now: Now) -> Self {
+    ///
+    /// The wall clock may have been set back meanwhile: no reminder waits longer than an interval.
+    pub(super) fn restored(open: Vec<Incident>, repeat_interval: Duration, now: Now) -> Self {
         let entry = |incident: Incident| {
-            let remind_at = now.instant.plus(incident.repeat_at.since(now.wall));
+            let remind_at = now.instant.plus(incident.repeat_at.since(now.wall).min(repeat_interval));
             ((incident.store.clone(), incident.cause), Entry { incident, remind_at })
         };
         Self { open: open.into_iter().map(entry).collect(), opened: BTreeMap::new() }
+    }
+
+    /// Another interval is in force: what was to be repeated later than it says is repeated by then.
+    pub(super) fn hasten(&mut self, repeat_interval: Duration, now: Now) {
+        for entry in self.open.values_mut() {
+            entry.remind_at = entry.remind_at.min(now.instant.plus(repeat_interval));
+        }
     }
 
     /// How many incidents are open.

@@ -268,6 +268,8 @@ pub struct Engine {
     /// When each store is due next; a store stands in it once at most.
     timers: BTreeSet<(Instant, usize)>,
     book: Book,
+    /// Incidents of stores that are no longer configured may be open: of a configuration, or of a life, before.
+    stores_changed: bool,
     /// Every store was published at some moment since the start.
     started: bool,
 }
@@ -282,7 +284,7 @@ impl Engine {
         open: Vec<Incident>,
         now: Now,
     ) -> Self {
-        let book = Book::restored(open, now);
+        let book = Book::restored(open, settings.repeat_interval, now);
         let stores: Vec<Store> = stores.into_iter().map(|spec| Store::new(spec, now)).collect();
         let mut engine = Self {
             settings,
@@ -292,6 +294,7 @@ impl Engine {
             index: BTreeMap::new(),
             timers: BTreeSet::new(),
             book,
+            stores_changed: true,
             started: false,
         };
         engine.reindex();
@@ -358,7 +361,7 @@ impl Engine {
                 }
             }
             Event::Configured { settings, stores, source } => {
-                self.configure(settings, stores, source, now, &mut actions);
+                self.configure(settings, stores, source, now);
             }
         }
         self.advance(touched, usable, now, &mut actions);
@@ -387,6 +390,10 @@ impl Engine {
     /// Lets the source and every store that is due act on what is known.
     fn advance(&mut self, touched: Option<usize>, was_usable: bool, now: Now, actions: &mut Vec<Action>) {
         let mut cx = Context { now, settings: &self.settings, key: &self.key, actions, book: &mut self.book };
+        if std::mem::take(&mut self.stores_changed) {
+            let names = &self.index;
+            Book::forget_unknown(&mut cx, |store| names.keys().any(|name| name.as_str() == store));
+        }
         self.source.advance(&mut cx);
         let usable = self.source.usable();
         let fault = self.source.fault_words();
@@ -419,14 +426,7 @@ impl Engine {
         self.started = self.started || self.stores.iter().all(Store::is_published);
     }
 
-    fn configure(
-        &mut self,
-        settings: Settings,
-        specs: Vec<StoreSpec>,
-        source: SourceChange,
-        now: Now,
-        actions: &mut Vec<Action>,
-    ) {
+    fn configure(&mut self, settings: Settings, specs: Vec<StoreSpec>, source: SourceChange, now: Now) {
         self.settings = settings;
         if source == SourceChange::Replaced {
             self.source.replaced(now);
@@ -444,14 +444,13 @@ impl Engine {
             })
             .collect();
         self.reindex();
-        let mut cx = Context { now, settings: &self.settings, key: &self.key, actions, book: &mut self.book };
-        let names = &self.index;
-        Book::forget_unknown(&mut cx, |store| names.keys().any(|name| name.as_str() == store));
+        self.book.hasten(self.settings.repeat_interval, now);
     }
 
     /// Rebuilds the index and makes every store due at once.
     fn reindex(&mut self) {
         self.index = self.stores.iter().enumerate().map(|(at, store)| (store.name().clone(), at)).collect();
+        self.stores_changed = true;
         self.timers.clear();
         for (at, store) in self.stores.iter_mut().enumerate() {
             store.due = Some(Instant::default());

@@ -4,6 +4,7 @@ use super::world::{HOUR, MINUTE, SECOND, Shop, World};
 use crate::domain::engine::Event;
 use crate::domain::incident::{Cause, MessageKind, Resolution, Severity};
 use crate::domain::snapshot::StoreState;
+use crate::domain::time::Timestamp;
 use crate::domain::verdict::ProbeFault;
 
 const OPENED: (MessageKind, Cause) = (MessageKind::Opened, Cause::RegeneratedOrRevoked);
@@ -230,4 +231,38 @@ fn a_secret_that_disappears_is_an_incident_and_nothing_is_withdrawn() {
     world.secrets.insert("acme".into(), secret);
     world.pass(2 * MINUTE);
     assert_eq!(world.said().last(), Some(&(MessageKind::Resolved, Cause::SecretMissing)));
+}
+
+#[test]
+fn the_incident_of_a_store_that_was_removed_while_nothing_ran_is_resolved_at_the_start() {
+    let mut world = regenerated();
+    world.pass(10 * MINUTE);
+    let secret = world.secrets.remove("acme").unwrap();
+    world.secrets.insert("other".into(), secret);
+    world.accept("other", "user", "token-2");
+    world.restart();
+    world.pass(SECOND);
+    assert_eq!(world.said()[..2], [OPENED, RESOLVED]);
+    assert_eq!(world.messages[1].resolution, Some(Resolution::NoLongerConfigured));
+}
+
+#[test]
+fn a_wall_clock_that_was_set_back_does_not_silence_an_open_incident() {
+    let mut world = regenerated();
+    world.pass(10 * MINUTE);
+    assert_eq!(world.said(), [OPENED]);
+    world.now.wall = Timestamp::from_millis(1_000_000_000_000);
+    world.restart();
+    world.pass(5 * HOUR);
+    assert_eq!(world.said(), [OPENED, (MessageKind::Reminder, Cause::RegeneratedOrRevoked)]);
+}
+
+#[test]
+fn a_shorter_interval_of_repetition_is_in_force_at_once() {
+    let mut world = regenerated();
+    world.pass(10 * MINUTE);
+    world.settings.repeat_interval = MINUTE;
+    world.configure(&["acme"]);
+    world.pass(MINUTE);
+    assert_eq!(world.said(), [OPENED, (MessageKind::Reminder, Cause::RegeneratedOrRevoked)]);
 }
