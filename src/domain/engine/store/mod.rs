@@ -203,6 +203,11 @@ impl Store {
                 cx.actions.push(Action::Probe { store: self.name().clone(), credentials });
             }
         }
+        if self.is_published() && self.wanted(cx).is_none() {
+            // Nothing waits to be written any more: it was, or the source took it back.
+            self.publish_fault = None;
+            self.publish_failures = 0;
+        }
         self.advance_reload(cx);
         let judged = conditions::judge(self, source_fault, cx);
         Book::settle(Some(&self.spec.name), judged, self.resolution, cx);

@@ -247,3 +247,21 @@ fn the_app_is_told_of_other_content_only_and_the_latest_wins() {
     assert_eq!(world.store("acme").restorations, 1);
     assert_eq!(world.calls("reload"), tries, "a restored set is nothing new to the app");
 }
+
+#[test]
+fn a_failure_to_write_is_over_when_nothing_waits_to_be_written() {
+    let mut world = World::new(&["acme"]);
+    world.pass(MINUTE);
+    let reason = "No space left on device".to_owned();
+    world.publish_fault = Some(PublishFault { operation: "cannot write", path: "/x".into(), reason });
+    world.write("acme", "user", "token-2");
+    world.accept("acme", "user", "token-2");
+    world.pass(5 * MINUTE);
+    assert!(world.said().contains(&(MessageKind::Opened, Cause::PublishFailed)));
+    world.write("acme", "user", "token-1");
+    world.accept("acme", "user", "token-1");
+    world.pass(10 * MINUTE);
+    assert!(world.said().contains(&(MessageKind::Resolved, Cause::PublishFailed)));
+    assert_eq!(world.store("acme").publish_error, None);
+    assert!(world.snapshot().incidents.is_empty());
+}
