@@ -1,7 +1,7 @@
 //! Which incidents open, with what evidence, and what ends them.
 
-use super::world::{HOUR, MINUTE, SECOND, Shop, World};
-use crate::domain::engine::Event;
+use super::world::{HOUR, MINUTE, SECOND, Shop, World, settings};
+use crate::domain::engine::{Event, Gate, Settings};
 use crate::domain::incident::{Cause, MessageKind, Resolution, Severity};
 use crate::domain::snapshot::StoreState;
 use crate::domain::time::Timestamp;
@@ -265,4 +265,37 @@ fn a_shorter_interval_of_repetition_is_in_force_at_once() {
     world.configure(&["acme"]);
     world.pass(MINUTE);
     assert_eq!(world.said(), [OPENED, (MessageKind::Reminder, Cause::RegeneratedOrRevoked)]);
+}
+
+#[test]
+fn a_rejection_ends_the_time_in_which_nobody_could_tell() {
+    let mut world = World::new(&["acme"]);
+    world.pass(HOUR);
+    world.shops.insert("acme".into(), Shop::Status(503, None));
+    world.pass(2 * HOUR);
+    let unverified = |kind| (kind, Cause::Unverified);
+    assert_eq!(world.said(), [unverified(MessageKind::Opened)]);
+    world.write("acme", "user", "mistyped");
+    world.accept("acme", "user", "token-1");
+    world.pass(HOUR);
+    assert_eq!(world.said()[1], unverified(MessageKind::Resolved));
+    assert_eq!(world.said()[2..], [(MessageKind::Opened, Cause::BadWrite)]);
+}
+
+#[test]
+fn a_version_that_is_published_before_it_is_verified_resolves_with_the_right_words() {
+    let mut world = World::with(&["acme"], Settings { gate: Gate::Open, ..settings() });
+    world.pass(2 * HOUR);
+    world.accept("acme", "user", "token-2");
+    world.pass(HOUR);
+    assert_eq!(world.said(), [OPENED]);
+    world.write("acme", "user", "token-2");
+    world.pass(HOUR);
+    assert_eq!(world.said(), [OPENED, RESOLVED], "nobody had to wait for long to be told");
+    assert_eq!(world.messages[1].resolution, Some(Resolution::RegeneratedCaughtUp));
+    world.accept("acme", "user", "token-3");
+    world.pass(HOUR);
+    world.accept("acme", "user", "token-2");
+    world.pass(HOUR);
+    assert_eq!(world.messages[3].resolution, Some(Resolution::AcceptedAgain));
 }
