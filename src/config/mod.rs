@@ -212,6 +212,30 @@ pub struct Store {
     pub path: String,
     /// Names of the fields in the secret.
     pub fields: FieldNames,
+    /// How its app is told of a new generation; none: it finds out by itself.
+    pub reload: Option<Reload>,
+}
+
+/// `[stores.reload]`: a signal to the app's process after other content was published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reload {
+    /// File with the number of the app's process; read each time.
+    pub pid_file: PathBuf,
+    /// The signal.
+    pub signal: ReloadSignal,
+}
+
+/// A signal that apps take as a wish to look again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReloadSignal {
+    /// SIGHUP.
+    Hup,
+    /// SIGUSR1.
+    Usr1,
+    /// SIGUSR2.
+    Usr2,
+    /// SIGTERM: for an app that is started again by its supervisor.
+    Term,
 }
 
 #[cfg(test)]

@@ -91,7 +91,7 @@ impl Work {
                 }
                 action @ Action::Read { .. } => self.enqueue(Lane::Read, action),
                 action @ Action::Probe { .. } => self.enqueue(Lane::Probe, action),
-                action @ (Action::Inspect { .. } | Action::Publish { .. }) => {
+                action @ (Action::Inspect { .. } | Action::Publish { .. } | Action::Reload { .. }) => {
                     self.enqueue(Lane::Disk, action)
                 }
             }

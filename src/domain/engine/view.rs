@@ -1,10 +1,10 @@
 //! The engine as a snapshot: everything that may be shown, and no secret in it.
 
 use super::store::{Disk, ReadProblem, Store};
-use super::{Context, Engine};
+use super::{Context, Engine, Hook};
 use crate::domain::snapshot::{
-    CandidateStatus, ChannelStatus, ConfigurationStatus, Snapshot, SourceStatus, StoreState, StoreStatus,
-    Vitals,
+    CandidateStatus, ChannelStatus, ConfigurationStatus, ReloadStatus, Snapshot, SourceStatus, StoreState,
+    StoreStatus, Vitals,
 };
 use crate::domain::source::SourceFaultKind;
 use crate::domain::time::{Now, Timestamp};
@@ -136,6 +136,14 @@ impl Store {
         }
     }
 
+    fn reload_status(&self) -> Option<ReloadStatus> {
+        (self.spec.hook == Hook::Configured).then(|| ReloadStatus {
+            generation: self.reload.told,
+            at: self.reload.told_at,
+            error: self.reload.fault.as_ref().map(ToString::to_string),
+        })
+    }
+
     fn status(&self, cx: &Context<'_>) -> StoreStatus {
         let at = |now: Option<Now>| now.map(|now| now.wall);
         let read_error = match &self.problem {
@@ -163,6 +171,7 @@ impl Store {
             last_read_at: at(self.read_success),
             read_error,
             publish_error: self.publish_fault.as_ref().map(ToString::to_string),
+            reload: self.reload_status(),
             requests_remaining: self.requests_remaining,
             verdicts: self.verdicts.clone(),
             publications: self.publications,

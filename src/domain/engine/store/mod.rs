@@ -3,6 +3,7 @@
 mod checking;
 mod publishing;
 mod reading;
+mod reloading;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crate::domain::time::{Instant, Now, Timestamp};
 use crate::domain::verdict::VerdictKind;
 
 pub(super) use self::checking::{Rejection, Streak};
+use self::reloading::Reload;
 
 /// The first wait after a failure of our own making; it doubles with each further one.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -88,6 +90,7 @@ pub(super) struct Store {
     next_publish: Instant,
     publish_failures: u32,
     pub(super) publish_fault: Option<PublishFault>,
+    pub(super) reload: Reload,
 
     pub(super) requests_remaining: Option<u64>,
     pub(super) verdicts: BTreeMap<VerdictKind, u64>,
@@ -127,6 +130,7 @@ impl Store {
             next_publish: now.instant,
             publish_failures: 0,
             publish_fault: None,
+            reload: Reload::default(),
             requests_remaining: None,
             verdicts: BTreeMap::new(),
             publications: 0,
@@ -199,6 +203,7 @@ impl Store {
                 cx.actions.push(Action::Probe { store: self.name().clone(), credentials });
             }
         }
+        self.advance_reload(cx);
         let judged = conditions::judge(self, source_fault, cx);
         Book::settle(Some(&self.spec.name), judged, self.resolution, cx);
     }
@@ -221,6 +226,7 @@ impl Store {
                 due.extend(self.good.as_ref().map(|_| self.next_check));
             }
         }
+        due.extend(self.reload.due());
         due.extend(cx.book.next_reminder(Some(self.name())));
         due.extend(conditions::next_change(self, cx).filter(|at| *at > cx.now.instant));
         due.into_iter().min()

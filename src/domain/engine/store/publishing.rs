@@ -117,6 +117,7 @@ impl Store {
             return;
         }
         self.publications += 1;
+        self.reload.want(published.stamp.generation, cx.now.instant);
         self.resolution = self.good.as_ref().map(|good| {
             if good.credentials.same_account(&published.credentials) {
                 Resolution::RegeneratedCaughtUp

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use crate::domain::credentials::{AddressPolicy, Credentials, Field, FieldNames, Fields, StoreName};
 use crate::domain::engine::{
-    About, Action, Engine, Event, FirstCheck, Gate, SecretLocation, Settings, SourceChange, StoreSpec,
+    About, Action, Engine, Event, FirstCheck, Gate, Hook, SecretLocation, Settings, SourceChange, StoreSpec,
 };
 use crate::domain::incident::{Cause, Message, MessageKind};
-use crate::domain::publication::{GenerationStamp, OnDisk, PublishFault, Published};
+use crate::domain::publication::{GenerationStamp, OnDisk, PublishFault, Published, ReloadFault};
 use crate::domain::secret::{FingerprintKey, Secret};
 use crate::domain::snapshot::{Snapshot, StoreStatus};
 use crate::domain::source::{Lease, SecretVersion, SourceFault};
@@ -44,6 +44,7 @@ pub(super) struct World {
     pub(super) shops: BTreeMap<String, Shop>,
     pub(super) disks: BTreeMap<String, OnDisk>,
     pub(super) publish_fault: Option<PublishFault>,
+    pub(super) reload: Result<(), ReloadFault>,
     pub(super) messages: Vec<Message>,
     pub(super) publications: Vec<(String, GenerationStamp)>,
     /// How often each kind of action was asked for.
@@ -68,7 +69,7 @@ pub(super) fn settings() -> Settings {
 pub(super) fn spec(name: &str) -> StoreSpec {
     let location =
         SecretLocation { mount: "secret".into(), path: format!("bc/{name}"), fields: FieldNames::default() };
-    StoreSpec { name: StoreName::parse(name).unwrap(), location: Arc::new(location) }
+    StoreSpec { name: StoreName::parse(name).unwrap(), location: Arc::new(location), hook: Hook::Configured }
 }
 
 fn fields(user: &str, token: Option<&str>) -> Fields {
@@ -101,6 +102,7 @@ impl World {
             shops: BTreeMap::new(),
             disks: BTreeMap::new(),
             publish_fault: None,
+            reload: Ok(()),
             messages: Vec::new(),
             publications: Vec::new(),
             calls: BTreeMap::new(),
@@ -232,6 +234,10 @@ impl World {
                     self.disks.insert(store.as_str().into(), OnDisk::Published(published.clone()));
                 }
                 Event::PublishEnded { store, result }
+            }
+            Action::Reload { store, generation } => {
+                count("reload");
+                Event::Reloaded { store, generation, result: self.reload.clone() }
             }
             Action::Notify(message) => {
                 self.messages.push(message);
