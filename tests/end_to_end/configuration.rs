@@ -1,5 +1,6 @@
 //! A new configuration while the daemon runs: the whole of it, or nothing; and checks on demand.
 
+use std::net::TcpListener;
 use std::time::Duration;
 
 use bc_secrets_sync::sandbox::store::Account;
@@ -146,6 +147,35 @@ async fn another_vault_and_another_receiver_are_taken_over_while_running() {
     assert_eq!(world.receiver.deliveries().len(), 0);
     daemon.stop().await;
     assert!(other.bao.accessors().await.is_empty());
+}
+
+#[tokio::test]
+async fn another_address_of_the_listener_is_taken_and_one_that_is_not_free_is_refused() {
+    let mut world = World::start().await;
+    world.add_store("acme").await;
+    let mut daemon = world.daemon().await;
+    daemon.settled().await;
+
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    world.configuration.listen = taken.local_addr().unwrap().to_string();
+    world.configuration.write();
+    wait_until("the address is refused", async || {
+        daemon.status().await["configuration"]["refused"].as_u64() >= Some(1)
+    })
+    .await;
+    let error = daemon.status().await["configuration"]["error"].clone();
+    assert!(error.as_str().unwrap().contains(&world.configuration.listen), "{error}");
+
+    drop(taken);
+    daemon.signal(Signal::HUP);
+    wait_until("the new address answers", async || {
+        tokio::net::TcpStream::connect(&world.configuration.listen).await.is_ok()
+    })
+    .await;
+    let old = daemon.move_to(&world.configuration.listen);
+    assert_eq!(daemon.status().await["configuration"]["reloads"], 1);
+    assert!(tokio::net::TcpStream::connect(old).await.is_err());
+    daemon.stop().await;
 }
 
 #[tokio::test]

@@ -9,6 +9,8 @@ use crate::support::files::{Content, listing};
 use crate::support::wait::{DEADLINE, wait_until};
 use crate::support::world::{World, about};
 
+const OPEN_MISSING: &str = "incidents_open{cause=\"secret_missing\"}";
+
 #[tokio::test]
 async fn a_new_start_publishes_nothing_and_tells_nobody_again() {
     let mut world = World::start().await;
@@ -92,6 +94,37 @@ async fn an_incident_that_ends_while_nobody_runs_is_told_as_over_afterwards() {
     assert_eq!(
         world.told(),
         [about("acme", "secret_missing", "opened"), about("acme", "secret_missing", "resolved")]
+    );
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn messages_that_waited_are_delivered_in_their_order() {
+    let mut world = World::start_with_receiver_down().await;
+    let account = world.add_store_without_secret("acme");
+    let daemon = world.daemon().await;
+    wait_until("an incident", async || daemon.metric(OPEN_MISSING).await == Some(1.0)).await;
+    world.write("acme", &account).await;
+    wait_until("its end", async || daemon.metric(OPEN_MISSING).await == Some(0.0)).await;
+    daemon.settled().await;
+    world.bigcommerce.delete_account("acme");
+    wait_until("another one", async || daemon.state("acme").await == "rejected").await;
+    wait_until("three wait", async || {
+        daemon.metric("alerts_pending{channel=\"webhook\"}").await == Some(3.0)
+    })
+    .await;
+    daemon.stop().await;
+
+    world.receiver.listen();
+    let daemon = world.daemon().await;
+    world.wait_messages(3).await;
+    assert_eq!(
+        world.told(),
+        [
+            about("acme", "secret_missing", "opened"),
+            about("acme", "secret_missing", "resolved"),
+            about("acme", "regenerated_or_revoked", "opened")
+        ]
     );
     daemon.stop().await;
 }

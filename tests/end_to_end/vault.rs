@@ -1,6 +1,7 @@
 //! Trouble with Vault: what is published stays, the daemon lives on, and all of it heals by itself.
 
 use bc_secrets_sync::sandbox::store::Account;
+use serde_json::json;
 
 use crate::support::daemon::Daemon;
 use crate::support::files::listing;
@@ -125,4 +126,54 @@ async fn a_log_in_that_is_refused_is_told_and_tried_again_with_the_files_as_they
     world.wait_messages(2).await;
     assert_eq!(world.told()[1], about("", "source_login_refused", "resolved"));
     daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_is_renewed_and_replaced_before_it_runs_out_and_no_read_notices() {
+    let mut world = World::start().await;
+    let lease = json!({ "token_policies": ["stores"], "token_ttl": "3s", "token_max_ttl": "6s" });
+    world.bao.request("POST", "auth/approle/role/test", Some(lease)).await;
+    world.add_store("acme").await;
+    let daemon = world.daemon().await;
+    wait_until("renewed, and replaced", async || {
+        let renewals = daemon.metric("source_renewals_total").await.unwrap();
+        let logins = daemon.metric("source_logins_total").await.unwrap();
+        renewals >= 1.0 && logins >= 2.0
+    })
+    .await;
+    daemon.passes("acme", 2).await;
+    assert!(world.bao.accessors().await.len() <= 2);
+    for reason in ["forbidden", "login_refused", "missing", "unavailable"] {
+        let errors = daemon.metric(&format!("source_errors_total{{reason=\"{reason}\"}}")).await;
+        assert_eq!(errors, Some(0.0), "{reason}");
+    }
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_that_somebody_else_cares_for_is_read_again_when_it_is_dead_and_never_revoked() {
+    let mut world = World::start().await;
+    let old = world.add_store("acme").await;
+    let token = async || world.bao.create_token(json!({ "policies": ["stores"], "ttl": "1h" })).await;
+    let file = world.configuration.home().join("token");
+    std::fs::write(&file, token().await).unwrap();
+    let approle = format!(
+        "[vault.auth.approle]\nrole_id_file = \"{}\"\nsecret_id_file = \"{}\"",
+        world.configuration.role_id_file().display(),
+        world.configuration.secret_id_file().display()
+    );
+    let by = format!("[vault.auth.token_file]\npath = \"{}\"", file.display());
+    world.configuration.edit(&approle, &by);
+    let daemon = world.daemon().await;
+    daemon.settled().await;
+
+    // Whoever cares for the token replaces it; the old one dies.
+    let given = world.bao.accessors().await;
+    std::fs::write(&file, token().await).unwrap();
+    world.bao.revoke_accessor(&given[0]).await;
+    let new = Account { api_token: world.bigcommerce.regenerate_token("acme"), ..old };
+    world.write("acme", &new).await;
+    world.wait_published("acme", &new).await;
+    daemon.stop().await;
+    assert_eq!(world.bao.accessors().await.len(), 1);
 }

@@ -24,6 +24,9 @@ pub(crate) struct Configuration {
     pub(crate) webhook: Option<String>,
     /// The stores' names; each has its secret at `stores/NAME`.
     pub(crate) stores: Vec<String>,
+    /// The variables of the daemon's environment; there are no others.
+    pub(crate) environment: Vec<(&'static str, String)>,
+    edits: Vec<(String, String)>,
 }
 
 impl Configuration {
@@ -44,7 +47,14 @@ impl Configuration {
             repeat_interval: "1h",
             webhook: None,
             stores: Vec::new(),
+            environment: Vec::new(),
+            edits: Vec::new(),
         }
+    }
+
+    /// Replaces a part of the text, for what has no field here.
+    pub(crate) fn edit(&mut self, part: &str, by: &str) {
+        self.edits.push((part.to_owned(), by.to_owned()));
     }
 
     /// The directory that everything is in.
@@ -135,6 +145,10 @@ repeat_interval = "{repeat}"
         }
         for name in &self.stores {
             write!(text, "\n[[stores]]\nname = \"{name}\"\npath = \"stores/{name}\"\n").unwrap();
+        }
+        for (part, by) in &self.edits {
+            assert!(text.contains(part), "{part} is not in {text}");
+            text = text.replace(part, by);
         }
         text
     }

@@ -49,6 +49,7 @@ impl Daemon {
         let output = configuration.home().join(format!("stdout-{started}"));
         let config = configuration.file();
         let child = command(configuration.home(), ["run".as_ref(), "--config".as_ref(), config.as_os_str()])
+            .envs(configuration.environment.iter().map(|(name, value)| (name, value)))
             .stdout(File::create(&output).unwrap())
             .stderr(File::create(&log).unwrap())
             .spawn()
@@ -62,6 +63,11 @@ impl Daemon {
             .build()
             .unwrap();
         Self { child, pid, log, output, address: String::new(), client }
+    }
+
+    /// Asks at another address from now on; returns the old one.
+    pub(crate) fn move_to(&mut self, address: &str) -> String {
+        std::mem::replace(&mut self.address, address.to_owned())
     }
 
     pub(crate) fn pid(&self) -> u32 {
