@@ -61,9 +61,6 @@ pub async fn run(start: Start) -> Result<(), DaemonError> {
     let signals = Signals::listen().map_err(DaemonError::Signals)?;
     let mut live = Live::open(start, signals).await?;
     let ended = live.serve().await;
-    if let Err(fault) = &ended {
-        error!("{fault}");
-    }
     let closed = live.close().await;
     ended.and(closed)
 }

@@ -148,10 +148,12 @@ async fn wrong_usage_and_a_wrong_configuration_are_told_apart_from_all_else() {
         assert_eq!(finished.code, Some(2), "{arguments:?}: {finished:?}");
         assert!(!finished.stderr.is_empty() && finished.stdout.is_empty(), "{finished:?}");
     }
-    // No store at all.
+    // No store at all; said in the form of the log, since this is no terminal.
     let finished = one_time(&world, &[], &[]).await;
     assert_eq!(finished.code, Some(2), "{finished:?}");
-    assert!(finished.stderr.contains("stores"), "{finished:?}");
+    let said: Value = serde_json::from_str(&finished.stderr).unwrap();
+    assert_eq!(said["level"], "ERROR");
+    assert!(said["message"].as_str().unwrap().contains("stores"), "{said}");
 
     for arguments in [&["--help"][..], &["--version"], &["run", "--help"]] {
         let finished = run(home, arguments).await;

@@ -160,8 +160,11 @@ async fn a_second_daemon_with_the_same_state_ends_and_says_why() {
     let mut second = Daemon::launch(&world.configuration);
     let status = second.ended(DEADLINE).await;
     assert_eq!(status.code(), Some(2));
-    let said = second.log_text();
-    assert!(said.contains("another") && said.contains("state"), "{said}");
+    let log = second.log();
+    let said = log.last().unwrap();
+    assert_eq!(said["level"], "ERROR");
+    let message = said["message"].as_str().unwrap();
+    assert!(message.contains("another daemon") && message.contains("state"), "{message}");
 
     daemon.passes("acme", 1).await;
     assert_eq!(listing(&world.configuration.output), before);
