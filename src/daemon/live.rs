@@ -314,12 +314,10 @@ impl Live {
     /// Everything that can fail, before anything is changed.
     async fn prepare(&self) -> Result<Prepared, String> {
         let (path, environment, key) = (self.path.clone(), self.environment.clone(), self.key.clone());
-        let (config, adapters, channels) = on_disk(move || {
+        let config = on_disk(move || {
             let config = Config::load(&path, &environment).map_err(|error| error.to_string())?;
             preflight(&config).map_err(|error| error.to_string())?;
-            let adapters = Adapters::build(&config, key).map_err(|error| chain(&error))?;
-            let channels = Channels::build(&config).map_err(|error| chain(&error))?;
-            Ok::<_, String>((config, adapters, channels))
+            Ok::<_, String>(config)
         })
         .await?;
         if config.state != self.config.state {
@@ -334,6 +332,13 @@ impl Live {
             }
             Some(_) | None => None,
         };
+        // Last, because it may make the output directory.
+        let (config, adapters, channels) = on_disk(move || {
+            let channels = Channels::build(&config).map_err(|error| chain(&error))?;
+            let adapters = Adapters::build(&config, key).map_err(|error| chain(&error))?;
+            Ok::<_, String>((config, adapters, channels))
+        })
+        .await?;
         Ok(Prepared { config, adapters, channels, listener })
     }
 

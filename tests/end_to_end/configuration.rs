@@ -7,7 +7,7 @@ use bc_secrets_sync::sandbox::store::Account;
 use rustix::process::Signal;
 
 use crate::support::daemon::Daemon;
-use crate::support::files::listing;
+use crate::support::files::{listing, published};
 use crate::support::wait::{wait_until, wait_within};
 use crate::support::world::{World, about, as_published};
 
@@ -150,14 +150,16 @@ async fn another_vault_and_another_receiver_are_taken_over_while_running() {
 }
 
 #[tokio::test]
-async fn another_address_of_the_listener_is_taken_and_one_that_is_not_free_is_refused() {
+async fn another_place_and_another_address_are_taken_together_or_not_at_all() {
     let mut world = World::start().await;
-    world.add_store("acme").await;
+    let account = world.add_store("acme").await;
     let mut daemon = world.daemon().await;
     daemon.settled().await;
 
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     world.configuration.listen = taken.local_addr().unwrap().to_string();
+    let new = world.configuration.home().join("new");
+    let output = std::mem::replace(&mut world.configuration.output, new);
     world.configuration.write();
     wait_until("the address is refused", async || {
         daemon.status().await["configuration"]["refused"].as_u64() >= Some(1)
@@ -165,6 +167,7 @@ async fn another_address_of_the_listener_is_taken_and_one_that_is_not_free_is_re
     .await;
     let error = daemon.status().await["configuration"]["error"].clone();
     assert!(error.as_str().unwrap().contains(&world.configuration.listen), "{error}");
+    assert!(!world.configuration.output.exists(), "nothing of it came into force");
 
     drop(taken);
     daemon.signal(Signal::HUP);
@@ -174,6 +177,9 @@ async fn another_address_of_the_listener_is_taken_and_one_that_is_not_free_is_re
     .await;
     let old = daemon.move_to(&world.configuration.listen);
     assert_eq!(daemon.status().await["configuration"]["reloads"], 1);
+    // The new output directory holds the whole set, and the old one still does.
+    world.wait_published("acme", &account).await;
+    assert_eq!(published(&output, "acme"), Some(as_published(&account)));
     assert!(tokio::net::TcpStream::connect(old).await.is_err());
     daemon.stop().await;
 }
