@@ -117,7 +117,6 @@ async fn marked_world() -> (World, Markers) {
         ("the signing key", std::str::from_utf8(SIGNING_KEY).unwrap()),
         ("the secret ID", secret_id.trim()),
         ("the API Path", &format!("localhost:{}/stores", world.bigcommerce.address().port())),
-        ("the root token", world.bao.root_token()),
     ] {
         markers.add(name, secret);
     }
