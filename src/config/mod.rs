@@ -10,6 +10,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::domain::credentials::{AddressPolicy, FieldNames, StoreName};
+use crate::domain::engine::OnRejection;
 use crate::domain::secret::Secret;
 
 mod accounts;
@@ -212,6 +213,32 @@ pub struct Store {
     pub path: String,
     /// Names of the fields in the secret.
     pub fields: FieldNames,
+    /// What becomes of its published set when its rejection is confirmed.
+    pub on_rejection: OnRejection,
+    /// How its app is told of a new generation; none: it finds out by itself.
+    pub reload: Option<Reload>,
+}
+
+/// `[stores.reload]`: a signal to the app's process after other content was published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reload {
+    /// File with the number of the app's process; read each time.
+    pub pid_file: PathBuf,
+    /// The signal.
+    pub signal: ReloadSignal,
+}
+
+/// A signal that apps take as a wish to look again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReloadSignal {
+    /// SIGHUP.
+    Hup,
+    /// SIGUSR1.
+    Usr1,
+    /// SIGUSR2.
+    Usr2,
+    /// SIGTERM: for an app that is started again by its supervisor.
+    Term,
 }
 
 #[cfg(test)]

@@ -129,6 +129,15 @@ pub(super) struct Store {
     pub(super) mount: Option<Value>,
     pub(super) path: Option<Value>,
     pub(super) fields: Option<Table<Fields>>,
+    pub(super) on_rejection: Option<Value>,
+    pub(super) reload: Option<Table<Reload>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Reload {
+    pub(super) pid_file: Option<Value>,
+    pub(super) signal: Option<Value>,
 }
 
 #[derive(Default, Deserialize)]

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::Store;
 use super::checker::Checker;
 use super::raw;
 use super::value::{Origin, Table, Value, open};
+use super::{Reload, ReloadSignal, Store};
 use crate::domain::credentials::{FieldNames, StoreName};
+use crate::domain::engine::OnRejection;
 
 /// Checks all stores. Two may share a secret, but not a name: on a volume that does not tell `A` from `a`
 /// they would overwrite one another.
@@ -36,12 +37,21 @@ pub(super) fn stores(
         }
         let path = checker.vault_path(&path_key, raw.path);
         let fields = fields(checker, &format!("{at}.fields"), raw.fields);
+        let on_rejection = checker.choice(
+            &format!("{at}.on_rejection"),
+            raw.on_rejection,
+            &[("keep", OnRejection::Keep), ("withdraw", OnRejection::Withdraw)],
+            OnRejection::Keep,
+        );
+        let reload = reload(checker, &format!("{at}.reload"), raw.reload);
         if let Some((name, path)) = name.zip(path) {
             stores.push(Store {
                 name,
                 mount: mount.unwrap_or_else(|| default_mount.to_owned()),
                 path,
                 fields,
+                on_rejection,
+                reload,
             });
         }
     }
@@ -76,6 +86,27 @@ fn name(
     }
     seen.insert(text.to_ascii_lowercase(), line);
     Some(name)
+}
+
+fn reload(checker: &mut Checker<'_>, at: &str, table: Option<Table<raw::Reload>>) -> Option<Reload> {
+    const SIGNALS: [(&str, ReloadSignal); 4] = [
+        ("HUP", ReloadSignal::Hup),
+        ("USR1", ReloadSignal::Usr1),
+        ("USR2", ReloadSignal::Usr2),
+        ("TERM", ReloadSignal::Term),
+    ];
+    let (span, raw) = open(Some(table?));
+    let key = format!("{at}.pid_file");
+    if raw.pid_file.is_none() {
+        checker.missing(
+            span,
+            &key,
+            "write pid_file = \"/run/example/app.pid\", which holds the app's process number",
+        );
+    }
+    let pid_file = checker.file(&key, raw.pid_file);
+    let signal = checker.choice(&format!("{at}.signal"), raw.signal, &SIGNALS, ReloadSignal::Hup);
+    Some(Reload { pid_file: pid_file?, signal })
 }
 
 fn fields(checker: &mut Checker<'_>, at: &str, table: Option<Table<raw::Fields>>) -> FieldNames {

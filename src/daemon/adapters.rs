@@ -1,13 +1,16 @@
 //! The adapters of one configuration, and how each action of the engine is done with them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::config::Config;
-use crate::domain::credentials::AddressPolicy;
+use crate::config::{Config, Reload};
+use crate::domain::credentials::{AddressPolicy, StoreName};
 use crate::domain::engine::{Action, Event};
+use crate::domain::publication::ReloadFault;
 use crate::domain::secret::FingerprintKey;
 use crate::domain::time::{Instant, Now, Timestamp};
 use crate::publish::Publisher;
+use crate::reload;
 use crate::store::Prober;
 use crate::system::clock::Clock;
 use crate::vault::Vault;
@@ -21,6 +24,7 @@ pub(super) struct Adapters {
     prober: Prober,
     publisher: Publisher,
     addresses: AddressPolicy,
+    hooks: Arc<BTreeMap<StoreName, Reload>>,
 }
 
 impl Adapters {
@@ -28,11 +32,14 @@ impl Adapters {
     pub(super) fn build(config: &Config, key: Arc<FingerprintKey>) -> Result<Self, DaemonError> {
         let publisher = Publisher::new(&config.output, key);
         publisher.prepare().map_err(DaemonError::Directory)?;
+        let hooks =
+            config.stores.iter().filter_map(|store| Some((store.name.clone(), store.reload.clone()?)));
         Ok(Self {
             vault: Vault::new(&config.vault).map_err(DaemonError::Vault)?,
             prober: Prober::new(&config.check).map_err(DaemonError::Check)?,
             publisher,
             addresses: config.check.addresses,
+            hooks: Arc::new(hooks.collect()),
         })
     }
 
@@ -64,6 +71,19 @@ impl Adapters {
                 let name = store.clone();
                 let result = on_disk(move || self.publisher.publish(&name, &credentials, &stamp));
                 Event::PublishEnded { store, result: result.await }
+            }
+            Action::Withdraw { store } => {
+                let name = store.clone();
+                let result = on_disk(move || self.publisher.withdraw(&name));
+                Event::Withdrawn { store, result: result.await }
+            }
+            Action::Reload { store, generation } => {
+                let hook = self.hooks.get(&store).cloned();
+                let result = match hook {
+                    Some(hook) => on_disk(move || reload::tell(&hook)).await,
+                    None => Err(ReloadFault("it is no longer configured".into())),
+                };
+                Event::Reloaded { store, generation, result }
             }
             Action::Notify(_) | Action::Say(_) => return None,
         })

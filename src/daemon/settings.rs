@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::config::{Auth, Config, Tls, Vault};
-use crate::domain::engine::{FirstCheck, Gate, SecretLocation, Settings, SourceChange, StoreSpec};
+use crate::domain::engine::{FirstCheck, Gate, Hook, SecretLocation, Settings, SourceChange, StoreSpec};
 
 pub(super) fn settings(config: &Config, first_check: FirstCheck) -> Settings {
     Settings {
@@ -27,6 +27,8 @@ pub(super) fn stores(config: &Config) -> Vec<StoreSpec> {
             path: store.path.clone(),
             fields: store.fields.clone(),
         }),
+        on_rejection: store.on_rejection,
+        hook: if store.reload.is_some() { Hook::Configured } else { Hook::None },
     };
     config.stores.iter().map(spec).collect()
 }

@@ -50,6 +50,11 @@ pub enum OnDisk {
     Published(Published),
 }
 
+/// Why an app could not be told of a generation, in words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ReloadFault(pub String);
+
 /// Why a generation could not be written or read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{operation} {path}: {reason}")]

@@ -165,6 +165,8 @@ pub struct StoreStatus {
     pub read_error: Option<String>,
     /// Why the last generation could not be written, when it could not.
     pub publish_error: Option<String>,
+    /// What the app was told; absent where it does not want to be.
+    pub reload: Option<ReloadStatus>,
     /// Requests left in the account's hour, as the store last said.
     pub requests_remaining: Option<u64>,
     /// Probes since the start, by verdict; candidates' included.
@@ -186,6 +188,17 @@ pub struct CandidateStatus {
     pub last_verdict: Option<VerdictKind>,
     /// When it will be probed next.
     pub next_probe_at: Option<Timestamp>,
+}
+
+/// What a store's app was told.
+#[derive(Clone, Debug, Serialize)]
+pub struct ReloadStatus {
+    /// The newest generation that it was told of since the start.
+    pub generation: Option<u64>,
+    /// When.
+    pub at: Option<Timestamp>,
+    /// Why it could not be told of the newest one, when it could not.
+    pub error: Option<String>,
 }
 
 /// One channel of alerts.

@@ -69,6 +69,7 @@ pub(super) fn pending_store(name: &str) -> StoreStatus {
         last_read_at: None,
         read_error: None,
         publish_error: None,
+        reload: None,
         requests_remaining: None,
         verdicts: BTreeMap::new(),
         publications: 0,

@@ -1,10 +1,10 @@
 //! The engine as a snapshot: everything that may be shown, and no secret in it.
 
 use super::store::{Disk, ReadProblem, Store};
-use super::{Context, Engine};
+use super::{Context, Engine, Hook};
 use crate::domain::snapshot::{
-    CandidateStatus, ChannelStatus, ConfigurationStatus, Snapshot, SourceStatus, StoreState, StoreStatus,
-    Vitals,
+    CandidateStatus, ChannelStatus, ConfigurationStatus, ReloadStatus, Snapshot, SourceStatus, StoreState,
+    StoreStatus, Vitals,
 };
 use crate::domain::source::SourceFaultKind;
 use crate::domain::time::{Now, Timestamp};
@@ -36,7 +36,7 @@ impl Engine {
             settings: &self.settings,
             key: &self.key,
             actions: &mut actions,
-            book: &mut self.book,
+            shared: &mut self.shared,
         };
         let stores = self.stores.iter().map(|store| store.status(&cx)).collect();
         Snapshot {
@@ -57,8 +57,8 @@ impl Engine {
                 errors: self.source.errors.clone(),
             },
             stores,
-            incidents: self.book.incidents(),
-            incidents_opened: self.book.opened.clone(),
+            incidents: self.shared.book.incidents(),
+            incidents_opened: self.shared.book.opened.clone(),
             channels: about.channels,
             configuration: about.configuration,
         }
@@ -69,7 +69,7 @@ impl Engine {
     pub fn headline(&self) -> String {
         let all = self.stores.len();
         let published = self.stores.iter().filter(|store| store.is_published()).count();
-        let open = self.book.len();
+        let open = self.shared.book.len();
         let vault = if self.source.usable() { "" } else { "; Vault is not available" };
         format!("{published} of {all} stores published, {open} incidents open{vault}")
     }
@@ -122,6 +122,9 @@ impl Store {
             }
             (None, None) => {}
         }
+        if self.is_withdrawn() {
+            return "the rejected credentials were withdrawn".into();
+        }
         if let (Disk::Absent(why), Some(_)) = (&self.disk, &self.good) {
             let why = why.as_deref().unwrap_or("it is gone");
             return format!("the published set was damaged ({why}); restoring it");
@@ -134,6 +137,14 @@ impl Store {
             (Some(_), Some(verdict), None) => format!("published credentials: {verdict}"),
             (Some(_), None, None) => "published; not yet checked since the start".into(),
         }
+    }
+
+    fn reload_status(&self) -> Option<ReloadStatus> {
+        (self.spec.hook == Hook::Configured).then(|| ReloadStatus {
+            generation: self.reload.told,
+            at: self.reload.told_at,
+            error: self.reload.fault.as_ref().map(ToString::to_string),
+        })
     }
 
     fn status(&self, cx: &Context<'_>) -> StoreStatus {
@@ -163,6 +174,7 @@ impl Store {
             last_read_at: at(self.read_success),
             read_error,
             publish_error: self.publish_fault.as_ref().map(ToString::to_string),
+            reload: self.reload_status(),
             requests_remaining: self.requests_remaining,
             verdicts: self.verdicts.clone(),
             publications: self.publications,

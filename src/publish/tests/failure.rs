@@ -160,12 +160,10 @@ fn an_output_directory_that_is_a_file_is_a_fault() {
 }
 
 #[test]
-fn an_output_directory_without_one_above_it_is_a_fault() {
-    let place = Place::with(|output| output.directory = output.directory.join("deeper"));
-    let fault = place.publisher.prepare().unwrap_err();
-    assert_eq!(fault.operation, "cannot create");
-    assert!(fault.reason.contains("No such file"), "{fault}");
-    assert_eq!(place.published(), None);
+fn directories_above_the_output_directory_are_made_when_they_are_missing() {
+    let place = Place::with(|output| output.directory = output.directory.join("deeper/still"));
+    place.publisher.prepare().unwrap();
+    assert!(place.try_publish(&place.publisher, 1).is_ok());
 }
 
 #[test]

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::{Context, FirstCheck, Gate};
+use super::super::{Action, Context, FirstCheck, Gate, OnRejection};
 use super::{Disk, FIRST_WAIT, Store, Streak};
 use crate::domain::credentials::Credentials;
-use crate::domain::incident::{Resolution, Severity};
+use crate::domain::incident::{Cause, Resolution, Severity};
 use crate::domain::publication::{GenerationStamp, OnDisk, PublishFault, Published};
 use crate::domain::schedule::backoff;
 use crate::domain::time::Now;
@@ -103,6 +103,7 @@ impl Store {
         self.publish_fault = None;
         self.publish_failures = 0;
         self.disk = Disk::Published;
+        self.withdrawn = false;
         let stamp = &published.stamp;
         let restored =
             self.good.as_ref().is_some_and(|good| good.credentials.same_as(&published.credentials));
@@ -117,6 +118,7 @@ impl Store {
             return;
         }
         self.publications += 1;
+        self.reload.want(published.stamp.generation, cx.now.instant);
         self.resolution = self.good.as_ref().map(|good| {
             if good.credentials.same_account(&published.credentials) {
                 Resolution::RegeneratedCaughtUp
@@ -125,6 +127,9 @@ impl Store {
             }
         });
         let accepted = published.stamp.verified_at.map(|_| cx.now);
+        if let Some(old) = self.good.take().filter(|_| accepted.is_some()) {
+            self.supersede(old, &published.credentials, cx.now);
+        }
         self.adopt(published, accepted, cx);
         if accepted.is_none() {
             self.next_check = self.not_before.max(cx.now.instant);
@@ -143,6 +148,39 @@ impl Store {
         self.publish_fault = Some(fault);
     }
 
+    /// Takes a dead set away, where the operator wants that, once its incident is on record.
+    pub(super) fn advance_withdrawal(&mut self, cx: &mut Context<'_>) {
+        let dead = self.rejection.is_some_and(|rejection| self.confirmed(&rejection, cx));
+        if self.spec.on_rejection == OnRejection::Withdraw
+            && dead
+            && self.is_published()
+            && !self.publishing
+            && cx.now.instant >= self.next_publish
+            && cx.shared.book.is_open(Some(self.name()), Cause::RegeneratedOrRevoked)
+        {
+            self.publishing = true;
+            self.inspection_outdated = true;
+            cx.actions.push(Action::Withdraw { store: self.name().clone() });
+        }
+    }
+
+    pub(in crate::domain::engine) fn withdraw_ended(
+        &mut self,
+        result: Result<(), PublishFault>,
+        cx: &mut Context<'_>,
+    ) {
+        self.publishing = false;
+        if let Err(fault) = result {
+            return self.publish_failed(fault, cx);
+        }
+        self.withdrawn = true;
+        self.publish_fault = None;
+        self.publish_failures = 0;
+        self.disk = Disk::Absent(None);
+        let text = "the rejected credentials were withdrawn, as on_rejection says".to_owned();
+        self.say(cx, Some(Severity::Critical), text);
+    }
+
     /// The set that should be on the disk and is not.
     pub(super) fn wanted(&self, cx: &Context<'_>) -> Option<(Arc<Credentials>, GenerationStamp)> {
         let generation = self.good.as_ref().map_or(0, |good| good.stamp.generation) + 1;
@@ -159,7 +197,7 @@ impl Store {
             };
             return Some((candidate.credentials.clone(), stamp));
         }
-        if self.is_published() {
+        if self.is_published() || self.withdrawn {
             return None;
         }
         let good = self.good.as_ref()?;

@@ -1,7 +1,7 @@
 //! Which incidents open, with what evidence, and what ends them.
 
-use super::world::{HOUR, MINUTE, SECOND, Shop, World};
-use crate::domain::engine::Event;
+use super::world::{HOUR, MINUTE, SECOND, Shop, World, spec};
+use crate::domain::engine::{Event, OnRejection, StoreSpec};
 use crate::domain::incident::{Cause, MessageKind, Resolution, Severity};
 use crate::domain::snapshot::StoreState;
 use crate::domain::verdict::ProbeFault;
@@ -42,9 +42,9 @@ fn a_regenerated_token_is_said_once_after_it_was_confirmed_over_time() {
 }
 
 #[test]
-fn an_open_incident_is_repeated_at_its_interval_and_resolved_once() {
+fn an_open_incident_is_repeated_ever_more_rarely_and_resolved_once() {
     let mut world = regenerated();
-    world.pass(10 * HOUR);
+    world.pass(13 * HOUR);
     let reminder = (MessageKind::Reminder, Cause::RegeneratedOrRevoked);
     assert_eq!(world.said(), [OPENED, reminder, reminder]);
     world.write("acme", "user", "token-2");
@@ -137,7 +137,8 @@ fn nothing_but_a_rejection_is_ever_called_regenerated_or_revoked() {
         (Shop::Status(200, None), Cause::Unverified),
         (Shop::Status(400, None), Cause::Unverified),
         (Shop::Fails(ProbeFault::Dns), Cause::Unverified),
-        (Shop::Fails(ProbeFault::CertificateExpired), Cause::Unverified),
+        (Shop::Fails(ProbeFault::CertificateExpired), Cause::CertificateTrouble),
+        (Shop::Fails(ProbeFault::CertificateHost), Cause::CertificateTrouble),
     ] {
         let mut world = World::new(&["acme"]);
         world.pass(HOUR);
@@ -230,4 +231,62 @@ fn a_secret_that_disappears_is_an_incident_and_nothing_is_withdrawn() {
     world.secrets.insert("acme".into(), secret);
     world.pass(2 * MINUTE);
     assert_eq!(world.said().last(), Some(&(MessageKind::Resolved, Cause::SecretMissing)));
+}
+
+fn withdrawing() -> World {
+    let mut world = World::new(&["acme"]);
+    world.configure_specs(vec![StoreSpec { on_rejection: OnRejection::Withdraw, ..spec("acme") }]);
+    world.pass(HOUR);
+    assert!(world.published("acme").is_some());
+    world.accept("acme", "user", "token-2");
+    world
+}
+
+#[test]
+fn a_dead_set_is_withdrawn_only_when_that_is_confirmed_and_wanted() {
+    let mut world = withdrawing();
+    world.pass_until(|world| world.store("acme").state == StoreState::Suspect);
+    assert!(world.published("acme").is_some());
+    world.pass(HOUR);
+    assert_eq!(world.said(), [OPENED]);
+    assert_eq!((world.published("acme"), world.calls("withdraw")), (None, 1));
+    assert!(world.messages[0].incident.remedy.contains("until then apps have none"));
+    world.write("acme", "user", "token-2");
+    world.pass(2 * MINUTE);
+    assert_eq!(world.published("acme"), Some((2, "token-2".into())));
+    assert_eq!(world.messages.last().unwrap().resolution, Some(Resolution::RegeneratedCaughtUp));
+}
+
+#[test]
+fn a_withdrawn_set_comes_back_when_it_is_accepted_again() {
+    let mut world = withdrawing();
+    world.pass(HOUR);
+    assert_eq!(world.published("acme"), None);
+    world.accept("acme", "user", "token-1");
+    world.pass(10 * MINUTE);
+    assert_eq!(world.published("acme"), Some((1, "token-1".into())));
+    assert_eq!(world.said(), [OPENED, RESOLVED]);
+}
+
+#[test]
+fn a_restart_after_a_withdrawal_calls_the_account_nothing_else() {
+    let mut world = withdrawing();
+    world.pass(HOUR);
+    world.restart();
+    world.pass(HOUR);
+    assert_eq!(world.said(), [OPENED]);
+    assert_eq!(world.published("acme"), None);
+    world.write("acme", "user", "token-2");
+    world.pass(10 * MINUTE);
+    assert_eq!(world.said(), [OPENED, RESOLVED]);
+}
+
+#[test]
+fn only_a_confirmed_rejection_withdraws_anything() {
+    for shop in [Shop::Status(403, None), Shop::Status(404, None), Shop::Status(503, None)] {
+        let mut world = withdrawing();
+        world.shops.insert("acme".into(), shop.clone());
+        world.pass(5 * HOUR);
+        assert!(world.published("acme").is_some(), "{shop:?}");
+    }
 }

@@ -1,6 +1,8 @@
 //! The engine, played against a world in memory: no I/O, no waiting, every step repeatable.
 
+mod fleet;
 mod incidents;
 mod publishing;
 mod source;
+mod superseded;
 mod world;

@@ -3,7 +3,7 @@
 use super::world::{HOUR, MINUTE, SECOND, Shop, World, settings};
 use crate::domain::engine::{Event, FirstCheck, Gate, Outcome, Settings};
 use crate::domain::incident::{Cause, MessageKind};
-use crate::domain::publication::{OnDisk, PublishFault};
+use crate::domain::publication::{OnDisk, PublishFault, ReloadFault};
 use crate::domain::snapshot::StoreState;
 use crate::domain::time::Instant;
 use crate::domain::verdict::ProbeFault;
@@ -224,4 +224,26 @@ fn the_checks_of_many_stores_are_spread_over_the_interval() {
     };
     assert_eq!(world.probed_at.len(), 300);
     assert!((0..5).all(|minute| (30..90).contains(&in_minute(minute))));
+}
+
+#[test]
+fn the_app_is_told_of_other_content_only_and_the_latest_wins() {
+    let mut world = World::new(&["acme"]);
+    world.reload = Err(ReloadFault("no such process".into()));
+    world.pass(10 * MINUTE);
+    let tries = world.calls("reload");
+    assert!((5..12).contains(&tries), "tried again, ever more slowly: {tries}");
+    assert_eq!(world.store("acme").reload.unwrap().error.as_deref(), Some("no such process"));
+    world.write("acme", "user", "token-2");
+    world.accept("acme", "user", "token-2");
+    world.pass(10 * MINUTE);
+    world.reload = Ok(());
+    world.pass(10 * MINUTE);
+    let told = world.store("acme").reload.unwrap();
+    assert_eq!((told.generation, told.error), (Some(2), None));
+    let tries = world.calls("reload");
+    world.disks.clear();
+    world.pass(10 * MINUTE);
+    assert_eq!(world.store("acme").restorations, 1);
+    assert_eq!(world.calls("reload"), tries, "a restored set is nothing new to the app");
 }

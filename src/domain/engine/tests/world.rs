@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use crate::domain::credentials::{AddressPolicy, Credentials, Field, FieldNames, Fields, StoreName};
 use crate::domain::engine::{
-    About, Action, Engine, Event, FirstCheck, Gate, SecretLocation, Settings, SourceChange, StoreSpec,
+    About, Action, Engine, Event, FirstCheck, Gate, Hook, OnRejection, SecretLocation, Settings,
+    SourceChange, StoreSpec,
 };
 use crate::domain::incident::{Cause, Message, MessageKind};
-use crate::domain::publication::{GenerationStamp, OnDisk, PublishFault, Published};
+use crate::domain::publication::{GenerationStamp, OnDisk, PublishFault, Published, ReloadFault};
 use crate::domain::secret::{FingerprintKey, Secret};
 use crate::domain::snapshot::{Snapshot, StoreStatus};
 use crate::domain::source::{Lease, SecretVersion, SourceFault};
@@ -44,6 +45,7 @@ pub(super) struct World {
     pub(super) shops: BTreeMap<String, Shop>,
     pub(super) disks: BTreeMap<String, OnDisk>,
     pub(super) publish_fault: Option<PublishFault>,
+    pub(super) reload: Result<(), ReloadFault>,
     pub(super) messages: Vec<Message>,
     pub(super) publications: Vec<(String, GenerationStamp)>,
     /// How often each kind of action was asked for.
@@ -68,15 +70,20 @@ pub(super) fn settings() -> Settings {
 pub(super) fn spec(name: &str) -> StoreSpec {
     let location =
         SecretLocation { mount: "secret".into(), path: format!("bc/{name}"), fields: FieldNames::default() };
-    StoreSpec { name: StoreName::parse(name).unwrap(), location: Arc::new(location) }
+    StoreSpec {
+        name: StoreName::parse(name).unwrap(),
+        location: Arc::new(location),
+        hook: Hook::Configured,
+        on_rejection: OnRejection::Keep,
+    }
 }
 
-fn fields(user: &str, token: Option<&str>) -> Fields {
+fn fields(store: &str, user: &str, token: Option<&str>) -> Fields {
     let text = |text: &str| Field::Text(Secret::new(text.into()));
     Fields {
         username: text(user),
         api_token: token.map_or(Field::Missing, text),
-        api_path: text("https://store-x.mybigcommerce.com/api/v2/"),
+        api_path: text(&format!("https://{store}.mybigcommerce.com/api/v2/")),
     }
 }
 
@@ -101,6 +108,7 @@ impl World {
             shops: BTreeMap::new(),
             disks: BTreeMap::new(),
             publish_fault: None,
+            reload: Ok(()),
             messages: Vec::new(),
             publications: Vec::new(),
             calls: BTreeMap::new(),
@@ -133,7 +141,10 @@ impl World {
     }
 
     pub(super) fn configure(&mut self, stores: &[&str]) {
-        let stores = stores.iter().map(|name| spec(name)).collect();
+        self.configure_specs(stores.iter().map(|name| spec(name)).collect());
+    }
+
+    pub(super) fn configure_specs(&mut self, stores: Vec<StoreSpec>) {
         let settings = self.settings.clone();
         self.send(Event::Configured { settings, stores, source: SourceChange::Kept });
     }
@@ -210,7 +221,7 @@ impl World {
                     (None, Some((version, user, token))) => Ok(SecretVersion {
                         version: *version,
                         created_at: Some(self.now.wall),
-                        fields: fields(user, token.as_deref()),
+                        fields: fields(store.as_str(), user, token.as_deref()),
                     }),
                 };
                 Event::Read { store, location, result }
@@ -232,6 +243,18 @@ impl World {
                     self.disks.insert(store.as_str().into(), OnDisk::Published(published.clone()));
                 }
                 Event::PublishEnded { store, result }
+            }
+            Action::Withdraw { store } => {
+                count("withdraw");
+                let result = self.publish_fault.clone().map_or(Ok(()), Err);
+                if result.is_ok() {
+                    self.disks.remove(store.as_str());
+                }
+                Event::Withdrawn { store, result }
+            }
+            Action::Reload { store, generation } => {
+                count("reload");
+                Event::Reloaded { store, generation, result: self.reload.clone() }
             }
             Action::Notify(message) => {
                 self.messages.push(message);
