@@ -23,7 +23,6 @@ pub(super) struct Adapters {
     pub(super) vault: Vault,
     prober: Prober,
     publisher: Publisher,
-    addresses: AddressPolicy,
     hooks: Arc<BTreeMap<StoreName, Reload>>,
 }
 
@@ -38,7 +37,6 @@ impl Adapters {
             vault: Vault::new(&config.vault).map_err(DaemonError::Vault)?,
             prober: Prober::new(&config.check).map_err(DaemonError::Check)?,
             publisher,
-            addresses: config.check.addresses,
             hooks: Arc::new(hooks.collect()),
         })
     }
@@ -63,7 +61,9 @@ impl Adapters {
                     if let Err(fault) = self.publisher.sweep(&name) {
                         tracing::warn!(store = %name, "leftovers stay: {fault}");
                     }
-                    self.publisher.read(&name, self.addresses)
+                    // What was published under another policy stays; whether it is asked about, and whether
+                    // the source's version is taken, is decided under the one in force.
+                    self.publisher.read(&name, AddressPolicy::AllowPrivate)
                 });
                 Event::Inspected { store, result: result.await }
             }
