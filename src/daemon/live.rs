@@ -247,7 +247,11 @@ impl Live {
     /// Loads the configuration anew: the whole of it, or nothing.
     async fn reload(&mut self, why: &str) -> Result<(), DaemonError> {
         info!(why, "loading the configuration anew");
-        service::tell(State::Reloading);
+        // The service manager takes the end of a reload for the end of the start.
+        let ready = self.told_ready;
+        if ready {
+            service::tell(State::Reloading);
+        }
         match self.prepare().await {
             Ok(prepared) => self.apply(prepared).await?,
             Err(reason) => {
@@ -256,7 +260,9 @@ impl Live {
                 self.status.error = Some(reason);
             }
         }
-        service::tell(State::Ready);
+        if ready {
+            service::tell(State::Ready);
+        }
         Ok(())
     }
 
