@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::world::{HOUR, MINUTE, SECOND, World, settings, spec};
 use crate::domain::credentials::AddressPolicy;
-use crate::domain::engine::{Event, SecretLocation, Settings, SourceChange};
+use crate::domain::engine::{Event, FirstCheck, Outcome, SecretLocation, Settings, SourceChange};
 use crate::domain::incident::{Cause, MessageKind};
 use crate::domain::publication::{OnDisk, PublishFault};
+use crate::domain::source::SourceFault;
 
 #[test]
 fn nothing_is_written_where_somebody_looks_at_the_disk() {
@@ -84,4 +85,20 @@ fn a_shorter_interval_of_checks_is_in_force_at_once() {
     let probes = world.calls("probe");
     world.pass(MINUTE);
     assert_eq!(world.calls("probe"), probes + 1);
+}
+
+#[test]
+fn a_single_pass_publishes_what_was_read_although_the_source_has_failed_since() {
+    let mut world = World::with(&["one", "two"], Settings { first_check: FirstCheck::AtOnce, ..settings() });
+    world.slow = vec!["probe"];
+    world.secrets.remove("two");
+    world.send(Event::Tick);
+    world.slow = vec!["probe", "look up"];
+    world.read_fault = Some(SourceFault::Sealed);
+    world.pass(2 * SECOND);
+    assert!(world.snapshot().source.error.is_some());
+    assert_eq!(world.engine.outcome(), None, "a probe is under way");
+    world.release();
+    assert!(world.published("one").is_some());
+    assert_eq!(world.engine.outcome(), Some(Outcome::SourceUnavailable));
 }
