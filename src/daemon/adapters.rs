@@ -23,7 +23,6 @@ pub(super) struct Adapters {
     pub(super) vault: Vault,
     prober: Prober,
     publisher: Publisher,
-    addresses: AddressPolicy,
     hooks: Arc<BTreeMap<StoreName, Reload>>,
 }
 
@@ -36,13 +35,7 @@ impl Adapters {
         let prober = Prober::new(&config.check).map_err(DaemonError::Check)?;
         let publisher = Publisher::new(&config.output, key);
         publisher.prepare().map_err(DaemonError::Directory)?;
-        Ok(Self {
-            vault,
-            prober,
-            publisher,
-            addresses: config.check.addresses,
-            hooks: Arc::new(hooks.collect()),
-        })
+        Ok(Self { vault, prober, publisher, hooks: Arc::new(hooks.collect()) })
     }
 
     /// Does one action and reports what came of it; `None` for what needs no adapter.
@@ -65,7 +58,9 @@ impl Adapters {
                     if let Err(fault) = self.publisher.sweep(&name) {
                         tracing::warn!(store = %name, "leftovers stay: {fault}");
                     }
-                    self.publisher.read(&name, self.addresses)
+                    // What was published under another policy stays; whether it is asked about, and whether
+                    // the source's version is taken, is decided under the one in force.
+                    self.publisher.read(&name, AddressPolicy::AllowPrivate)
                 });
                 Event::Inspected { store, result: result.await }
             }

@@ -385,9 +385,11 @@ impl Live {
     /// Stops cleanly: what is published stays, what was not delivered is kept.
     async fn close(mut self) -> Result<(), DaemonError> {
         service::tell(State::Stopping);
-        if timeout(FINISH_LIMIT, self.work.finish_writing()).await.is_err() {
+        let mut messages = Vec::new();
+        if timeout(FINISH_LIMIT, self.work.finish_writing(&mut messages)).await.is_err() {
             warn!("a generation that was being written is left to the next start");
         }
+        self.alerts.keep(messages).await;
         let stopped = self.alerts.stop().await;
         self.alerts.flush(&self.config, FLUSH_LIMIT).await;
         if self.config.vault.revoke_token_on_exit {

@@ -120,7 +120,9 @@ pub(super) fn secret(answer: &Answer, names: &FieldNames) -> Result<SecretVersio
         return Err(if errors.is_empty() {
             SourceFault::NeverWritten
         } else {
-            malformed("status 404 with an error: no engine is mounted there; check the store's mount")
+            SourceFault::NotKeyValue(
+                "status 404 with an error: no engine is mounted there; check the store's mount".into(),
+            )
         });
     }
     let mut body = Wiped(serde_json::from_slice(&answer.body).map_err(|_| not_vault())?);
@@ -233,7 +235,9 @@ fn not_vault() -> SourceFault {
 }
 
 fn not_version_2() -> SourceFault {
-    malformed("it is not a KV version 2 secret; check that the store's mount is a KV engine of version 2")
+    SourceFault::NotKeyValue(
+        "it is not a KV version 2 secret; check that the store's mount is a KV engine of version 2".into(),
+    )
 }
 
 fn malformed(words: &str) -> SourceFault {

@@ -65,7 +65,7 @@ fn regenerated_or_revoked(store: &Store, source_fault: Option<&str>, cx: &Contex
         return Condition::Unknown;
     };
     // The source must have been asked since the last rejection, or be known not to answer.
-    let asked = store.read_attempt.is_some_and(|at| at.instant >= rejection.latest.instant);
+    let asked = store.was_read_since(rejection.latest.instant);
     let untried = store.candidate.as_ref().is_some_and(|candidate| candidate.streak.last.is_none());
     let waiting = store.candidate.as_ref().is_some_and(|candidate| candidate.accepted_at.is_some());
     let held = cx.shared.platform.holds_back(store.name());

@@ -278,17 +278,19 @@ impl Engine {
     }
 
     fn configure(&mut self, settings: Settings, specs: Vec<StoreSpec>, source: SourceChange, now: Now) {
-        self.settings = settings;
+        let before = std::mem::replace(&mut self.settings, settings);
         if source == SourceChange::Replaced {
             self.source.replaced(now);
         }
+        let (mut none, shared) = (Vec::new(), &mut self.shared);
+        let cx = Context { now, settings: &self.settings, key: &self.key, actions: &mut none, shared };
         let mut old: BTreeMap<StoreName, Store> =
             std::mem::take(&mut self.stores).into_iter().map(|store| (store.name().clone(), store)).collect();
         self.stores = specs
             .into_iter()
             .map(|spec| match old.remove(&spec.name) {
                 Some(mut store) => {
-                    store.configured(spec, source, now);
+                    store.configured(spec, &before, source, &cx);
                     store
                 }
                 None => Store::new(spec, now),

@@ -186,7 +186,7 @@ impl Store {
             }
             Verdict::Rejected { none_seen } => {
                 // Whatever the source has that is newer is wanted at once.
-                self.next_read = cx.now.instant;
+                self.want_read(cx.now.instant);
                 if self.rejection.is_none()
                     && let Some(candidate) = &mut self.candidate
                 {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::book::Book;
-use super::{Action, Context, OnRejection, SourceChange, StoreSpec, conditions};
+use super::{Action, Context, OnRejection, Settings, SourceChange, StoreSpec, conditions};
 use crate::domain::credentials::{Credentials, FieldError, StoreName};
 use crate::domain::incident::{Cause, Resolution, Severity};
 use crate::domain::publication::{PublishFault, Published};
@@ -74,6 +74,8 @@ pub(super) struct Store {
     next_inspect: Instant,
 
     reading: bool,
+    /// A newer look at the source is wanted than the one that is under way.
+    reread: bool,
     next_read: Instant,
     faults: u32,
     pub(super) problem: Option<ReadProblem>,
@@ -121,6 +123,7 @@ impl Store {
             inspection_outdated: false,
             next_inspect: now.instant,
             reading: false,
+            reread: false,
             next_read: now.instant,
             faults: 0,
             problem: None,
@@ -165,26 +168,54 @@ impl Store {
         matches!(self.disk, Disk::Published)
     }
 
+    /// The source has to be asked from now on: what a read that is under way finds may be older.
+    pub(super) fn want_read(&mut self, now: Instant) {
+        self.next_read = now;
+        self.reread = true;
+    }
+
+    /// Whether the source was asked, and has answered, after this moment.
+    pub(super) fn was_read_since(&self, moment: Instant) -> bool {
+        !self.reread && !self.reading && self.read_attempt.is_some_and(|at| at.instant >= moment)
+    }
+
     /// The same store under a new configuration: what is known of it stays, all of it is looked at anew.
-    pub(super) fn configured(&mut self, spec: StoreSpec, source: SourceChange, now: Now) {
-        if spec.location != self.spec.location || source == SourceChange::Replaced {
+    pub(super) fn configured(
+        &mut self,
+        spec: StoreSpec,
+        old: &Settings,
+        source: SourceChange,
+        cx: &Context<'_>,
+    ) {
+        let (now, new) = (cx.now.instant, cx.settings);
+        let moved = spec.location != self.spec.location || source == SourceChange::Replaced;
+        if moved {
             self.reading = false;
+            self.faults = 0;
             self.problem = None;
+            self.read_success = None;
+            self.newest_version = None;
+        }
+        if moved || old.addresses != new.addresses {
+            // It may be refused now, so it is read again before it is asked about or published.
             self.candidate = None;
             self.candidate_rejection = None;
         }
         self.withdrawn = self.withdrawn && spec.on_rejection == OnRejection::Withdraw;
         self.spec = spec;
-        self.next_inspect = now.instant;
+        self.next_inspect = now;
         self.inspection_outdated = true;
-        self.next_read = now.instant;
-        self.next_publish = now.instant;
+        self.want_read(now);
+        self.next_publish = now;
+        if new.check_interval < old.check_interval {
+            self.next_check = self.next_check.min(self.check_turn(cx).max(self.not_before));
+        }
     }
 
     /// Everything is due now, but for a store that asked us to wait.
     pub(super) fn check_now(&mut self, now: Now) {
         self.next_inspect = now.instant;
-        self.next_read = now.instant;
+        self.want_read(now.instant);
         self.next_publish = now.instant;
         let probe = self.not_before.max(now.instant);
         self.next_check = self.next_check.min(probe);
@@ -203,6 +234,7 @@ impl Store {
         }
         if usable && !self.reading && now >= self.next_read {
             self.reading = true;
+            self.reread = false;
             let location = self.spec.location.clone();
             cx.actions.push(Action::Read { store: self.name().clone(), location });
         }

@@ -38,6 +38,9 @@ impl Store {
             }
             Err(problem) => self.unusable(problem, cx),
         }
+        if self.reread {
+            self.next_read = cx.now.instant;
+        }
     }
 
     pub(super) fn found(
