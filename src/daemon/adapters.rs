@@ -28,15 +28,17 @@ pub(super) struct Adapters {
 }
 
 impl Adapters {
-    /// Builds all of them or none. Nothing is sent. Blocks on the disk.
+    /// Builds all of them or none, and then makes the output directory. Nothing is sent. Blocks on the disk.
     pub(super) fn build(config: &Config, key: Arc<FingerprintKey>) -> Result<Self, DaemonError> {
-        let publisher = Publisher::new(&config.output, key);
-        publisher.prepare().map_err(DaemonError::Directory)?;
         let hooks =
             config.stores.iter().filter_map(|store| Some((store.name.clone(), store.reload.clone()?)));
+        let vault = Vault::new(&config.vault).map_err(DaemonError::Vault)?;
+        let prober = Prober::new(&config.check).map_err(DaemonError::Check)?;
+        let publisher = Publisher::new(&config.output, key);
+        publisher.prepare().map_err(DaemonError::Directory)?;
         Ok(Self {
-            vault: Vault::new(&config.vault).map_err(DaemonError::Vault)?,
-            prober: Prober::new(&config.check).map_err(DaemonError::Check)?,
+            vault,
+            prober,
             publisher,
             addresses: config.check.addresses,
             hooks: Arc::new(hooks.collect()),

@@ -28,12 +28,23 @@ pub(crate) struct Book {
 
 impl Book {
     /// Takes over what was open when the last process ended.
-    pub(super) fn restored(open: Vec<Incident>, now: Now) -> Self {
+    ///
+    /// The wall clock may have been set back meanwhile: no reminder waits longer than an interval.
+    pub(super) fn restored(open: Vec<Incident>, repeat_interval: Duration, now: Now) -> Self {
         let entry = |incident: Incident| {
-            let remind_at = now.instant.plus(incident.repeat_at.since(now.wall));
+            let longest = repeat_after(repeat_interval, incident.messages);
+            let remind_at = now.instant.plus(incident.repeat_at.since(now.wall).min(longest));
             ((incident.store.clone(), incident.cause), Entry { incident, remind_at })
         };
         Self { open: open.into_iter().map(entry).collect(), opened: BTreeMap::new() }
+    }
+
+    /// Another interval is in force: what was to be repeated later than it says is repeated by then.
+    pub(super) fn hasten(&mut self, repeat_interval: Duration, now: Now) {
+        for entry in self.open.values_mut() {
+            let longest = repeat_after(repeat_interval, entry.incident.messages);
+            entry.remind_at = entry.remind_at.min(now.instant.plus(longest));
+        }
     }
 
     /// How many incidents are open.

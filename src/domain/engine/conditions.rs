@@ -413,5 +413,11 @@ fn unverified(store: &Store, cx: &Context<'_>) -> Condition {
             remedy(),
         );
     }
-    if accepted_now(store) && store.candidate.is_none() { Condition::Clear } else { Condition::Unknown }
+    // A rejection is an answer too, and has incidents of its own.
+    let told = store.rejection.is_some() || accepted_now(store);
+    let judged = store
+        .candidate
+        .as_ref()
+        .is_none_or(|candidate| candidate.accepted_at.is_some() || store.candidate_rejection.is_some());
+    if told && judged { Condition::Clear } else { Condition::Unknown }
 }

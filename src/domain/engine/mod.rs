@@ -68,6 +68,8 @@ pub struct Engine {
     /// When each store is due next; a store stands in it once at most.
     timers: BTreeSet<(Instant, usize)>,
     shared: Shared,
+    /// Incidents of stores that are no longer configured may be open: of a configuration, or of a life, before.
+    stores_changed: bool,
     /// Every store was published at some moment since the start.
     started: bool,
 }
@@ -82,7 +84,7 @@ impl Engine {
         open: Vec<Incident>,
         now: Now,
     ) -> Self {
-        let book = Book::restored(open, now);
+        let book = Book::restored(open, settings.repeat_interval, now);
         let shared = Shared { book, budgets: Budgets::default(), platform: Platform::default() };
         let stores: Vec<Store> = stores.into_iter().map(|spec| Store::new(spec, now)).collect();
         let mut engine = Self {
@@ -93,6 +95,7 @@ impl Engine {
             index: BTreeMap::new(),
             timers: BTreeSet::new(),
             shared,
+            stores_changed: true,
             started: false,
         };
         engine.reindex();
@@ -165,7 +168,7 @@ impl Engine {
                 }
             }
             Event::Configured { settings, stores, source } => {
-                self.configure(settings, stores, source, now, &mut actions);
+                self.configure(settings, stores, source, now);
             }
         }
         self.advance(touched, usable, now, &mut actions);
@@ -200,6 +203,10 @@ impl Engine {
     fn advance(&mut self, touched: Option<usize>, was_usable: bool, now: Now, actions: &mut Vec<Action>) {
         let mut cx =
             Context { now, settings: &self.settings, key: &self.key, actions, shared: &mut self.shared };
+        if std::mem::take(&mut self.stores_changed) {
+            let names = &self.index;
+            Book::forget_unknown(&mut cx, |store| names.keys().any(|name| name.as_str() == store));
+        }
         self.source.advance(&mut cx);
         let usable = self.source.usable();
         let fault = self.source.fault_words();
@@ -270,14 +277,7 @@ impl Engine {
         touched
     }
 
-    fn configure(
-        &mut self,
-        settings: Settings,
-        specs: Vec<StoreSpec>,
-        source: SourceChange,
-        now: Now,
-        actions: &mut Vec<Action>,
-    ) {
+    fn configure(&mut self, settings: Settings, specs: Vec<StoreSpec>, source: SourceChange, now: Now) {
         self.settings = settings;
         if source == SourceChange::Replaced {
             self.source.replaced(now);
@@ -296,15 +296,13 @@ impl Engine {
             .collect();
         self.reindex();
         self.shared.platform.keep(|store| self.index.contains_key(store));
-        let mut cx =
-            Context { now, settings: &self.settings, key: &self.key, actions, shared: &mut self.shared };
-        let names = &self.index;
-        Book::forget_unknown(&mut cx, |store| names.keys().any(|name| name.as_str() == store));
+        self.shared.book.hasten(self.settings.repeat_interval, now);
     }
 
     /// Rebuilds the index and makes every store due at once.
     fn reindex(&mut self) {
         self.index = self.stores.iter().enumerate().map(|(at, store)| (store.name().clone(), at)).collect();
+        self.stores_changed = true;
         self.timers.clear();
         for (at, store) in self.stores.iter_mut().enumerate() {
             store.due = Some(Instant::default());

@@ -183,11 +183,18 @@ impl Store {
                 self.verified_at = Some(cx.now.wall);
                 self.rejection = None;
                 self.withdrawn = false;
-                self.resolution = None;
             }
             Verdict::Rejected { none_seen } => {
                 // Whatever the source has that is newer is wanted at once.
                 self.next_read = cx.now.instant;
+                if self.rejection.is_none()
+                    && let Some(candidate) = &mut self.candidate
+                {
+                    // A new token may have been in the source before it was saved at the store.
+                    candidate.next_probe = candidate.next_probe.min(self.not_before.max(cx.now.instant));
+                }
+                // What was published before ends no rejection that comes after it.
+                self.resolution = None;
                 Rejection::add(&mut self.rejection, *none_seen, cx.now);
             }
             Verdict::Forbidden

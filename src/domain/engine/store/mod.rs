@@ -69,7 +69,7 @@ pub(super) struct Store {
     superseded_end: Option<Resolution>,
 
     inspecting: bool,
-    /// Something was written since the look at the disk began: what it saw may be gone.
+    /// The look at the disk began under another configuration: what it saw may be elsewhere.
     inspection_outdated: bool,
     next_inspect: Instant,
 
@@ -176,6 +176,7 @@ impl Store {
         self.withdrawn = self.withdrawn && spec.on_rejection == OnRejection::Withdraw;
         self.spec = spec;
         self.next_inspect = now.instant;
+        self.inspection_outdated = true;
         self.next_read = now.instant;
         self.next_publish = now.instant;
     }
@@ -207,10 +208,9 @@ impl Store {
         }
         if !matches!(self.disk, Disk::Unknown) {
             if let Some((credentials, stamp)) =
-                self.wanted(cx).filter(|_| !self.publishing && now >= self.next_publish)
+                self.wanted(cx).filter(|_| !self.publishing && !self.inspecting && now >= self.next_publish)
             {
                 self.publishing = true;
-                self.inspection_outdated = true;
                 cx.actions.push(Action::Publish { store: self.name().clone(), credentials, stamp });
             }
             if let Some(credentials) = self.to_probe(cx) {
@@ -222,6 +222,11 @@ impl Store {
                     Err(at) => self.not_before = self.not_before.max(at),
                 }
             }
+        }
+        if self.is_published() && self.wanted(cx).is_none() {
+            // Nothing waits to be written any more: it was, or the source took it back.
+            self.publish_fault = None;
+            self.publish_failures = 0;
         }
         self.advance_reload(cx);
         self.advance_superseded(cx);
@@ -256,7 +261,7 @@ impl Store {
             due.push(self.next_read);
         }
         if !matches!(self.disk, Disk::Unknown) {
-            if !self.publishing && self.wanted(cx).is_some() {
+            if !self.publishing && !self.inspecting && self.wanted(cx).is_some() {
                 due.push(self.next_publish);
             }
             if self.probing.is_none() {

@@ -23,7 +23,7 @@ impl Store {
         self.inspecting = false;
         self.next_inspect = self.poll_turn(cx);
         if self.inspection_outdated {
-            // What was seen may be the generation before the one that was written meanwhile.
+            // What was seen may lie where nothing is published any more.
             self.next_inspect = cx.now.instant;
             return;
         }
@@ -66,7 +66,6 @@ impl Store {
             ),
         );
         self.adopt(published, None, cx);
-        self.known_since = cx.now;
         self.next_check = match cx.settings.first_check {
             FirstCheck::AtOnce => cx.now.instant,
             FirstCheck::InTurn => self.check_turn(cx),
@@ -83,6 +82,7 @@ impl Store {
         self.good = Some(published);
         self.rejection = None;
         self.accepted = accepted;
+        self.known_since = cx.now;
         self.streak = Streak::default();
         if let Some(accepted) = accepted {
             self.streak.push(Verdict::Accepted, accepted);

@@ -1,9 +1,10 @@
 //! Which incidents open, with what evidence, and what ends them.
 
-use super::world::{HOUR, MINUTE, SECOND, Shop, World, spec};
-use crate::domain::engine::{Event, OnRejection, StoreSpec};
+use super::world::{HOUR, MINUTE, SECOND, Shop, World, settings};
+use crate::domain::engine::{Event, Gate, Settings};
 use crate::domain::incident::{Cause, MessageKind, Resolution, Severity};
 use crate::domain::snapshot::StoreState;
+use crate::domain::time::Timestamp;
 use crate::domain::verdict::ProbeFault;
 
 const OPENED: (MessageKind, Cause) = (MessageKind::Opened, Cause::RegeneratedOrRevoked);
@@ -233,60 +234,69 @@ fn a_secret_that_disappears_is_an_incident_and_nothing_is_withdrawn() {
     assert_eq!(world.said().last(), Some(&(MessageKind::Resolved, Cause::SecretMissing)));
 }
 
-fn withdrawing() -> World {
-    let mut world = World::new(&["acme"]);
-    world.configure_specs(vec![StoreSpec { on_rejection: OnRejection::Withdraw, ..spec("acme") }]);
-    world.pass(HOUR);
-    assert!(world.published("acme").is_some());
-    world.accept("acme", "user", "token-2");
-    world
-}
-
 #[test]
-fn a_dead_set_is_withdrawn_only_when_that_is_confirmed_and_wanted() {
-    let mut world = withdrawing();
-    world.pass_until(|world| world.store("acme").state == StoreState::Suspect);
-    assert!(world.published("acme").is_some());
-    world.pass(HOUR);
-    assert_eq!(world.said(), [OPENED]);
-    assert_eq!((world.published("acme"), world.calls("withdraw")), (None, 1));
-    assert!(world.messages[0].incident.remedy.contains("until then apps have none"));
-    world.write("acme", "user", "token-2");
-    world.pass(2 * MINUTE);
-    assert_eq!(world.published("acme"), Some((2, "token-2".into())));
-    assert_eq!(world.messages.last().unwrap().resolution, Some(Resolution::RegeneratedCaughtUp));
-}
-
-#[test]
-fn a_withdrawn_set_comes_back_when_it_is_accepted_again() {
-    let mut world = withdrawing();
-    world.pass(HOUR);
-    assert_eq!(world.published("acme"), None);
-    world.accept("acme", "user", "token-1");
+fn the_incident_of_a_store_that_was_removed_while_nothing_ran_is_resolved_at_the_start() {
+    let mut world = regenerated();
     world.pass(10 * MINUTE);
-    assert_eq!(world.published("acme"), Some((1, "token-1".into())));
-    assert_eq!(world.said(), [OPENED, RESOLVED]);
-}
-
-#[test]
-fn a_restart_after_a_withdrawal_calls_the_account_nothing_else() {
-    let mut world = withdrawing();
-    world.pass(HOUR);
+    let secret = world.secrets.remove("acme").unwrap();
+    world.secrets.insert("other".into(), secret);
+    world.accept("other", "user", "token-2");
     world.restart();
-    world.pass(HOUR);
-    assert_eq!(world.said(), [OPENED]);
-    assert_eq!(world.published("acme"), None);
-    world.write("acme", "user", "token-2");
-    world.pass(10 * MINUTE);
-    assert_eq!(world.said(), [OPENED, RESOLVED]);
+    world.pass(SECOND);
+    assert_eq!(world.said()[..2], [OPENED, RESOLVED]);
+    assert_eq!(world.messages[1].resolution, Some(Resolution::NoLongerConfigured));
 }
 
 #[test]
-fn only_a_confirmed_rejection_withdraws_anything() {
-    for shop in [Shop::Status(403, None), Shop::Status(404, None), Shop::Status(503, None)] {
-        let mut world = withdrawing();
-        world.shops.insert("acme".into(), shop.clone());
-        world.pass(5 * HOUR);
-        assert!(world.published("acme").is_some(), "{shop:?}");
-    }
+fn a_wall_clock_that_was_set_back_does_not_silence_an_open_incident() {
+    let mut world = regenerated();
+    world.pass(10 * MINUTE);
+    assert_eq!(world.said(), [OPENED]);
+    world.now.wall = Timestamp::from_millis(1_000_000_000_000);
+    world.restart();
+    world.pass(5 * HOUR);
+    assert_eq!(world.said(), [OPENED, (MessageKind::Reminder, Cause::RegeneratedOrRevoked)]);
+}
+
+#[test]
+fn a_shorter_interval_of_repetition_is_in_force_at_once() {
+    let mut world = regenerated();
+    world.pass(10 * MINUTE);
+    world.settings.repeat_interval = MINUTE;
+    world.configure(&["acme"]);
+    world.pass(MINUTE);
+    assert_eq!(world.said(), [OPENED, (MessageKind::Reminder, Cause::RegeneratedOrRevoked)]);
+}
+
+#[test]
+fn a_rejection_ends_the_time_in_which_nobody_could_tell() {
+    let mut world = World::new(&["acme"]);
+    world.pass(HOUR);
+    world.shops.insert("acme".into(), Shop::Status(503, None));
+    world.pass(2 * HOUR);
+    let unverified = |kind| (kind, Cause::Unverified);
+    assert_eq!(world.said(), [unverified(MessageKind::Opened)]);
+    world.write("acme", "user", "mistyped");
+    world.accept("acme", "user", "token-1");
+    world.pass(HOUR);
+    assert_eq!(world.said()[1], unverified(MessageKind::Resolved));
+    assert_eq!(world.said()[2..], [(MessageKind::Opened, Cause::BadWrite)]);
+}
+
+#[test]
+fn a_version_that_is_published_before_it_is_verified_resolves_with_the_right_words() {
+    let mut world = World::with(&["acme"], Settings { gate: Gate::Open, ..settings() });
+    world.pass(2 * HOUR);
+    world.accept("acme", "user", "token-2");
+    world.pass(HOUR);
+    assert_eq!(world.said(), [OPENED]);
+    world.write("acme", "user", "token-2");
+    world.pass(HOUR);
+    assert_eq!(world.said(), [OPENED, RESOLVED], "nobody had to wait for long to be told");
+    assert_eq!(world.messages[1].resolution, Some(Resolution::RegeneratedCaughtUp));
+    world.accept("acme", "user", "token-3");
+    world.pass(HOUR);
+    world.accept("acme", "user", "token-2");
+    world.pass(HOUR);
+    assert_eq!(world.messages[3].resolution, Some(Resolution::AcceptedAgain));
 }

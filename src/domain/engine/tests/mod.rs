@@ -2,7 +2,9 @@
 
 mod fleet;
 mod incidents;
+mod overlaps;
 mod publishing;
 mod source;
 mod superseded;
+mod withdrawal;
 mod world;

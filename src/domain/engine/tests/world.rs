@@ -51,6 +51,9 @@ pub(super) struct World {
     /// How often each kind of action was asked for.
     pub(super) calls: BTreeMap<&'static str, u64>,
     pub(super) probed_at: Vec<Instant>,
+    /// The kinds of action whose answers are kept back until they are released.
+    pub(super) slow: Vec<&'static str>,
+    pub(super) kept_back: Vec<Event>,
 }
 
 pub(super) fn settings() -> Settings {
@@ -113,6 +116,8 @@ impl World {
             publications: Vec::new(),
             calls: BTreeMap::new(),
             probed_at: Vec::new(),
+            slow: Vec::new(),
+            kept_back: Vec::new(),
         };
         for store in stores {
             world.write(store, "user", "token-1");
@@ -157,8 +162,18 @@ impl World {
             steps += 1;
             assert!(steps < 10_000, "the engine never comes to rest");
             for action in self.engine.handle(event, self.now) {
-                events.extend(self.perform(action));
+                let slow = self.slow.contains(&kind(&action));
+                let answer = self.perform(action);
+                if slow { self.kept_back.extend(answer) } else { events.extend(answer) }
             }
+        }
+    }
+
+    /// The answers that were kept back arrive, in the order in which they were asked for.
+    pub(super) fn release(&mut self) {
+        self.slow.clear();
+        for event in std::mem::take(&mut self.kept_back) {
+            self.send(event);
         }
     }
 
@@ -209,6 +224,7 @@ impl World {
                 Event::LookedUp(dead.unwrap_or_else(|| self.look_up.clone()))
             }
             Action::Inspect { store } => {
+                count("inspect");
                 let found = self.disks.get(store.as_str()).cloned().unwrap_or(OnDisk::Nothing);
                 Event::Inspected { store, result: Ok(found) }
             }
@@ -305,6 +321,22 @@ impl World {
             }
             OnDisk::Nothing | OnDisk::Damaged(_) => None,
         }
+    }
+}
+
+fn kind(action: &Action) -> &'static str {
+    match action {
+        Action::LogIn => "log in",
+        Action::Renew => "renew",
+        Action::LookUp => "look up",
+        Action::Inspect { .. } => "inspect",
+        Action::Read { .. } => "read",
+        Action::Probe { .. } => "probe",
+        Action::Publish { .. } => "publish",
+        Action::Withdraw { .. } => "withdraw",
+        Action::Reload { .. } => "reload",
+        Action::Notify(_) => "notify",
+        Action::Say(_) => "say",
     }
 }
 
