@@ -324,10 +324,10 @@ impl Credentials {
         self.api_token.same_as(&other.api_token)
     }
 
-    /// Tells the account at its host from others without showing it: what a budget of requests belongs to.
+    /// Tells the account of a store from others without showing it: what a budget of requests belongs to.
     #[must_use]
     pub fn account(&self, key: &FingerprintKey) -> Fingerprint {
-        key.of(&[self.api_path.host(), self.username.expose()])
+        key.of(&[self.api_path.as_str(), self.username.expose()])
     }
 
     /// Whether both sets belong to the same account (they have the same Username).
