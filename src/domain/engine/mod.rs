@@ -49,6 +49,8 @@ pub(crate) struct Shared {
     book: Book,
     budgets: Budgets,
     platform: Platform,
+    /// When the source last said that our token works; none: not since the start.
+    trusted_at: Option<Instant>,
 }
 
 impl Context<'_> {
@@ -83,7 +85,7 @@ impl Engine {
         now: Now,
     ) -> Self {
         let book = Book::restored(open, now);
-        let shared = Shared { book, budgets: Budgets::default(), platform: Platform::default() };
+        let shared = Shared { book, budgets: Budgets::default(), platform: Platform::default(), trusted_at: None };
         let stores: Vec<Store> = stores.into_iter().map(|spec| Store::new(spec, now)).collect();
         let mut engine = Self {
             settings,
