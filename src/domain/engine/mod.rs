@@ -49,6 +49,8 @@ pub(crate) struct Shared {
     book: Book,
     budgets: Budgets,
     platform: Platform,
+    /// When the source last said that our token works; none: not since the start.
+    trusted_at: Option<Instant>,
 }
 
 impl Context<'_> {
@@ -85,7 +87,8 @@ impl Engine {
         now: Now,
     ) -> Self {
         let book = Book::restored(open, settings.repeat_interval, now);
-        let shared = Shared { book, budgets: Budgets::default(), platform: Platform::default() };
+        let shared =
+            Shared { book, budgets: Budgets::default(), platform: Platform::default(), trusted_at: None };
         let stores: Vec<Store> = stores.into_iter().map(|spec| Store::new(spec, now)).collect();
         let mut engine = Self {
             settings,
@@ -238,7 +241,9 @@ impl Engine {
             self.timers.extend(next.map(|next| (next, at)));
         }
         let troubled = self.shared.platform.is_troubled();
-        if troubled || self.shared.book.is_open(None, Cause::PlatformTrouble) {
+        let told = self.shared.book.is_open(None, Cause::PlatformTrouble);
+        let due = self.shared.book.next_reminder(None).is_some_and(|at| at <= now.instant);
+        if troubled != told || (told && due) {
             let judged = self.shared.platform.judge(troubled || self.stores.iter().all(Store::was_asked));
             let mut cx =
                 Context { now, settings: &self.settings, key: &self.key, actions, shared: &mut self.shared };

@@ -46,6 +46,8 @@ pub(super) struct Platform {
     /// Stores that accepted their credentials since the first of the suspects turned.
     sound: BTreeSet<StoreName>,
     troubled_since: Option<Now>,
+    /// Something was noted since it was last decided.
+    changed: bool,
     sampled_at: Option<Instant>,
 }
 
@@ -59,6 +61,7 @@ impl Platform {
                 if self.suspects.contains_key(store) {
                     return false;
                 }
+                self.changed = true;
                 self.suspects.insert(store.clone(), Suspect { since, place });
                 let due = self.sampled_at.is_none_or(|at| now.instant.since(at) >= SAMPLE_PAUSE);
                 if due {
@@ -67,14 +70,14 @@ impl Platform {
                 return due;
             }
             Standing::Accepted { at } => {
-                self.suspects.remove(store);
-                if self.suspects.values().any(|suspect| at >= suspect.since.instant) {
+                self.changed |= self.suspects.remove(store).is_some();
+                let after = |suspect: &Suspect| at >= suspect.since.instant;
+                if !self.sound.contains(store) && self.suspects.values().any(after) {
                     self.sound.insert(store.clone());
+                    self.changed = true;
                 }
             }
-            Standing::Other => {
-                self.suspects.remove(store);
-            }
+            Standing::Other => self.changed |= self.suspects.remove(store).is_some(),
         }
         if self.suspects.is_empty() {
             self.sound.clear();
@@ -84,6 +87,7 @@ impl Platform {
 
     /// Forgets stores that are no longer configured.
     pub(super) fn keep(&mut self, known: impl Fn(&StoreName) -> bool) {
+        self.changed = true;
         self.suspects.retain(|store, _| known(store));
         self.sound.retain(|store| known(store));
     }
@@ -91,6 +95,9 @@ impl Platform {
     /// Decides whether the platform is in trouble, among so many stores. True when it has just ceased to be:
     /// whoever is still rejected then has to be confirmed anew.
     pub(super) fn decide(&mut self, stores: usize, now: Now) -> bool {
+        if !std::mem::take(&mut self.changed) {
+            return false;
+        }
         let places = |within: Duration| {
             let recent = |suspect: &&Suspect| now.instant.since(suspect.since.instant) <= within;
             let places: BTreeSet<&str> =

@@ -74,6 +74,21 @@ impl Rejection {
     }
 }
 
+/// How long nothing more is asked of a store after this, about whichever set; none: it says nothing of that.
+fn least_pause(verdict: &Verdict) -> Option<Duration> {
+    match verdict {
+        Verdict::RateLimited { wait } => Some(wait.unwrap_or(UNAVAILABLE_WAIT)),
+        Verdict::Unavailable { wait, .. } => Some(wait.unwrap_or_default().max(UNAVAILABLE_WAIT)),
+        Verdict::Accepted
+        | Verdict::Rejected { .. }
+        | Verdict::Forbidden
+        | Verdict::Moved { .. }
+        | Verdict::Malformed { .. }
+        | Verdict::Network(_)
+        | Verdict::Tls(_) => None,
+    }
+}
+
 impl Store {
     pub(in crate::domain::engine) fn probed(
         &mut self,
@@ -89,8 +104,8 @@ impl Store {
         if let ProbeOutcome::Answered(answer) = outcome {
             self.requests_remaining = answer.remaining.or(self.requests_remaining);
         }
-        if let Some(wait) = verdict.wait() {
-            self.not_before = cx.now.instant.plus(wait);
+        if let Some(wait) = least_pause(&verdict) {
+            self.not_before = self.not_before.max(cx.now.instant.plus(wait));
         }
         if self.candidate.as_ref().is_some_and(|c| Arc::ptr_eq(&c.credentials, credentials)) {
             self.candidate_judged(verdict, cx);
@@ -163,11 +178,8 @@ impl Store {
     pub(super) fn pause(&self, verdict: &Verdict, count: u32) -> Duration {
         let grown =
             backoff(self.name().as_str(), count.saturating_add(1), UNAVAILABLE_WAIT, LONGEST_LIMIT_WAIT);
-        match verdict.wait() {
-            Some(wait) if verdict.kind() == VerdictKind::RateLimited => wait,
-            Some(wait) => wait.max(UNAVAILABLE_WAIT),
-            None => grown.max(UNAVAILABLE_WAIT),
-        }
+        let least = least_pause(verdict).unwrap_or_default();
+        if verdict.wait().is_some() { least } else { grown.max(least) }
     }
 
     pub(super) fn published_judged(&mut self, verdict: Verdict, cx: &mut Context<'_>) {

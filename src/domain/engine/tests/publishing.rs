@@ -179,6 +179,23 @@ fn a_wait_that_the_store_asks_for_is_kept_whatever_anybody_wants() {
 }
 
 #[test]
+fn a_store_that_is_unavailable_or_limited_is_left_alone_for_a_minute_whatever_comes() {
+    for status in [503, 429] {
+        let mut world = World::new(&["acme"]);
+        world.pass(HOUR);
+        let probes = world.calls("probe");
+        world.shops.insert("acme".into(), Shop::Status(status, None));
+        world.pass_until(|world| world.calls("probe") > probes);
+        let refused = *world.probed_at.last().unwrap();
+        world.write("acme", "user", "token-2");
+        world.send(Event::CheckNow);
+        world.pass(10 * MINUTE);
+        let next = world.probed_at.iter().find(|at| **at > refused).unwrap();
+        assert!(next.since(refused) >= MINUTE, "{status}: {:?}", next.since(refused));
+    }
+}
+
+#[test]
 fn a_wish_to_check_now_reads_and_probes_every_store_at_once() {
     let mut world = World::new(&["one", "two"]);
     world.pass(HOUR);
