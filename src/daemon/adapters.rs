@@ -74,6 +74,11 @@ impl Adapters {
                 let result = on_disk(move || self.publisher.publish(&name, &credentials, &stamp));
                 Event::PublishEnded { store, result: result.await }
             }
+            Action::Withdraw { store } => {
+                let name = store.clone();
+                let result = on_disk(move || self.publisher.withdraw(&name));
+                Event::Withdrawn { store, result: result.await }
+            }
             Action::Reload { store, generation } => {
                 let hook = self.hooks.get(&store).cloned();
                 let result = match hook {

@@ -91,9 +91,10 @@ impl Work {
                 }
                 action @ Action::Read { .. } => self.enqueue(Lane::Read, action),
                 action @ Action::Probe { .. } => self.enqueue(Lane::Probe, action),
-                action @ (Action::Inspect { .. } | Action::Publish { .. } | Action::Reload { .. }) => {
-                    self.enqueue(Lane::Disk, action)
-                }
+                action @ (Action::Inspect { .. }
+                | Action::Publish { .. }
+                | Action::Withdraw { .. }
+                | Action::Reload { .. }) => self.enqueue(Lane::Disk, action),
             }
         }
         messages

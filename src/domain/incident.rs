@@ -26,8 +26,14 @@ pub enum Cause {
     SecretMalformed,
     /// A generation could not be written.
     PublishFailed,
+    /// Credentials that another version has taken the place of still work.
+    SupersededLive,
+    /// The store's certificate cannot be trusted.
+    CertificateTrouble,
     /// Nobody could tell for too long whether the published credentials work.
     Unverified,
+    /// Many unrelated stores reject their credentials at once.
+    PlatformTrouble,
     /// The source refuses our log-in.
     SourceLoginRefused,
     /// The source cannot be reached, is sealed or answers nonsense.
@@ -39,7 +45,7 @@ impl Cause {
     pub(crate) const LAST: Self = Self::SourceUnavailable;
 
     /// Every cause, in the order of the labels.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::RegeneratedOrRevoked,
         Self::BadWrite,
         Self::Misconfigured,
@@ -48,7 +54,10 @@ impl Cause {
         Self::SecretMissing,
         Self::SecretMalformed,
         Self::PublishFailed,
+        Self::SupersededLive,
+        Self::CertificateTrouble,
         Self::Unverified,
+        Self::PlatformTrouble,
         Self::SourceLoginRefused,
         Self::SourceUnavailable,
     ];
@@ -65,7 +74,10 @@ impl Cause {
             Self::SecretMissing => "secret_missing",
             Self::SecretMalformed => "secret_malformed",
             Self::PublishFailed => "publish_failed",
+            Self::SupersededLive => "superseded_live",
+            Self::CertificateTrouble => "certificate_trouble",
             Self::Unverified => "unverified",
+            Self::PlatformTrouble => "platform_trouble",
             Self::SourceLoginRefused => "source_login_refused",
             Self::SourceUnavailable => "source_unavailable",
         }
@@ -83,6 +95,9 @@ impl Cause {
             Self::SecretMissing => "secret cannot be read from Vault",
             Self::SecretMalformed => "secret in Vault is unusable",
             Self::PublishFailed => "credentials cannot be published",
+            Self::SupersededLive => "superseded credentials still work",
+            Self::CertificateTrouble => "store's certificate cannot be trusted",
+            Self::PlatformTrouble => "many stores reject their credentials at once",
             Self::Unverified => "credentials could not be verified for too long",
             Self::SourceLoginRefused => "Vault refuses the log-in",
             Self::SourceUnavailable => "Vault is unavailable",
@@ -96,12 +111,15 @@ impl Cause {
             Self::RegeneratedOrRevoked
             | Self::Misconfigured
             | Self::PublishFailed
+            | Self::PlatformTrouble
             | Self::SourceLoginRefused => Severity::Critical,
             Self::BadWrite
             | Self::Forbidden
             | Self::Moved
             | Self::SecretMissing
             | Self::SecretMalformed
+            | Self::SupersededLive
+            | Self::CertificateTrouble
             | Self::Unverified
             | Self::SourceUnavailable => Severity::Warning,
         }
@@ -141,6 +159,8 @@ pub enum Resolution {
     AcceptedAgain,
     /// The trouble is over.
     Recovered,
+    /// Superseded credentials are no longer asked about.
+    NoLongerWatched,
     /// The store is no longer configured.
     NoLongerConfigured,
 }
@@ -158,6 +178,9 @@ impl Resolution {
             }
             Self::AcceptedAgain => "the store accepts the published credentials again",
             Self::Recovered => "the trouble is over",
+            Self::NoLongerWatched => {
+                "the superseded credentials were forgotten, and are no longer asked about"
+            }
             Self::NoLongerConfigured => "the store is no longer configured",
         }
     }

@@ -121,7 +121,7 @@ async fn a_broken_configuration_is_refused_whole_and_the_old_one_stays() {
 #[tokio::test]
 async fn another_vault_and_another_receiver_are_taken_over_while_running() {
     let mut world = World::start().await;
-    world.add_store("acme").await;
+    let first = world.add_store("acme").await;
     let daemon = world.daemon().await;
     daemon.settled().await;
 
@@ -138,6 +138,7 @@ async fn another_vault_and_another_receiver_are_taken_over_while_running() {
     world.configuration.webhook = Some(other.receiver.url());
     world.configuration.write();
     world.wait_published("acme", &account).await;
+    world.bigcommerce.delete_account_named("acme", &first.username);
     wait_until("the old token is revoked", async || world.bao.accessors().await.is_empty()).await;
     assert_eq!(other.bao.accessors().await.len(), 1);
 

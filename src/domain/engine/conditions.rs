@@ -1,7 +1,7 @@
 //! Which incidents a store should have now: the evidence table, as a pure function of what is known.
 
 use super::store::{Candidate, ReadProblem, Rejection, Store};
-use super::{Condition, Context, Judged};
+use super::{Condition, Context, Judged, OnRejection};
 use crate::domain::incident::Cause;
 use crate::domain::source::SourceFaultKind;
 use crate::domain::time::{Instant, Timestamp};
@@ -11,7 +11,7 @@ const ADMIN: &str =
     "In the store's admin, under Advanced Settings > Legacy API Settings, open the account with Edit";
 
 /// Judges every cause that a store can have.
-pub(super) fn judge(store: &Store, source_fault: Option<&str>, cx: &Context<'_>) -> [Judged; 9] {
+pub(super) fn judge(store: &Store, source_fault: Option<&str>, cx: &Context<'_>) -> [Judged; 11] {
     [
         (Cause::RegeneratedOrRevoked, regenerated_or_revoked(store, source_fault, cx)),
         (Cause::BadWrite, bad_write(store, cx)),
@@ -21,6 +21,8 @@ pub(super) fn judge(store: &Store, source_fault: Option<&str>, cx: &Context<'_>)
         (Cause::SecretMissing, secret_missing(store)),
         (Cause::SecretMalformed, secret_malformed(store)),
         (Cause::PublishFailed, publish_failed(store)),
+        (Cause::SupersededLive, superseded_live(store, cx)),
+        (Cause::CertificateTrouble, certificate_trouble(store, cx)),
         (Cause::Unverified, unverified(store, cx)),
     ]
 }
@@ -66,7 +68,8 @@ fn regenerated_or_revoked(store: &Store, source_fault: Option<&str>, cx: &Contex
     let asked = store.read_attempt.is_some_and(|at| at.instant >= rejection.latest.instant);
     let untried = store.candidate.as_ref().is_some_and(|candidate| candidate.streak.last.is_none());
     let waiting = store.candidate.as_ref().is_some_and(|candidate| candidate.accepted_at.is_some());
-    if !(asked || source_fault.is_some()) || untried || waiting {
+    let held = cx.shared.platform.holds_back(store.name());
+    if !(asked || source_fault.is_some()) || untried || waiting || held {
         return Condition::Unknown;
     }
     let version = good.stamp.version;
@@ -88,13 +91,17 @@ fn regenerated_or_revoked(store: &Store, source_fault: Option<&str>, cx: &Contex
             .into(),
     );
     let secret = &store.spec.location;
+    let meanwhile = match store.spec.on_rejection {
+        OnRejection::Keep => "until then apps keep the rejected credentials",
+        OnRejection::Withdraw => "until then apps have none, as on_rejection says",
+    };
     holds(
         evidence,
         format!(
             "{ADMIN}. If it is there, copy its Username, API Token and API Path into a new version of {secret} in \
              Vault; if its token is not to be seen, press Generate New Token, then Save, and copy that one. If the \
              account is gone, use another account of the store. The new version is verified and published by \
-             itself; until then apps keep the rejected credentials."
+             itself; {meanwhile}."
         ),
     )
 }
@@ -171,6 +178,10 @@ fn misconfigured(store: &Store, cx: &Context<'_>) -> Condition {
         )
     };
     match (&store.good, &store.candidate) {
+        // A set that was withdrawn before a restart is known to have worked.
+        (None, Some(_)) if cx.shared.book.is_open(Some(store.name()), Cause::RegeneratedOrRevoked) => {
+            Condition::Unknown
+        }
         (None, Some(candidate)) => match candidate_confirmed(store, cx) {
             Some(rejection) => holds(
                 vec![
@@ -305,8 +316,57 @@ fn publish_failed(store: &Store) -> Condition {
     }
 }
 
+fn superseded_live(store: &Store, cx: &Context<'_>) -> Condition {
+    let (Some(old), Some(good)) = (&store.superseded, &store.good) else { return Condition::Clear };
+    if !old.streak.is(VerdictKind::Accepted, cx.settings.confirmations) {
+        return Condition::Unknown;
+    }
+    holds(
+        vec![
+            format!("Version {} has been published since {}.", good.stamp.version, old.since.wall),
+            format!(
+                "The store still accepts the credentials of version {}, last at {}.",
+                old.version, old.streak.latest.wall
+            ),
+        ],
+        "If nobody needs the old account any more, delete it in the store's admin, under Advanced Settings > Legacy \
+         API Settings: whoever has its token can still use it."
+            .into(),
+    )
+}
+
+fn certificate_trouble(store: &Store, cx: &Context<'_>) -> Condition {
+    let least = cx.settings.confirmations;
+    let published = store.good.as_ref().map(|_| &store.streak);
+    let candidate = store.candidate.as_ref().map(|candidate| &candidate.streak);
+    let both = published.into_iter().chain(candidate);
+    if let Some(streak) = both.clone().find(|streak| streak.is(VerdictKind::TlsError, least)) {
+        let verdict = streak.last.as_ref().map(ToString::to_string).unwrap_or_default();
+        return holds(
+            vec![format!(
+                "{} attempts from {} to {} failed before anything was sent: {verdict}.",
+                streak.count, streak.first.wall, streak.latest.wall
+            )],
+            "The certificate of a store under its own domain is the merchant's: ask for it to be renewed, or use the \
+             API Path at the store's mybigcommerce.com host. If a proxy re-signs the traffic from here, name its \
+             authority in check.ca_file."
+                .into(),
+        );
+    }
+    let mut answers = both.map(|streak| match streak.kind() {
+        None | Some(VerdictKind::TlsError | VerdictKind::NetworkError) => None,
+        Some(kind) => Some(kind),
+    });
+    let first = answers.next();
+    if first.is_some() && first.into_iter().chain(answers).all(|answer| answer.is_some()) {
+        Condition::Clear
+    } else {
+        Condition::Unknown
+    }
+}
+
 fn last_certainty(store: &Store) -> Instant {
-    store.accepted.unwrap_or(store.known_since).instant
+    store.accepted.map_or(store.known_since.instant, |at| at.instant.max(store.known_since.instant))
 }
 
 fn unverified(store: &Store, cx: &Context<'_>) -> Condition {
@@ -317,6 +377,13 @@ fn unverified(store: &Store, cx: &Context<'_>) -> Condition {
          limit. What is published stays in place."
             .to_owned()
     };
+    // A more telling incident is open about the same silence.
+    let explained = [VerdictKind::Forbidden, VerdictKind::Moved, VerdictKind::TlsError]
+        .into_iter()
+        .any(|kind| store.streak.is(kind, cx.settings.confirmations));
+    if explained {
+        return Condition::Unknown;
+    }
     if store.good.is_some() && store.rejection.is_none() && stale(last_certainty(store)) {
         let since = store.verified_at.unwrap_or(store.known_since.wall);
         return holds(
@@ -346,5 +413,11 @@ fn unverified(store: &Store, cx: &Context<'_>) -> Condition {
             remedy(),
         );
     }
-    if accepted_now(store) && store.candidate.is_none() { Condition::Clear } else { Condition::Unknown }
+    // A rejection is an answer too, and has incidents of its own.
+    let told = store.rejection.is_some() || accepted_now(store);
+    let judged = store
+        .candidate
+        .as_ref()
+        .is_none_or(|candidate| candidate.accepted_at.is_some() || store.candidate_rejection.is_some());
+    if told && judged { Condition::Clear } else { Condition::Unknown }
 }

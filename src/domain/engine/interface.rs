@@ -59,6 +59,17 @@ pub struct StoreSpec {
     pub location: Arc<SecretLocation>,
     /// Whether its app wants to be told.
     pub hook: Hook,
+    /// What becomes of its published set when a rejection is confirmed.
+    pub on_rejection: OnRejection,
+}
+
+/// What becomes of a published set when its rejection is confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnRejection {
+    /// It stays, until there is a better one.
+    Keep,
+    /// It is taken away.
+    Withdraw,
 }
 
 /// Whether a store's app wants to be told of new generations.
@@ -139,6 +150,13 @@ pub enum Event {
         /// The generation as it was read back, or why there is none.
         result: Result<Published, PublishFault>,
     },
+    /// A published set was taken away, or could not be.
+    Withdrawn {
+        /// The store.
+        store: StoreName,
+        /// What came of it.
+        result: Result<(), PublishFault>,
+    },
     /// An app was told of a generation, or could not be.
     Reloaded {
         /// The store.
@@ -197,6 +215,11 @@ pub enum Action {
         credentials: Arc<Credentials>,
         /// What the generation says of itself.
         stamp: GenerationStamp,
+    },
+    /// Take the published set away.
+    Withdraw {
+        /// The store.
+        store: StoreName,
     },
     /// Tell the app of a generation.
     Reload {

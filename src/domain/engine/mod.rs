@@ -5,9 +5,11 @@
 //! restart or a hand-made change heals at the next pass.
 
 mod book;
+mod budget;
 mod conditions;
 mod interface;
 mod outcome;
+mod platform;
 mod source;
 mod store;
 mod view;
@@ -16,6 +18,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use self::book::Book;
+use self::budget::Budgets;
+use self::platform::{Platform, SAMPLE};
 use self::source::Source;
 use self::store::Store;
 use super::credentials::StoreName;
@@ -24,7 +28,8 @@ use super::secret::FingerprintKey;
 use super::time::{Instant, Now};
 
 pub use self::interface::{
-    Action, Decision, Event, FirstCheck, Gate, Hook, SecretLocation, Settings, SourceChange, StoreSpec,
+    Action, Decision, Event, FirstCheck, Gate, Hook, OnRejection, SecretLocation, Settings, SourceChange,
+    StoreSpec,
 };
 pub use self::outcome::Outcome;
 pub use self::view::About;
@@ -35,7 +40,15 @@ pub(crate) struct Context<'a> {
     settings: &'a Settings,
     key: &'a FingerprintKey,
     actions: &'a mut Vec<Action>,
-    book: &'a mut Book,
+    shared: &'a mut Shared,
+}
+
+/// What all stores share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    book: Book,
+    budgets: Budgets,
+    platform: Platform,
 }
 
 impl Context<'_> {
@@ -54,7 +67,9 @@ pub struct Engine {
     index: BTreeMap<StoreName, usize>,
     /// When each store is due next; a store stands in it once at most.
     timers: BTreeSet<(Instant, usize)>,
-    book: Book,
+    shared: Shared,
+    /// Incidents of stores that are no longer configured may be open: of a configuration, or of a life, before.
+    stores_changed: bool,
     /// Every store was published at some moment since the start.
     started: bool,
 }
@@ -69,7 +84,8 @@ impl Engine {
         open: Vec<Incident>,
         now: Now,
     ) -> Self {
-        let book = Book::restored(open, now);
+        let book = Book::restored(open, settings.repeat_interval, now);
+        let shared = Shared { book, budgets: Budgets::default(), platform: Platform::default() };
         let stores: Vec<Store> = stores.into_iter().map(|spec| Store::new(spec, now)).collect();
         let mut engine = Self {
             settings,
@@ -78,7 +94,8 @@ impl Engine {
             stores,
             index: BTreeMap::new(),
             timers: BTreeSet::new(),
-            book,
+            shared,
+            stores_changed: true,
             started: false,
         };
         engine.reindex();
@@ -96,7 +113,7 @@ impl Engine {
             settings: &self.settings,
             key: &self.key,
             actions: &mut actions,
-            book: &mut self.book,
+            shared: &mut self.shared,
         };
         let mut touched = None;
         match event {
@@ -129,6 +146,12 @@ impl Engine {
                     store.publish_ended(result, &mut cx);
                 }
             }
+            Event::Withdrawn { store, result } => {
+                touched = self.index.get(&store).copied();
+                if let Some(store) = touched.and_then(|at| self.stores.get_mut(at)) {
+                    store.withdraw_ended(result, &mut cx);
+                }
+            }
             Event::Reloaded { store, generation, result } => {
                 touched = self.index.get(&store).copied();
                 if let Some(store) = touched.and_then(|at| self.stores.get_mut(at)) {
@@ -145,7 +168,7 @@ impl Engine {
                 }
             }
             Event::Configured { settings, stores, source } => {
-                self.configure(settings, stores, source, now, &mut actions);
+                self.configure(settings, stores, source, now);
             }
         }
         self.advance(touched, usable, now, &mut actions);
@@ -159,6 +182,7 @@ impl Engine {
             | Action::Read { .. }
             | Action::Probe { .. }
             | Action::Publish { .. }
+            | Action::Withdraw { .. }
             | Action::Reload { .. } => 2,
         });
         actions
@@ -168,12 +192,21 @@ impl Engine {
     #[must_use]
     pub fn next_deadline(&self) -> Instant {
         let store = self.timers.first().map(|(due, _)| *due);
-        store.into_iter().chain(self.source.due(&self.book)).min().unwrap_or(Instant::from_millis(u64::MAX))
+        store
+            .into_iter()
+            .chain(self.source.due(&self.shared.book))
+            .min()
+            .unwrap_or(Instant::from_millis(u64::MAX))
     }
 
     /// Lets the source and every store that is due act on what is known.
     fn advance(&mut self, touched: Option<usize>, was_usable: bool, now: Now, actions: &mut Vec<Action>) {
-        let mut cx = Context { now, settings: &self.settings, key: &self.key, actions, book: &mut self.book };
+        let mut cx =
+            Context { now, settings: &self.settings, key: &self.key, actions, shared: &mut self.shared };
+        if std::mem::take(&mut self.stores_changed) {
+            let names = &self.index;
+            Book::forget_unknown(&mut cx, |store| names.keys().any(|name| name.as_str() == store));
+        }
         self.source.advance(&mut cx);
         let usable = self.source.usable();
         let fault = self.source.fault_words();
@@ -191,10 +224,11 @@ impl Engine {
         if usable && !was_usable {
             due.extend(0..self.stores.len());
         }
-        for at in due {
-            let Some(store) = self.stores.get_mut(at) else {
-                continue;
-            };
+        while let Some(at) = due.pop_first() {
+            due.extend(self.weigh(at, now));
+            let Some(store) = self.stores.get_mut(at) else { continue };
+            let mut cx =
+                Context { now, settings: &self.settings, key: &self.key, actions, shared: &mut self.shared };
             store.advance(usable, fault.as_deref(), &mut cx);
             let next = store.next_due(usable, &cx);
             if let Some(old) = store.due.take() {
@@ -203,17 +237,47 @@ impl Engine {
             store.due = next;
             self.timers.extend(next.map(|next| (next, at)));
         }
+        let troubled = self.shared.platform.is_troubled();
+        if troubled || self.shared.book.is_open(None, Cause::PlatformTrouble) {
+            let judged = self.shared.platform.judge(troubled || self.stores.iter().all(Store::was_asked));
+            let mut cx =
+                Context { now, settings: &self.settings, key: &self.key, actions, shared: &mut self.shared };
+            Book::settle(None, [judged], |_| None, &mut cx);
+        }
         self.started = self.started || self.stores.iter().all(Store::is_published);
     }
 
-    fn configure(
-        &mut self,
-        settings: Settings,
-        specs: Vec<StoreSpec>,
-        source: SourceChange,
-        now: Now,
-        actions: &mut Vec<Action>,
-    ) {
+    /// Weighs what a store says now against what the others say. Returns the stores that have to act on it.
+    fn weigh(&mut self, at: usize, now: Now) -> Vec<usize> {
+        let Some(store) = self.stores.get(at) else { return Vec::new() };
+        let platform = &mut self.shared.platform;
+        let sample = platform.note(store.name(), store.standing(&self.shared.book), now);
+        let over = platform.decide(self.stores.len(), now);
+        let mut touched = Vec::new();
+        if sample {
+            // Spread over all of them: neighbours in the configuration may have more in common.
+            let step = self.stores.len() / (SAMPLE + 1) + 1;
+            let spread = (0..step).flat_map(|first| (first..self.stores.len()).step_by(step));
+            let sound = |at: &usize| self.stores.get(*at).is_some_and(Store::is_verified);
+            touched.extend(spread.filter(sound).take(SAMPLE));
+            for at in &touched {
+                if let Some(store) = self.stores.get_mut(*at) {
+                    store.check_published_now(now);
+                }
+            }
+        }
+        if over {
+            for (at, store) in self.stores.iter_mut().enumerate() {
+                if self.shared.platform.is_suspect(store.name()) {
+                    store.confirm_anew(now);
+                    touched.push(at);
+                }
+            }
+        }
+        touched
+    }
+
+    fn configure(&mut self, settings: Settings, specs: Vec<StoreSpec>, source: SourceChange, now: Now) {
         self.settings = settings;
         if source == SourceChange::Replaced {
             self.source.replaced(now);
@@ -231,14 +295,14 @@ impl Engine {
             })
             .collect();
         self.reindex();
-        let mut cx = Context { now, settings: &self.settings, key: &self.key, actions, book: &mut self.book };
-        let names = &self.index;
-        Book::forget_unknown(&mut cx, |store| names.keys().any(|name| name.as_str() == store));
+        self.shared.platform.keep(|store| self.index.contains_key(store));
+        self.shared.book.hasten(self.settings.repeat_interval, now);
     }
 
     /// Rebuilds the index and makes every store due at once.
     fn reindex(&mut self) {
         self.index = self.stores.iter().enumerate().map(|(at, store)| (store.name().clone(), at)).collect();
+        self.stores_changed = true;
         self.timers.clear();
         for (at, store) in self.stores.iter_mut().enumerate() {
             store.due = Some(Instant::default());

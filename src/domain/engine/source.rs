@@ -267,7 +267,7 @@ impl Source {
             });
         }
         let settled = [self.log_in_refused(), self.unavailable(cx.now)];
-        Book::settle(None, settled, None, cx);
+        Book::settle(None, settled, |_| None, cx);
         self.due = match self.token {
             _ if self.in_flight.is_some() => None,
             None => Some(self.next_try),

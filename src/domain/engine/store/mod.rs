@@ -4,15 +4,16 @@ mod checking;
 mod publishing;
 mod reading;
 mod reloading;
+mod superseded;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::book::Book;
-use super::{Action, Context, SourceChange, StoreSpec, conditions};
+use super::{Action, Context, OnRejection, SourceChange, StoreSpec, conditions};
 use crate::domain::credentials::{Credentials, FieldError, StoreName};
-use crate::domain::incident::{Resolution, Severity};
+use crate::domain::incident::{Cause, Resolution, Severity};
 use crate::domain::publication::{PublishFault, Published};
 use crate::domain::schedule::{next_turn, phase};
 use crate::domain::source::SourceFault;
@@ -21,6 +22,7 @@ use crate::domain::verdict::VerdictKind;
 
 pub(super) use self::checking::{Rejection, Streak};
 use self::reloading::Reload;
+use self::superseded::Superseded;
 
 /// The first wait after a failure of our own making; it doubles with each further one.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -62,9 +64,12 @@ pub(super) struct Store {
     pub(super) good: Option<Published>,
     pub(super) candidate: Option<Candidate>,
     pub(super) candidate_rejection: Option<Rejection>,
+    pub(super) superseded: Option<Superseded>,
+    /// What ended the watch of the superseded set, where that was not its death.
+    superseded_end: Option<Resolution>,
 
     inspecting: bool,
-    /// Something was written since the look at the disk began: what it saw may be gone.
+    /// The look at the disk began under another configuration: what it saw may be elsewhere.
     inspection_outdated: bool,
     next_inspect: Instant,
 
@@ -87,6 +92,8 @@ pub(super) struct Store {
     pub(super) resolution: Option<Resolution>,
 
     publishing: bool,
+    /// The set was taken away because it is dead; it comes back only when it is accepted again.
+    withdrawn: bool,
     next_publish: Instant,
     publish_failures: u32,
     pub(super) publish_fault: Option<PublishFault>,
@@ -108,6 +115,8 @@ impl Store {
             good: None,
             candidate: None,
             candidate_rejection: None,
+            superseded: None,
+            superseded_end: None,
             inspecting: false,
             inspection_outdated: false,
             next_inspect: now.instant,
@@ -127,6 +136,7 @@ impl Store {
             verified_at: None,
             resolution: None,
             publishing: false,
+            withdrawn: false,
             next_publish: now.instant,
             publish_failures: 0,
             publish_fault: None,
@@ -147,6 +157,10 @@ impl Store {
         self.faults
     }
 
+    pub(super) const fn is_withdrawn(&self) -> bool {
+        self.withdrawn
+    }
+
     pub(super) const fn is_published(&self) -> bool {
         matches!(self.disk, Disk::Published)
     }
@@ -159,8 +173,10 @@ impl Store {
             self.candidate = None;
             self.candidate_rejection = None;
         }
+        self.withdrawn = self.withdrawn && spec.on_rejection == OnRejection::Withdraw;
         self.spec = spec;
         self.next_inspect = now.instant;
+        self.inspection_outdated = true;
         self.next_read = now.instant;
         self.next_publish = now.instant;
     }
@@ -192,20 +208,47 @@ impl Store {
         }
         if !matches!(self.disk, Disk::Unknown) {
             if let Some((credentials, stamp)) =
-                self.wanted(cx).filter(|_| !self.publishing && now >= self.next_publish)
+                self.wanted(cx).filter(|_| !self.publishing && !self.inspecting && now >= self.next_publish)
             {
                 self.publishing = true;
-                self.inspection_outdated = true;
                 cx.actions.push(Action::Publish { store: self.name().clone(), credentials, stamp });
             }
             if let Some(credentials) = self.to_probe(cx) {
-                self.probing = Some(credentials.clone());
-                cx.actions.push(Action::Probe { store: self.name().clone(), credentials });
+                match cx.shared.budgets.spend(credentials.account(cx.key), now) {
+                    Ok(()) => {
+                        self.probing = Some(credentials.clone());
+                        cx.actions.push(Action::Probe { store: self.name().clone(), credentials });
+                    }
+                    Err(at) => self.not_before = self.not_before.max(at),
+                }
             }
         }
+        if self.is_published() && self.wanted(cx).is_none() {
+            // Nothing waits to be written any more: it was, or the source took it back.
+            self.publish_fault = None;
+            self.publish_failures = 0;
+        }
         self.advance_reload(cx);
+        self.advance_superseded(cx);
         let judged = conditions::judge(self, source_fault, cx);
-        Book::settle(Some(&self.spec.name), judged, self.resolution, cx);
+        let resolution = |cause| match cause {
+            Cause::RegeneratedOrRevoked => Some(self.resolution.unwrap_or(Resolution::AcceptedAgain)),
+            Cause::SupersededLive => self.superseded_end,
+            Cause::BadWrite
+            | Cause::Misconfigured
+            | Cause::Forbidden
+            | Cause::Moved
+            | Cause::SecretMissing
+            | Cause::SecretMalformed
+            | Cause::PublishFailed
+            | Cause::CertificateTrouble
+            | Cause::Unverified
+            | Cause::PlatformTrouble
+            | Cause::SourceLoginRefused
+            | Cause::SourceUnavailable => None,
+        };
+        Book::settle(Some(&self.spec.name), judged, resolution, cx);
+        self.advance_withdrawal(cx);
     }
 
     /// When this store has to be looked at next. Whatever is under way ends with an event of its own.
@@ -218,16 +261,20 @@ impl Store {
             due.push(self.next_read);
         }
         if !matches!(self.disk, Disk::Unknown) {
-            if !self.publishing && self.wanted(cx).is_some() {
+            if !self.publishing && !self.inspecting && self.wanted(cx).is_some() {
                 due.push(self.next_publish);
             }
             if self.probing.is_none() {
-                due.extend(self.waiting_candidate(cx).map(|candidate| candidate.next_probe));
-                due.extend(self.good.as_ref().map(|_| self.next_check));
+                let candidate = self.waiting_candidate(cx).map(|candidate| candidate.next_probe);
+                let published = self.good.as_ref().map(|_| self.next_check);
+                let superseded = self.superseded.as_ref().map(|old| old.next_probe);
+                let probes = candidate.into_iter().chain(published).chain(superseded);
+                due.extend(probes.map(|at| at.max(self.not_before)));
             }
         }
         due.extend(self.reload.due());
-        due.extend(cx.book.next_reminder(Some(self.name())));
+        due.extend(self.superseded.as_ref().map(Superseded::ends));
+        due.extend(cx.shared.book.next_reminder(Some(self.name())));
         due.extend(conditions::next_change(self, cx).filter(|at| *at > cx.now.instant));
         due.into_iter().min()
     }

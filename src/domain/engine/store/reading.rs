@@ -57,6 +57,7 @@ impl Store {
             && candidate.credentials.same_as(&found)
         {
             candidate.version = version;
+            candidate.created_at = created_at;
             return;
         }
         self.say(cx, None, format!("version {version} in Vault is new; verifying it"));

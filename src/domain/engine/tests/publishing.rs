@@ -247,3 +247,50 @@ fn the_app_is_told_of_other_content_only_and_the_latest_wins() {
     assert_eq!(world.store("acme").restorations, 1);
     assert_eq!(world.calls("reload"), tries, "a restored set is nothing new to the app");
 }
+
+#[test]
+fn a_failure_to_write_is_over_when_nothing_waits_to_be_written() {
+    let mut world = World::new(&["acme"]);
+    world.pass(MINUTE);
+    let reason = "No space left on device".to_owned();
+    world.publish_fault = Some(PublishFault { operation: "cannot write", path: "/x".into(), reason });
+    world.write("acme", "user", "token-2");
+    world.accept("acme", "user", "token-2");
+    world.pass(5 * MINUTE);
+    assert!(world.said().contains(&(MessageKind::Opened, Cause::PublishFailed)));
+    world.write("acme", "user", "token-1");
+    world.accept("acme", "user", "token-1");
+    world.pass(10 * MINUTE);
+    assert!(world.said().contains(&(MessageKind::Resolved, Cause::PublishFailed)));
+    assert_eq!(world.store("acme").publish_error, None);
+    assert!(world.snapshot().incidents.is_empty());
+}
+
+#[test]
+fn a_token_that_was_in_vault_before_it_was_saved_is_published_as_soon_as_the_old_one_fails() {
+    let mut world = World::with(&["acme"], Settings { check_interval: HOUR, ..settings() });
+    world.pass(2 * HOUR);
+    world.write("acme", "user", "token-2");
+    world.pass_until(|world| world.store("acme").candidate.is_some());
+    world.pass(5 * MINUTE);
+    world.accept("acme", "user", "token-2");
+    world.pass_until(|world| {
+        let store = world.store("acme");
+        store.state == StoreState::Suspect || store.candidate.is_none()
+    });
+    assert_eq!(world.published("acme"), Some((2, "token-2".into())));
+}
+
+#[test]
+fn a_stamp_tells_of_one_version_only() {
+    let mut world = World::new(&["acme"]);
+    world.shops.insert("acme".into(), Shop::Status(503, None));
+    world.pass(10 * MINUTE);
+    world.write("acme", "user", "token-1");
+    let written_after = world.now.wall;
+    world.accept("acme", "user", "token-1");
+    world.pass(HOUR);
+    let stamp = &world.publications[0].1;
+    assert_eq!(stamp.version, 2);
+    assert!(stamp.version_created_at.is_some_and(|at| at >= written_after));
+}
