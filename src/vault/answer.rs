@@ -91,6 +91,11 @@ pub(super) fn renewed(answer: &Answer) -> Result<Lease, SourceFault> {
             Ok(lease(&auth))
         }
         400 => Err(malformed("status 400 to a renewal: the token cannot be renewed")),
+        // OpenBao says so of a token that is older than its role allows: the role may have been changed. It
+        // is a word about the token, not about the server.
+        500 if errors(answer).is_some_and(|errors| errors.iter().any(|error| error.contains("max TTL"))) => {
+            Err(malformed("the token is past its greatest age and cannot be renewed"))
+        }
         _ => Err(fault(answer)),
     }
 }

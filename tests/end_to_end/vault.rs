@@ -128,25 +128,50 @@ async fn a_log_in_that_is_refused_is_told_and_tried_again_with_the_files_as_they
     daemon.stop().await;
 }
 
-#[tokio::test]
-async fn a_token_is_renewed_and_replaced_before_it_runs_out_and_no_read_notices() {
-    let mut world = World::start().await;
-    let lease = json!({ "token_policies": ["stores"], "token_ttl": "3s", "token_max_ttl": "6s" });
-    world.bao.request("POST", "auth/approle/role/test", Some(lease)).await;
-    world.add_store("acme").await;
-    let daemon = world.daemon().await;
-    wait_until("renewed, and replaced", async || {
-        let renewals = daemon.metric("source_renewals_total").await.unwrap();
-        let logins = daemon.metric("source_logins_total").await.unwrap();
-        renewals >= 1.0 && logins >= 2.0
-    })
-    .await;
-    daemon.passes("acme", 2).await;
-    assert!(world.bao.accessors().await.len() <= 2);
+/// Gives the tokens of the role from now on this lease and this greatest age.
+async fn set_lease(world: &World, lease: &str, greatest_age: &str) {
+    let role = json!({ "token_policies": ["stores"], "token_ttl": lease, "token_max_ttl": greatest_age });
+    world.bao.request("POST", "auth/approle/role/test", Some(role)).await;
+}
+
+async fn wait_counted(daemon: &Daemon, series: &str, least: f64) {
+    wait_until(&format!("{series} {least}"), async || daemon.metric(series).await.unwrap() >= least).await;
+}
+
+async fn no_errors(daemon: &Daemon) {
     for reason in ["forbidden", "login_refused", "missing", "unavailable"] {
         let errors = daemon.metric(&format!("source_errors_total{{reason=\"{reason}\"}}")).await;
         assert_eq!(errors, Some(0.0), "{reason}");
     }
+}
+
+#[tokio::test]
+async fn a_token_is_renewed_and_replaced_before_it_runs_out_and_no_read_notices() {
+    let mut world = World::start().await;
+    set_lease(&world, "3s", "6s").await;
+    world.add_store("acme").await;
+    let daemon = world.daemon().await;
+    wait_counted(&daemon, "source_renewals_total", 1.0).await;
+    wait_counted(&daemon, "source_logins_total", 2.0).await;
+    daemon.passes("acme", 2).await;
+    assert!(world.bao.accessors().await.len() <= 2);
+    no_errors(&daemon).await;
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_that_became_too_old_for_its_role_is_replaced_and_no_read_notices() {
+    let mut world = World::start().await;
+    set_lease(&world, "4s", "1h").await;
+    world.add_store("acme").await;
+    let daemon = world.daemon().await;
+    daemon.settled().await;
+    set_lease(&world, "1s", "1s").await;
+    // Renewed at two thirds of its lease, the token is older than a second.
+    wait_counted(&daemon, "source_logins_total", 2.0).await;
+    set_lease(&world, "1m", "1h").await;
+    daemon.passes("acme", 2).await;
+    no_errors(&daemon).await;
     daemon.stop().await;
 }
 
