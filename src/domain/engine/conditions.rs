@@ -7,9 +7,6 @@ use crate::domain::source::SourceFaultKind;
 use crate::domain::time::{Instant, Timestamp};
 use crate::domain::verdict::VerdictKind;
 
-/// Reads that must fail in a row, while Vault works, before that is an incident: half a minute of backoff and
-/// more, so that an outage that is just beginning is none.
-const UNREADABLE: u32 = 6;
 const ADMIN: &str =
     "In the store's admin, under Advanced Settings > Legacy API Settings, open the account with Edit";
 
@@ -21,7 +18,7 @@ pub(super) fn judge(store: &Store, source_fault: Option<&str>, cx: &Context<'_>)
         (Cause::Misconfigured, misconfigured(store, cx)),
         (Cause::Forbidden, answered(store, VerdictKind::Forbidden, cx)),
         (Cause::Moved, answered(store, VerdictKind::Moved, cx)),
-        (Cause::SecretMissing, secret_missing(store, source_fault, cx)),
+        (Cause::SecretMissing, secret_missing(store)),
         (Cause::SecretMalformed, secret_malformed(store)),
         (Cause::PublishFailed, publish_failed(store)),
         (Cause::SupersededLive, superseded_live(store, cx)),
@@ -260,7 +257,7 @@ fn answered(store: &Store, kind: VerdictKind, cx: &Context<'_>) -> Condition {
     if any { Condition::Clear } else { Condition::Unknown }
 }
 
-fn secret_missing(store: &Store, source_fault: Option<&str>, cx: &Context<'_>) -> Condition {
+fn secret_missing(store: &Store) -> Condition {
     let fault = match &store.problem {
         None if store.read_success.is_some() => return Condition::Clear,
         Some(ReadProblem::Malformed { .. }) => return Condition::Clear,
@@ -279,20 +276,10 @@ fn secret_missing(store: &Store, source_fault: Option<&str>, cx: &Context<'_>) -
             ),
         ),
         // Once may have been a dead token; after a look at the token it is not.
-        SourceFaultKind::Forbidden if store.is_forbidden(cx) => holds(
+        SourceFaultKind::Forbidden if store.faults() >= 2 => holds(
             vec![format!("Vault was asked for {secret} with a token that works: permission denied.")],
             format!(
                 "Give the daemon's policy the capability 'read' on {secret}, and see that the mount exists.{kept}"
-            ),
-        ),
-        SourceFaultKind::Unavailable if store.faults() >= UNREADABLE && source_fault.is_none() => holds(
-            vec![
-                format!("Vault was asked for {secret} {} times in a row: {fault}.", store.faults()),
-                "It answers other questions.".into(),
-            ],
-            format!(
-                "See that {} is the mount of a KV engine of version 2, and what Vault's own log says of it.{kept}",
-                secret.mount
             ),
         ),
         SourceFaultKind::Forbidden | SourceFaultKind::LoginRefused | SourceFaultKind::Unavailable => {

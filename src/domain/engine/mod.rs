@@ -49,8 +49,6 @@ pub(crate) struct Shared {
     book: Book,
     budgets: Budgets,
     platform: Platform,
-    /// When the source last said that our token works; none: not since the start.
-    trusted_at: Option<Instant>,
 }
 
 impl Context<'_> {
@@ -87,8 +85,7 @@ impl Engine {
         now: Now,
     ) -> Self {
         let book = Book::restored(open, settings.repeat_interval, now);
-        let shared =
-            Shared { book, budgets: Budgets::default(), platform: Platform::default(), trusted_at: None };
+        let shared = Shared { book, budgets: Budgets::default(), platform: Platform::default() };
         let stores: Vec<Store> = stores.into_iter().map(|spec| Store::new(spec, now)).collect();
         let mut engine = Self {
             settings,

@@ -12,8 +12,6 @@ use crate::domain::time::{Instant, Now, Timestamp};
 
 /// How long the source may be unavailable before that is an incident.
 pub(crate) const GRACE: Duration = Duration::from_secs(120);
-/// How long nothing may work with a token that cannot be asked about.
-const BLIND_PATIENCE: Duration = Duration::from_secs(3600);
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
@@ -43,10 +41,9 @@ pub(super) struct Source {
     next_try: Instant,
     /// A read was forbidden, and nobody knows yet whether that is because the token is dead.
     doubted: bool,
-    /// When a read last worked with this token.
-    proved_at: Option<Instant>,
-    /// The token before this one was given up because it was refused a look at itself.
-    replaced_in_doubt: bool,
+    trusted_at: Option<Instant>,
+    /// A read has worked with this token.
+    proved: bool,
     /// The token may not look itself up, so a refusal to do so says nothing about its life.
     blind: bool,
     due: Option<Instant>,
@@ -68,8 +65,8 @@ impl Source {
             failing_since: None,
             next_try: now.instant,
             doubted: false,
-            proved_at: None,
-            replaced_in_doubt: false,
+            trusted_at: None,
+            proved: false,
             blind: false,
             due: None,
             last_attempt_at: None,
@@ -126,7 +123,7 @@ impl Source {
         match result {
             Ok(lease) => {
                 self.logins += 1;
-                self.proved_at = None;
+                self.proved = false;
                 self.token = Some(Token { first: lease.duration, lease, since: cx.now });
                 self.works(cx);
                 cx.say(None, None, format!("logged in to Vault; {}", lease_words(lease)));
@@ -173,16 +170,11 @@ impl Source {
             }
             // A new token that is refused like the one before it: it is not the token's life that ended.
             // Logging in again and again would fill the server with tokens.
-            Err(SourceFault::Forbidden)
-                if self.blind || (self.proved_at.is_none() && self.replaced_in_doubt) =>
-            {
+            Err(SourceFault::Forbidden) if self.blind || (!self.proved && self.logins > 1) => {
                 self.blind = true;
                 self.works(cx);
             }
-            Err(fault) => {
-                self.replaced_in_doubt = fault.kind() == SourceFaultKind::Forbidden;
-                self.token_in_doubt(fault, cx);
-            }
+            Err(fault) => self.token_in_doubt(fault, cx),
         }
     }
 
@@ -191,8 +183,7 @@ impl Source {
         self.last_attempt_at = Some(cx.now.wall);
         let Some(fault) = fault else {
             self.reads += 1;
-            self.proved_at = Some(cx.now.instant);
-            self.replaced_in_doubt = false;
+            self.proved = true;
             self.last_success_at = Some(cx.now.wall);
             return;
         };
@@ -203,29 +194,12 @@ impl Source {
                 // One question at most in each poll interval: a store that is forbidden for good must not
                 // cause a question with each of its reads.
                 let limit = cx.settings.poll_interval.min(LONGEST_WAIT);
-                let fresh = cx.shared.trusted_at.is_some_and(|at| cx.now.instant.since(at) < limit);
+                let fresh = self.trusted_at.is_some_and(|at| cx.now.instant.since(at) < limit);
                 self.doubted = self.doubted || !(fresh || self.blind);
-                if self.blind {
-                    self.blindly_refused(cx);
-                }
             }
             // The source did answer: it has no usable secret for this store.
             SourceFaultKind::Missing => self.last_success_at = Some(cx.now.wall),
             SourceFaultKind::LoginRefused => {}
-        }
-    }
-
-    /// Nobody can be asked whether the token lives: one with which nothing worked for long is replaced.
-    fn blindly_refused(&mut self, cx: &mut Context<'_>) {
-        let long = BLIND_PATIENCE.max(cx.settings.poll_interval.saturating_mul(2));
-        let old = |at: Instant| cx.now.instant.since(at) >= long;
-        if self.token.is_some_and(|token| old(token.since.instant)) && self.proved_at.is_none_or(old) {
-            let text = "nothing can be read with the Vault token for long; logging in again".to_owned();
-            cx.say(None, Some(Severity::Warning), text);
-            self.token = None;
-            self.next_try = cx.now.instant;
-        } else {
-            cx.shared.trusted_at = Some(cx.now.instant);
         }
     }
 
@@ -249,7 +223,7 @@ impl Source {
         }
         self.last_attempt_at = Some(cx.now.wall);
         self.last_success_at = Some(cx.now.wall);
-        cx.shared.trusted_at = Some(cx.now.instant);
+        self.trusted_at = Some(cx.now.instant);
         self.fault = None;
         self.failures = 0;
         self.doubted = false;

@@ -78,8 +78,6 @@ pub(super) struct Store {
     reread: bool,
     next_read: Instant,
     faults: u32,
-    /// Since when every read was forbidden.
-    forbidden_since: Option<Instant>,
     pub(super) problem: Option<ReadProblem>,
     pub(super) read_attempt: Option<Now>,
     pub(super) read_success: Option<Now>,
@@ -128,7 +126,6 @@ impl Store {
             reread: false,
             next_read: now.instant,
             faults: 0,
-            forbidden_since: None,
             problem: None,
             read_attempt: None,
             read_success: None,
@@ -165,12 +162,6 @@ impl Store {
 
     pub(super) const fn is_withdrawn(&self) -> bool {
         self.withdrawn
-    }
-
-    /// The secret is forbidden to a token that was found to work after it was first refused.
-    pub(super) fn is_forbidden(&self, cx: &Context<'_>) -> bool {
-        let since = self.forbidden_since.filter(|_| self.faults >= 2);
-        since.is_some_and(|since| cx.shared.trusted_at.is_some_and(|trusted| trusted >= since))
     }
 
     pub(super) const fn is_published(&self) -> bool {

@@ -37,8 +37,6 @@ pub(super) struct World {
     /// Version, user, token (none: the field is missing).
     pub(super) secrets: BTreeMap<String, (u64, String, Option<String>)>,
     pub(super) read_fault: Option<SourceFault>,
-    /// Stores whose secrets alone are not served.
-    pub(super) unserved: BTreeMap<String, SourceFault>,
     /// The token was revoked: reads and questions are forbidden until the next log-in.
     pub(super) token_dead: bool,
     pub(super) log_in: Result<Lease, SourceFault>,
@@ -106,7 +104,6 @@ impl World {
             now,
             secrets: BTreeMap::new(),
             read_fault: None,
-            unserved: BTreeMap::new(),
             token_dead: false,
             log_in: Ok(lease),
             renew: Ok(lease),
@@ -233,8 +230,7 @@ impl World {
             }
             Action::Read { store, location } => {
                 count("read");
-                let fault = self.read_fault.as_ref().or_else(|| self.unserved.get(store.as_str()));
-                let result = match (fault, self.secrets.get(store.as_str())) {
+                let result = match (&self.read_fault, self.secrets.get(store.as_str())) {
                     _ if self.token_dead => Err(SourceFault::Forbidden),
                     (Some(fault), _) => Err(fault.clone()),
                     (None, None) => Err(SourceFault::NeverWritten),
