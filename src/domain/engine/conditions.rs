@@ -1,5 +1,6 @@
 //! Which incidents a store should have now: the evidence table, as a pure function of what is known.
 
+use super::source::GRACE;
 use super::store::{Candidate, ReadProblem, Rejection, Store};
 use super::{Condition, Context, Judged, OnRejection};
 use crate::domain::incident::Cause;
@@ -18,7 +19,7 @@ pub(super) fn judge(store: &Store, source_fault: Option<&str>, cx: &Context<'_>)
         (Cause::Misconfigured, misconfigured(store, cx)),
         (Cause::Forbidden, answered(store, VerdictKind::Forbidden, cx)),
         (Cause::Moved, answered(store, VerdictKind::Moved, cx)),
-        (Cause::SecretMissing, secret_missing(store)),
+        (Cause::SecretMissing, secret_missing(store, cx)),
         (Cause::SecretMalformed, secret_malformed(store)),
         (Cause::PublishFailed, publish_failed(store)),
         (Cause::SupersededLive, superseded_live(store, cx)),
@@ -257,7 +258,7 @@ fn answered(store: &Store, kind: VerdictKind, cx: &Context<'_>) -> Condition {
     if any { Condition::Clear } else { Condition::Unknown }
 }
 
-fn secret_missing(store: &Store) -> Condition {
+fn secret_missing(store: &Store, cx: &Context<'_>) -> Condition {
     let fault = match &store.problem {
         None if store.read_success.is_some() => return Condition::Clear,
         Some(ReadProblem::Malformed { .. }) => return Condition::Clear,
@@ -275,16 +276,23 @@ fn secret_missing(store: &Store) -> Condition {
                 secret.fields.username, secret.fields.api_token, secret.fields.api_path
             ),
         ),
-        // Once may have been a dead token; after a look at the token it is not.
-        SourceFaultKind::Forbidden if store.faults() >= 2 => holds(
+        SourceFaultKind::Forbidden if store.refused => holds(
             vec![format!("Vault was asked for {secret} with a token that works: permission denied.")],
             format!(
                 "Give the daemon's policy the capability 'read' on {secret}, and see that the mount exists.{kept}"
             ),
         ),
-        SourceFaultKind::Forbidden | SourceFaultKind::LoginRefused | SourceFaultKind::Unavailable => {
-            Condition::Unknown
-        }
+        SourceFaultKind::Unavailable => match store.unanswered {
+            Some(since) if store.alone && cx.now.instant.since(since.instant) >= GRACE => holds(
+                vec![format!(
+                    "Vault has not answered for {secret} since {}, although it answers for others: {fault}.",
+                    since.wall
+                )],
+                format!("Look into Vault's log, and into what stands before it, for {secret}.{kept}"),
+            ),
+            Some(_) | None => Condition::Unknown,
+        },
+        SourceFaultKind::Forbidden | SourceFaultKind::LoginRefused => Condition::Unknown,
     }
 }
 

@@ -122,10 +122,12 @@ impl Engine {
             Event::Renewed(result) => self.source.renewed(result, &mut cx),
             Event::LookedUp(result) => self.source.looked_up(result, &mut cx),
             Event::Read { store, location, result } => {
-                self.source.used(result.as_ref().err(), &mut cx);
                 touched = self.index.get(&store).copied();
-                if let Some(store) = touched.and_then(|at| self.stores.get_mut(at)) {
-                    store.read(&location, result, &mut cx);
+                let store = touched.and_then(|at| self.stores.get_mut(at));
+                let trouble = store.as_ref().map(|store| store.trouble()).unwrap_or_default();
+                let bearing = self.source.used(result.as_ref().err(), trouble, &mut cx);
+                if let Some(store) = store {
+                    store.read(&location, result, bearing, &mut cx);
                 }
             }
             Event::Inspected { store, result } => {

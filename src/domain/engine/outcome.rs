@@ -58,9 +58,9 @@ impl Store {
             Some(ReadProblem::Malformed { .. }) => return Some(Outcome::SecretUnusable),
             Some(ReadProblem::Fault(fault)) => match fault.kind() {
                 SourceFaultKind::Missing => return Some(Outcome::SecretUnusable),
-                SourceFaultKind::Forbidden => return (self.faults() >= 2).then_some(Outcome::SecretUnusable),
-                SourceFaultKind::Unavailable => return Some(Outcome::SourceUnavailable),
-                SourceFaultKind::LoginRefused => return None,
+                SourceFaultKind::Forbidden => return self.refused.then_some(Outcome::SecretUnusable),
+                SourceFaultKind::Unavailable if self.alone => return Some(Outcome::SourceUnavailable),
+                SourceFaultKind::LoginRefused | SourceFaultKind::Unavailable => return None,
             },
             None => {}
         }

@@ -12,8 +12,32 @@ use crate::domain::time::{Instant, Now, Timestamp};
 
 /// How long the source may be unavailable before that is an incident.
 pub(crate) const GRACE: Duration = Duration::from_secs(120);
+/// How long nothing may work with a token that cannot be asked about, before it is replaced.
+const BLIND_PATIENCE: Duration = Duration::from_secs(3600);
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// How far apart questions about the token are at least.
+const QUESTION_SPACING: Duration = Duration::from_secs(5);
+
+/// What is known of a store's reads so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Trouble {
+    /// Since when the source has not answered for its secret.
+    pub(super) unanswered: Option<Instant>,
+    /// Its secret is forbidden to a token that works.
+    pub(super) refused: bool,
+}
+
+/// What the source as a whole says of one read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bearing {
+    /// The source answers for others, and not for this store.
+    pub(super) alone: bool,
+    /// How often the token has shown that it lives.
+    pub(super) signs_of_life: u64,
+    /// The token cannot show it.
+    pub(super) blind: bool,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Call {
@@ -41,7 +65,11 @@ pub(super) struct Source {
     next_try: Instant,
     /// A read was forbidden, and nobody knows yet whether that is because the token is dead.
     doubted: bool,
-    trusted_at: Option<Instant>,
+    asked_at: Option<Instant>,
+    signs_of_life: u64,
+    /// A read was not answered, and none has been since.
+    unread: bool,
+    last_read: Option<Instant>,
     /// A read has worked with this token.
     proved: bool,
     /// The token may not look itself up, so a refusal to do so says nothing about its life.
@@ -65,7 +93,10 @@ impl Source {
             failing_since: None,
             next_try: now.instant,
             doubted: false,
-            trusted_at: None,
+            asked_at: None,
+            signs_of_life: 0,
+            unread: false,
+            last_read: None,
             proved: false,
             blind: false,
             due: None,
@@ -179,28 +210,62 @@ impl Source {
     }
 
     /// A read has ended, with or without a fault.
-    pub(super) fn used(&mut self, fault: Option<&SourceFault>, cx: &mut Context<'_>) {
+    pub(super) fn used(
+        &mut self,
+        fault: Option<&SourceFault>,
+        store: Trouble,
+        cx: &mut Context<'_>,
+    ) -> Bearing {
+        let alone = store.unanswered.zip(self.last_read).is_some_and(|(since, last)| last > since);
+        let bearing = Bearing { alone, signs_of_life: self.signs_of_life, blind: self.blind };
         self.last_attempt_at = Some(cx.now.wall);
-        let Some(fault) = fault else {
+        if let Some(fault) = fault {
+            *self.errors.entry(fault.kind()).or_default() += 1;
+        } else {
             self.reads += 1;
             self.proved = true;
-            self.last_success_at = Some(cx.now.wall);
-            return;
-        };
-        *self.errors.entry(fault.kind()).or_default() += 1;
-        match fault.kind() {
-            SourceFaultKind::Unavailable => self.fails_counted(fault.clone(), cx),
-            SourceFaultKind::Forbidden => {
-                // One question at most in each poll interval: a store that is forbidden for good must not
-                // cause a question with each of its reads.
-                let limit = cx.settings.poll_interval.min(LONGEST_WAIT);
-                let fresh = self.trusted_at.is_some_and(|at| cx.now.instant.since(at) < limit);
-                self.doubted = self.doubted || !(fresh || self.blind);
-            }
-            // The source did answer: it has no usable secret for this store.
-            SourceFaultKind::Missing => self.last_success_at = Some(cx.now.wall),
-            SourceFaultKind::LoginRefused => {}
         }
+        match fault.map(|fault| (fault.kind(), fault)) {
+            // The source did answer, even if it has no usable secret for this store.
+            None | Some((SourceFaultKind::Missing, _)) => {
+                self.last_success_at = Some(cx.now.wall);
+                self.last_read = Some(cx.now.instant);
+                if std::mem::take(&mut self.unread) && self.fault.is_none() {
+                    self.recovered(cx);
+                }
+            }
+            // One store's trouble is its own.
+            Some((SourceFaultKind::Unavailable, _)) if alone => {}
+            Some((SourceFaultKind::Unavailable, fault)) => {
+                self.unread = true;
+                self.fails_counted(fault.clone(), cx);
+            }
+            Some((SourceFaultKind::Forbidden, _)) => {
+                if self.blind && self.is_idle(cx.now) {
+                    let text =
+                        "nothing works with the Vault token, which cannot be asked about; logging in again";
+                    cx.say(None, Some(Severity::Warning), text.into());
+                    self.token = None;
+                    self.next_try = cx.now.instant;
+                }
+                // A store that is forbidden for good must not cause a question with each of its reads, nor
+                // any while others are read: they are forbidden too when the token is dead.
+                let interval = cx.settings.poll_interval;
+                let within =
+                    |at: Option<Instant>, limit| at.is_some_and(|at| cx.now.instant.since(at) < limit);
+                let limit = if store.refused { LONGEST_WAIT } else { QUESTION_SPACING };
+                let known = store.refused && within(self.last_read, interval * 2);
+                self.doubted |= !(self.blind || known || within(self.asked_at, limit.min(interval)));
+            }
+            Some((SourceFaultKind::LoginRefused, _)) => {}
+        }
+        bearing
+    }
+
+    /// Whether neither a log-in nor a read has worked for long.
+    fn is_idle(&self, now: Now) -> bool {
+        let long_ago = |at: Instant| now.instant.since(at) >= BLIND_PATIENCE;
+        self.token.is_some_and(|token| long_ago(token.since.instant)) && self.last_read.is_none_or(long_ago)
     }
 
     fn token_in_doubt(&mut self, fault: SourceFault, cx: &mut Context<'_>) {
@@ -214,19 +279,27 @@ impl Source {
         }
     }
 
+    /// The source does what it is asked about the token. Whether it also does what it is there for, only a
+    /// read can tell, where reads have failed.
     fn works(&mut self, cx: &mut Context<'_>) {
+        self.last_attempt_at = Some(cx.now.wall);
+        self.last_success_at = Some(cx.now.wall);
+        self.signs_of_life += 1;
+        self.fault = None;
+        self.doubted = false;
+        if !self.unread {
+            self.recovered(cx);
+        }
+    }
+
+    fn recovered(&mut self, cx: &mut Context<'_>) {
+        self.failures = 0;
         if let Some(since) = self.failing_since.take() {
             let lasted = humantime::format_duration(Duration::from_secs(
                 cx.now.instant.since(since.instant).as_secs(),
             ));
             cx.say(None, None, format!("Vault works again, after {lasted}"));
         }
-        self.last_attempt_at = Some(cx.now.wall);
-        self.last_success_at = Some(cx.now.wall);
-        self.trusted_at = Some(cx.now.instant);
-        self.fault = None;
-        self.failures = 0;
-        self.doubted = false;
     }
 
     fn fails(&mut self, fault: SourceFault, cx: &mut Context<'_>) {
@@ -260,6 +333,9 @@ impl Source {
         };
         if let Some(call) = call {
             self.in_flight = Some(call);
+            if call == Call::LookUp {
+                self.asked_at = Some(now);
+            }
             cx.actions.push(match call {
                 Call::LogIn => Action::LogIn,
                 Call::Renew => Action::Renew,
@@ -327,7 +403,7 @@ impl Source {
                 }
             }
             (Some(_), _) => Condition::Unknown,
-            (None, _) if self.token.is_some() => Condition::Clear,
+            (None, None) if self.token.is_some() => Condition::Clear,
             (None, _) => Condition::Unknown,
         };
         (Cause::SourceUnavailable, condition)

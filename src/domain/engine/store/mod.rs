@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::book::Book;
+use super::source::Trouble;
 use super::{Action, Context, OnRejection, Settings, SourceChange, StoreSpec, conditions};
 use crate::domain::credentials::{Credentials, FieldError, StoreName};
 use crate::domain::incident::{Cause, Resolution, Severity};
@@ -78,6 +79,14 @@ pub(super) struct Store {
     reread: bool,
     next_read: Instant,
     faults: u32,
+    /// Since when the source has not answered for this secret, in a row.
+    pub(super) unanswered: Option<Now>,
+    /// It answers for others meanwhile.
+    pub(super) alone: bool,
+    /// How often the token had shown that it lives when it was first forbidden to read this secret.
+    forbidden: Option<u64>,
+    /// It has shown it again since, and reading is still forbidden.
+    pub(super) refused: bool,
     pub(super) problem: Option<ReadProblem>,
     pub(super) read_attempt: Option<Now>,
     pub(super) read_success: Option<Now>,
@@ -126,6 +135,10 @@ impl Store {
             reread: false,
             next_read: now.instant,
             faults: 0,
+            unanswered: None,
+            alone: false,
+            forbidden: None,
+            refused: false,
             problem: None,
             read_attempt: None,
             read_success: None,
@@ -155,9 +168,9 @@ impl Store {
         &self.spec.name
     }
 
-    /// How many reads in a row did not give a usable secret.
-    pub(super) const fn faults(&self) -> u32 {
-        self.faults
+    /// What the source has to know of this store to judge a read.
+    pub(super) fn trouble(&self) -> Trouble {
+        Trouble { unanswered: self.unanswered.map(|since| since.instant), refused: self.refused }
     }
 
     pub(super) const fn is_withdrawn(&self) -> bool {
@@ -192,6 +205,8 @@ impl Store {
         if moved {
             self.reading = false;
             self.faults = 0;
+            (self.unanswered, self.alone) = (None, false);
+            (self.forbidden, self.refused) = (None, false);
             self.problem = None;
             self.read_success = None;
             self.newest_version = None;

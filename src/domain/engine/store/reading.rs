@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::super::source::Bearing;
 use super::super::{Context, SecretLocation};
 use super::{Candidate, FIRST_WAIT, ReadProblem, Store, Streak};
 use crate::domain::credentials::Credentials;
@@ -15,6 +16,7 @@ impl Store {
         &mut self,
         location: &SecretLocation,
         result: Result<SecretVersion, SourceFault>,
+        bearing: Bearing,
         cx: &mut Context<'_>,
     ) {
         if *location != *self.spec.location {
@@ -22,6 +24,7 @@ impl Store {
         }
         self.reading = false;
         self.read_attempt = Some(cx.now);
+        self.note(result.as_ref().err().map(SourceFault::kind), bearing, cx);
         let parsed = result.map_err(ReadProblem::Fault).and_then(|secret| {
             let SecretVersion { version, created_at, fields } = secret;
             Credentials::parse(fields, &self.spec.location.fields, cx.settings.addresses)
@@ -41,6 +44,18 @@ impl Store {
         if self.reread {
             self.next_read = cx.now.instant;
         }
+    }
+
+    /// Tells a dead token from a missing permission, and the source's trouble from this store's: once may
+    /// have been a dead token, but not again after the token has shown that it lives.
+    fn note(&mut self, fault: Option<SourceFaultKind>, bearing: Bearing, cx: &Context<'_>) {
+        let unanswered = fault == Some(SourceFaultKind::Unavailable);
+        self.unanswered = unanswered.then(|| self.unanswered.unwrap_or(cx.now));
+        self.alone = unanswered && bearing.alone;
+        let forbidden = fault == Some(SourceFaultKind::Forbidden);
+        let again = |signs_of_life| bearing.blind || bearing.signs_of_life > signs_of_life;
+        self.refused = forbidden && self.forbidden.is_some_and(again);
+        self.forbidden = forbidden.then(|| self.forbidden.unwrap_or(bearing.signs_of_life));
     }
 
     pub(super) fn found(
@@ -80,7 +95,9 @@ impl Store {
         self.faults = self.faults.saturating_add(1);
         self.next_read = match &problem {
             // The source as a whole waits; nothing is read until it works again.
-            ReadProblem::Fault(fault) if fault.kind() == SourceFaultKind::Unavailable => cx.now.instant,
+            ReadProblem::Fault(fault) if fault.kind() == SourceFaultKind::Unavailable && !self.alone => {
+                cx.now.instant
+            }
             ReadProblem::Fault(_) | ReadProblem::Malformed { .. }
                 if self.good.is_some() && self.faults > 1 =>
             {

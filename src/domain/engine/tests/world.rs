@@ -37,6 +37,8 @@ pub(super) struct World {
     /// Version, user, token (none: the field is missing).
     pub(super) secrets: BTreeMap<String, (u64, String, Option<String>)>,
     pub(super) read_fault: Option<SourceFault>,
+    /// Stores whose secrets alone cannot be read.
+    pub(super) read_faults: BTreeMap<String, SourceFault>,
     /// The token was revoked: reads and questions are forbidden until the next log-in.
     pub(super) token_dead: bool,
     pub(super) log_in: Result<Lease, SourceFault>,
@@ -104,6 +106,7 @@ impl World {
             now,
             secrets: BTreeMap::new(),
             read_fault: None,
+            read_faults: BTreeMap::new(),
             token_dead: false,
             log_in: Ok(lease),
             renew: Ok(lease),
@@ -230,9 +233,10 @@ impl World {
             }
             Action::Read { store, location } => {
                 count("read");
-                let result = match (&self.read_fault, self.secrets.get(store.as_str())) {
+                let fault = self.read_faults.get(store.as_str()).or(self.read_fault.as_ref());
+                let result = match (fault, self.secrets.get(store.as_str())) {
                     _ if self.token_dead => Err(SourceFault::Forbidden),
-                    (Some(fault), _) => Err(fault.clone()),
+                    (Some(fault), _) => Err(SourceFault::clone(fault)),
                     (None, None) => Err(SourceFault::NeverWritten),
                     (None, Some((version, user, token))) => Ok(SecretVersion {
                         version: *version,
