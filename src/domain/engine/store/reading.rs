@@ -57,7 +57,7 @@ impl Store {
         if let Some(candidate) = &mut self.candidate
             && candidate.credentials.same_as(&found)
         {
-            candidate.version = version;
+            (candidate.version, candidate.created_at) = (version, created_at);
             return;
         }
         self.say(cx, None, format!("version {version} in Vault is new; verifying it"));
