@@ -26,6 +26,8 @@ pub(in crate::domain::engine) struct Streak {
     pub(in crate::domain::engine) count: u32,
     pub(in crate::domain::engine) first: Now,
     pub(in crate::domain::engine) latest: Now,
+    /// Answers in a row, of whatever kind, that say neither that the set works nor that it does not.
+    silent: u32,
 }
 
 impl Streak {
@@ -37,11 +39,25 @@ impl Streak {
             self.first = now;
         }
         self.latest = now;
+        self.silent = match verdict.kind() {
+            VerdictKind::Accepted | VerdictKind::Rejected => 0,
+            VerdictKind::Forbidden
+            | VerdictKind::Moved
+            | VerdictKind::RateLimited
+            | VerdictKind::Unavailable
+            | VerdictKind::Malformed
+            | VerdictKind::NetworkError
+            | VerdictKind::TlsError => self.silent.saturating_add(1),
+        };
         self.last = Some(verdict);
     }
 
     pub(in crate::domain::engine) fn kind(&self) -> Option<VerdictKind> {
         self.last.as_ref().map(Verdict::kind)
+    }
+
+    pub(super) const fn silent(&self) -> u32 {
+        self.silent
     }
 
     pub(in crate::domain::engine) fn is(&self, kind: VerdictKind, least: u32) -> bool {
@@ -160,10 +176,10 @@ impl Store {
         let wait = match verdict.kind() {
             VerdictKind::Rejected if !settled => cx.settings.confirmation_spacing,
             VerdictKind::NetworkError | VerdictKind::TlsError => {
-                backoff(self.name().as_str(), candidate.streak.count, FIRST_WAIT.min(interval), interval)
+                backoff(self.name().as_str(), candidate.streak.silent(), FIRST_WAIT.min(interval), interval)
             }
             VerdictKind::RateLimited | VerdictKind::Unavailable => {
-                self.pause(verdict, candidate.streak.count)
+                self.pause(verdict, candidate.streak.silent())
             }
             VerdictKind::Accepted
             | VerdictKind::Rejected
@@ -218,11 +234,10 @@ impl Store {
             | Verdict::Tls(_) => {}
         }
         let suspect = self.rejection.is_some_and(|rejection| !self.confirmed(&rejection, cx));
-        let regular =
-            if suspect { cx.now.instant.plus(cx.settings.confirmation_spacing) } else { self.check_turn(cx) };
+        let regular = if suspect { cx.now.instant.plus(self.suspicion(cx)) } else { self.check_turn(cx) };
         let paused = match verdict.kind() {
             VerdictKind::RateLimited | VerdictKind::Unavailable => {
-                cx.now.instant.plus(self.pause(&verdict, self.streak.count))
+                cx.now.instant.plus(self.pause(&verdict, self.streak.silent()))
             }
             VerdictKind::Accepted
             | VerdictKind::Rejected
@@ -233,6 +248,15 @@ impl Store {
             | VerdictKind::TlsError => cx.now.instant,
         };
         self.next_check = regular.max(paused).max(self.not_before);
+    }
+
+    /// How soon a suspicion is looked into: the spacing; ever more slowly while nobody can tell.
+    fn suspicion(&self, cx: &Context<'_>) -> Duration {
+        let spacing = cx.settings.confirmation_spacing;
+        match self.streak.silent() {
+            0 => spacing,
+            silent => backoff(self.name().as_str(), silent, spacing, cx.settings.check_interval.max(spacing)),
+        }
     }
 
     pub(super) fn to_probe(&self, cx: &Context<'_>) -> Option<Arc<Credentials>> {

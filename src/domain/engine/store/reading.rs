@@ -74,8 +74,7 @@ impl Store {
         if let Some(candidate) = &mut self.candidate
             && candidate.credentials.same_as(&found)
         {
-            candidate.version = version;
-            candidate.created_at = created_at;
+            (candidate.version, candidate.created_at) = (version, created_at);
             return;
         }
         self.say(cx, None, format!("version {version} in Vault is new; verifying it"));

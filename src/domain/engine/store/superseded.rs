@@ -60,7 +60,7 @@ impl Store {
                 cx.settings.check_interval
             }
             Verdict::RateLimited { .. } | Verdict::Unavailable { .. } => {
-                self.pause(&verdict, old.streak.count).max(cx.settings.check_interval)
+                self.pause(&verdict, old.streak.silent()).max(cx.settings.check_interval)
             }
             Verdict::Forbidden
             | Verdict::Moved { .. }

@@ -122,7 +122,7 @@ fn answers_that_say_nothing_between_rejections_neither_confirm_nor_clear() {
     assert_eq!(world.said(), []);
     assert_eq!(world.store("acme").state, StoreState::Suspect);
     world.accept("acme", "user", "token-2");
-    world.pass(3 * MINUTE);
+    world.pass(5 * MINUTE + 3 * MINUTE);
     assert_eq!(world.said(), [OPENED]);
 }
 

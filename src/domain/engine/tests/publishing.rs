@@ -66,6 +66,21 @@ fn a_bad_write_leaves_the_last_good_generation_in_place() {
 }
 
 #[test]
+fn the_same_values_written_again_are_stamped_as_the_later_version() {
+    let mut world = World::new(&["acme"]);
+    world.shops.insert("acme".into(), Shop::Status(503, None));
+    world.pass(10 * MINUTE);
+    let later = world.now.wall;
+    world.write("acme", "user", "token-1");
+    world.pass(2 * MINUTE);
+    world.accept("acme", "user", "token-1");
+    world.pass(HOUR);
+    let stamp = &world.publications[0].1;
+    assert_eq!(stamp.version, 2);
+    assert!(stamp.version_created_at.is_some_and(|at| at >= later), "{stamp:?}");
+}
+
+#[test]
 fn a_secret_with_a_missing_field_opens_an_incident_and_publishes_nothing() {
     let mut world = World::new(&["acme"]);
     world.pass(MINUTE);
@@ -156,6 +171,27 @@ fn an_error_never_raises_the_rate_of_requests() {
         // The confirmation of a rejection is the one exception, and it is bounded.
         let most = healthy.calls("probe") + u64::from(world.settings.confirmations);
         assert!(world.calls("probe") <= most, "{shop:?}: {} > {most}", world.calls("probe"));
+    }
+}
+
+#[test]
+fn a_store_that_fails_each_time_in_another_way_is_asked_ever_more_slowly() {
+    for published in [true, false] {
+        let spacing = SECOND;
+        let mut world = World::with(&["acme"], Settings { confirmation_spacing: spacing, ..settings() });
+        if published {
+            world.pass(HOUR);
+        }
+        world.shops.insert("acme".into(), Shop::Accepts(Vec::new()));
+        let before = world.calls("probe");
+        world.pass_until(|world| world.calls("probe") > before);
+        for turn in 0..2 * 3600 {
+            let faults = [ProbeFault::Dns, ProbeFault::Timeout, ProbeFault::CertificateHost];
+            world.shops.insert("acme".into(), Shop::Fails(faults[turn % 3]));
+            world.pass(SECOND);
+        }
+        let probes = world.calls("probe") - before;
+        assert!(probes <= 32 + 12, "{published}: {probes}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! The token's life, and what a failing source does and does not cause.
 
 use super::world::{HOUR, MINUTE, SECOND, World};
+use crate::domain::engine::Event;
 use crate::domain::incident::{Cause, MessageKind};
 use crate::domain::source::{Lease, SourceFault};
 
@@ -223,6 +224,7 @@ fn a_token_that_dies_soon_after_it_was_proved_is_no_missing_permission() {
         world.pass_until(|world| world.calls("log in") == 2);
         world.pass(age);
         world.token_dead = true;
+        world.send(Event::CheckNow);
         world.pass(5 * MINUTE);
         assert_eq!((world.said(), world.calls("log in")), (vec![], 3), "{age:?}");
         assert!(world.snapshot().source.up);
