@@ -24,9 +24,12 @@ pub(super) fn sweep(output: &Output, store: &StoreName) -> Result<(), PublishFau
         Err(Errno::NOENT) => return Ok(()),
         Err(error) => return Err(above.fault("cannot open", store.as_str(), error)),
     };
-    directory.remove(DATA_TEMPORARY)?;
-    for entry in &ENTRIES {
-        directory.remove(entry.temporary)?;
+    // One listing tells that there is nothing to do, which is so nearly every time: this runs at each look at the disk.
+    let names = list(&directory)?;
+    for temporary in ENTRIES.iter().map(|entry| entry.temporary).chain([DATA_TEMPORARY]) {
+        if names.iter().any(|name| name == temporary) {
+            directory.remove(temporary)?;
+        }
     }
     let published = match directory.link(DATA)? {
         // A first publication that did not come to its end.
@@ -37,6 +40,9 @@ pub(super) fn sweep(output: &Output, store: &StoreName) -> Result<(), PublishFau
     let Some(published) = generation_of(&published) else {
         return Ok(());
     };
+    if !names.iter().any(|name| is_generation_name(name) && name != published) {
+        return Ok(());
+    }
     let Some(number) = number_of(&directory, published)? else {
         return Ok(());
     };
@@ -72,9 +78,13 @@ fn generation_before(directory: &Directory, published: u64) -> Result<Option<Str
 }
 
 fn generations(directory: &Directory) -> Result<Vec<String>, PublishFault> {
-    let mut names = directory.names().map_err(|error| directory.fault("cannot list", "", error))?;
+    let mut names = list(directory)?;
     names.retain(|name| is_generation_name(name));
     Ok(names)
+}
+
+fn list(directory: &Directory) -> Result<Vec<String>, PublishFault> {
+    directory.names().map_err(|error| directory.fault("cannot list", "", error))
 }
 
 fn number_of(directory: &Directory, name: &str) -> Result<Option<u64>, PublishFault> {
