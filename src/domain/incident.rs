@@ -32,13 +32,15 @@ pub enum Cause {
     SourceLoginRefused,
     /// The source cannot be reached, is sealed or answers nonsense.
     SourceUnavailable,
+    /// Nothing: somebody tests the channels.
+    Test,
 }
 
 impl Cause {
     pub(crate) const FIRST: Self = Self::RegeneratedOrRevoked;
     pub(crate) const LAST: Self = Self::SourceUnavailable;
 
-    /// Every cause, in the order of the labels.
+    /// Every cause that an incident can have, in the order of the labels; a test is none.
     pub const ALL: [Self; 11] = [
         Self::RegeneratedOrRevoked,
         Self::BadWrite,
@@ -68,6 +70,7 @@ impl Cause {
             Self::Unverified => "unverified",
             Self::SourceLoginRefused => "source_login_refused",
             Self::SourceUnavailable => "source_unavailable",
+            Self::Test => "test",
         }
     }
 
@@ -86,6 +89,7 @@ impl Cause {
             Self::Unverified => "credentials could not be verified for too long",
             Self::SourceLoginRefused => "Vault refuses the log-in",
             Self::SourceUnavailable => "Vault is unavailable",
+            Self::Test => "this is a test of the alerts, nothing is wrong",
         }
     }
 
@@ -103,7 +107,8 @@ impl Cause {
             | Self::SecretMissing
             | Self::SecretMalformed
             | Self::Unverified
-            | Self::SourceUnavailable => Severity::Warning,
+            | Self::SourceUnavailable
+            | Self::Test => Severity::Warning,
         }
     }
 }
@@ -143,6 +148,8 @@ pub enum Resolution {
     Recovered,
     /// The store is no longer configured.
     NoLongerConfigured,
+    /// It was a test, and it is over.
+    TestOver,
 }
 
 impl Resolution {
@@ -159,6 +166,7 @@ impl Resolution {
             Self::AcceptedAgain => "the store accepts the published credentials again",
             Self::Recovered => "the trouble is over",
             Self::NoLongerConfigured => "the store is no longer configured",
+            Self::TestOver => "the test is over",
         }
     }
 }
@@ -251,6 +259,32 @@ pub struct Message {
 }
 
 impl Message {
+    /// The two messages of a test of the channels: that it begins, and that it is over. They are about nothing
+    /// and say so; no engine knows of them.
+    #[must_use]
+    pub fn of_test(now: Timestamp) -> [Self; 2] {
+        let id = IncidentId::new(Some("test"), Cause::Test, now);
+        let incident = Incident {
+            id,
+            store: Some("test".to_owned()),
+            cause: Cause::Test,
+            severity: Cause::Test.severity(),
+            opened_at: now,
+            evidence: vec!["somebody ran `bc-secrets-sync alert-test`".to_owned()],
+            remedy: "Nothing is to be done: if you read this, the channel works.".to_owned(),
+            messages: 1,
+            repeat_at: now,
+        };
+        let message = |number: u32, kind, resolution| Self {
+            id: format!("{}:{number}", incident.id),
+            kind,
+            at: now,
+            incident: Incident { messages: number, ..incident.clone() },
+            resolution,
+        };
+        [message(1, MessageKind::Opened, None), message(2, MessageKind::Resolved, Some(Resolution::TestOver))]
+    }
+
     /// One line for a log or a subject.
     #[must_use]
     pub fn headline(&self) -> String {
