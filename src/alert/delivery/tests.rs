@@ -14,6 +14,8 @@ use super::super::receiver::{NOW, Receiver, message, told_everything, webhook};
 use super::super::webhook::Webhook;
 use super::*;
 
+mod crashes;
+
 type Clock = fn() -> Now;
 
 /// One channel that sends to `url`, and what it reports.
