@@ -228,3 +228,6 @@ fn part_of(name: &'static str) -> &'static str {
         other => other,
     }
 }
+
+#[cfg(test)]
+mod tests;
