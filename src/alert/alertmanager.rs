@@ -78,11 +78,10 @@ impl Alertmanager {
         ]);
         labels.extend(incident.store.clone().map(|store| ("store", store)));
         labels.extend(self.instance.clone().map(|instance| ("instance", instance)));
-        let subject = incident.store.as_deref().unwrap_or("vault");
         Alert {
             labels,
             annotations: BTreeMap::from([
-                ("summary", format!("{subject}: {}", incident.cause.title())),
+                ("summary", format!("{}: {}", incident.subject(), incident.cause.title())),
                 ("evidence", incident.evidence.join("\n")),
                 ("remedy", incident.remedy.clone()),
                 ("incident", incident.id.to_string()),

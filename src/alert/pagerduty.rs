@@ -137,7 +137,7 @@ impl<'a> Payload<'a> {
         let incident = &message.incident;
         Self {
             summary: message.headline().chars().take(LONGEST_SUMMARY).collect(),
-            source: incident.store.as_deref().unwrap_or("vault"),
+            source: incident.subject(),
             severity: match incident.severity {
                 Severity::Warning => "warning",
                 Severity::Critical => "critical",

@@ -10,15 +10,20 @@ pub(super) fn print(text: &str) {
 
 /// Writes what went wrong, with all its causes.
 pub(super) fn complain(error: &dyn Error) {
-    let mut text = format!("bc-secrets-sync: {error}");
+    let text = format!("bc-secrets-sync: {}\n", with_causes(error));
+    let _closed = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// An error and all its causes.
+pub(super) fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
         text.push_str(": ");
         text.push_str(&cause.to_string());
         source = cause.source();
     }
-    text.push('\n');
-    let _closed = io::stderr().lock().write_all(text.as_bytes());
+    text
 }
 
 /// Lays out rows under their headings, each column as wide as its widest cell.

@@ -1,17 +1,19 @@
 //! `run`: the daemon, or a single pass of it.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use tracing::Level;
 
 use crate::config::{Config, Environment, LogFormat};
 use crate::daemon::{self, DaemonError, Start};
 use crate::system::clock::Clock;
 use crate::system::hardening;
-use crate::system::logging::{self, Format, Levels};
+use crate::system::logging::{self, Format};
 
-use super::output::complain;
+use super::output::{complain, with_causes};
 use super::{ConfigFile, Exit, runtime};
 
 #[derive(Args, Debug)]
@@ -32,11 +34,15 @@ impl Run {
         let config = match self.file.load(environment) {
             Ok(config) => config,
             Err(error) => {
-                complain(&error);
+                // How the log looks is said in what could not be loaded.
+                let format = Format::of_terminal();
+                logging::start(Level::INFO, format);
+                fail(&error, format);
                 return Exit::Usage;
             }
         };
-        let levels = start_log(&config);
+        let format = format(&config);
+        let levels = logging::start(config.log.level, format);
         for undone in hardening::harden() {
             tracing::warn!("{undone}");
         }
@@ -44,7 +50,7 @@ impl Run {
         let runtime = match runtime(config.check.concurrency + 8) {
             Ok(runtime) => runtime,
             Err(error) => {
-                complain(&error);
+                fail(&error, format);
                 return Exit::Internal;
             }
         };
@@ -58,7 +64,7 @@ impl Run {
         // What still hangs in a resolver must not hold up the end.
         runtime.shutdown_background();
         ended.unwrap_or_else(|error| {
-            complain(&error);
+            fail(&error, format);
             Exit::from(&error)
         })
     }
@@ -76,11 +82,22 @@ async fn one_time(config: Config, wait: Duration, clock: Clock) -> Result<Exit, 
     Ok(pass.outcome.map_or(Exit::Inconclusive, Exit::from))
 }
 
-fn start_log(config: &Config) -> Levels {
-    let format = match config.log.format {
+fn format(config: &Config) -> Format {
+    match config.log.format {
         LogFormat::Auto => Format::of_terminal(),
         LogFormat::Human => Format::Human,
         LogFormat::Json => Format::Json,
-    };
-    logging::start(config.log.level, format)
+    }
+}
+
+/// Says why the end has come. Where the log is for programs, they read this too: one object for each problem.
+fn fail(error: &dyn Error, format: Format) {
+    match format {
+        Format::Human => complain(error),
+        Format::Json => {
+            for problem in with_causes(error).lines() {
+                tracing::error!("{problem}");
+            }
+        }
+    }
 }

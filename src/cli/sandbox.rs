@@ -20,6 +20,9 @@ pub(super) struct Sandbox {
     /// Where the certificate of the simulation's authority is written
     #[arg(long, value_name = "FILE")]
     ca_file: PathBuf,
+    /// A further name in the server's certificate, such as `*.stores.test`; may be repeated
+    #[arg(long = "name", value_name = "NAME")]
+    names: Vec<String>,
 }
 
 impl Sandbox {
@@ -37,8 +40,9 @@ impl Sandbox {
     async fn serve(self) -> Result<(), Box<dyn std::error::Error>> {
         let authority = Authority::new()?;
         std::fs::write(&self.ca_file, authority.ca_pem())?;
+        let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let store = SimulatedBigCommerce::start(listen, &authority).await?;
+        let store = SimulatedBigCommerce::start_as(&names, listen, &authority).await?;
         for at in 0..self.stores {
             let name = format!("store-{at:04}");
             store.set_account(&name, "measure", &format!("token-{name}"));

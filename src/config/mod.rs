@@ -10,6 +10,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::domain::credentials::{AddressPolicy, FieldNames, StoreName};
+use crate::domain::engine::OnRejection;
 use crate::domain::secret::Secret;
 
 mod accounts;
@@ -193,6 +194,8 @@ pub struct Store {
     pub path: String,
     /// Names of the fields in the secret.
     pub fields: FieldNames,
+    /// What becomes of its published set when its rejection is confirmed.
+    pub on_rejection: OnRejection,
     /// How its app is told of a new generation; none: it finds out by itself.
     pub reload: Option<Reload>,
 }

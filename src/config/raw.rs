@@ -177,6 +177,7 @@ pub(super) struct Store {
     pub(super) mount: Option<Value>,
     pub(super) path: Option<Value>,
     pub(super) fields: Option<Table<Fields>>,
+    pub(super) on_rejection: Option<Value>,
     pub(super) reload: Option<Table<Reload>>,
 }
 

@@ -7,6 +7,7 @@ use super::raw;
 use super::value::{Origin, Table, Value, open};
 use super::{Reload, ReloadSignal, Store};
 use crate::domain::credentials::{FieldNames, StoreName};
+use crate::domain::engine::OnRejection;
 
 /// Checks all stores. Two may share a secret, but not a name: on a volume that does not tell `A` from `a`
 /// they would overwrite one another.
@@ -36,6 +37,12 @@ pub(super) fn stores(
         }
         let path = checker.vault_path(&path_key, raw.path);
         let fields = fields(checker, &format!("{at}.fields"), raw.fields);
+        let on_rejection = checker.choice(
+            &format!("{at}.on_rejection"),
+            raw.on_rejection,
+            &[("keep", OnRejection::Keep), ("withdraw", OnRejection::Withdraw)],
+            OnRejection::Keep,
+        );
         let reload = reload(checker, &format!("{at}.reload"), raw.reload);
         if let Some((name, path)) = name.zip(path) {
             stores.push(Store {
@@ -43,6 +50,7 @@ pub(super) fn stores(
                 mount: mount.unwrap_or_else(|| default_mount.to_owned()),
                 path,
                 fields,
+                on_rejection,
                 reload,
             });
         }

@@ -23,24 +23,19 @@ pub(super) struct Adapters {
     pub(super) vault: Vault,
     prober: Prober,
     publisher: Publisher,
-    addresses: AddressPolicy,
     hooks: Arc<BTreeMap<StoreName, Reload>>,
 }
 
 impl Adapters {
-    /// Builds all of them or none. Nothing is sent. Blocks on the disk.
+    /// Builds all of them or none, and then makes the output directory. Nothing is sent. Blocks on the disk.
     pub(super) fn build(config: &Config, key: Arc<FingerprintKey>) -> Result<Self, DaemonError> {
-        let publisher = Publisher::new(&config.output, key);
-        publisher.prepare().map_err(DaemonError::Directory)?;
         let hooks =
             config.stores.iter().filter_map(|store| Some((store.name.clone(), store.reload.clone()?)));
-        Ok(Self {
-            vault: Vault::new(&config.vault).map_err(DaemonError::Vault)?,
-            prober: Prober::new(&config.check).map_err(DaemonError::Check)?,
-            publisher,
-            addresses: config.check.addresses,
-            hooks: Arc::new(hooks.collect()),
-        })
+        let vault = Vault::new(&config.vault).map_err(DaemonError::Vault)?;
+        let prober = Prober::new(&config.check).map_err(DaemonError::Check)?;
+        let publisher = Publisher::new(&config.output, key);
+        publisher.prepare().map_err(DaemonError::Directory)?;
+        Ok(Self { vault, prober, publisher, hooks: Arc::new(hooks.collect()) })
     }
 
     /// Does one action and reports what came of it; `None` for what needs no adapter.
@@ -63,7 +58,9 @@ impl Adapters {
                     if let Err(fault) = self.publisher.sweep(&name) {
                         tracing::warn!(store = %name, "leftovers stay: {fault}");
                     }
-                    self.publisher.read(&name, self.addresses)
+                    // What was published under another policy stays; whether it is asked about, and whether
+                    // the source's version is taken, is decided under the one in force.
+                    self.publisher.read(&name, AddressPolicy::AllowPrivate)
                 });
                 Event::Inspected { store, result: result.await }
             }
@@ -71,6 +68,11 @@ impl Adapters {
                 let name = store.clone();
                 let result = on_disk(move || self.publisher.publish(&name, &credentials, &stamp));
                 Event::PublishEnded { store, result: result.await }
+            }
+            Action::Withdraw { store } => {
+                let name = store.clone();
+                let result = on_disk(move || self.publisher.withdraw(&name));
+                Event::Withdrawn { store, result: result.await }
             }
             Action::Reload { store, generation } => {
                 let hook = self.hooks.get(&store).cloned();

@@ -18,7 +18,7 @@ use crate::publish::key;
 use crate::system::clock::Clock;
 use crate::system::files::FileWatch;
 use crate::system::logging::Levels;
-use crate::system::service::{self, State};
+use crate::system::service::{self, State, Told};
 use crate::system::signals::{Signal, Signals, Wish};
 
 use super::adapters::{Adapters, now, on_disk};
@@ -35,6 +35,8 @@ const PULSE: Duration = Duration::from_secs(10);
 const FINISH_LIMIT: Duration = Duration::from_secs(5);
 const FLUSH_LIMIT: Duration = Duration::from_secs(5);
 const REVOKE_LIMIT: Duration = Duration::from_secs(3);
+/// How long a service manager that does not listen is left alone.
+const DEAF_PAUSE: Duration = Duration::from_secs(1);
 
 /// What the daemon starts with.
 #[derive(Debug)]
@@ -59,9 +61,6 @@ pub async fn run(start: Start) -> Result<(), DaemonError> {
     let signals = Signals::listen().map_err(DaemonError::Signals)?;
     let mut live = Live::open(start, signals).await?;
     let ended = live.serve().await;
-    if let Err(fault) = &ended {
-        error!("{fault}");
-    }
     let closed = live.close().await;
     ended.and(closed)
 }
@@ -85,8 +84,24 @@ struct Live {
     file_watch: Option<Service>,
     file_changed: mpsc::Receiver<()>,
     status: ConfigurationStatus,
-    told_ready: bool,
+    ready: Readiness,
     told_status: String,
+    /// How often the service manager's watchdog wants to be fed, and when it was.
+    watchdog: Option<Duration>,
+    fed: tokio::time::Instant,
+    /// The service manager did not listen, and is left alone until then.
+    deaf_until: Option<tokio::time::Instant>,
+}
+
+/// What the service manager knows of the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Readiness {
+    /// Not every store was published yet.
+    Starting,
+    /// Every store was published, and the service manager has not heard of it.
+    Untold,
+    /// It has.
+    Told,
 }
 
 impl Live {
@@ -126,8 +141,11 @@ impl Live {
             heartbeat: watch::channel(Heartbeat::starting()).0,
             listener: None,
             file_changed,
-            told_ready: false,
+            ready: Readiness::Starting,
             told_status: String::new(),
+            watchdog: service::watchdog_interval(),
+            fed: tokio::time::Instant::now(),
+            deaf_until: None,
         };
         if let Some(address) = live.config.http.listen {
             let listener = observe::bind(address).await.map_err(DaemonError::Listen)?;
@@ -157,7 +175,7 @@ impl Live {
 
     /// The loop. Returns when it is told to stop.
     async fn serve(&mut self) -> Result<(), DaemonError> {
-        let period = service::watchdog_interval().map_or(PULSE, |watchdog| watchdog.min(PULSE));
+        let period = self.watchdog.map_or(PULSE, |watchdog| (watchdog / 2).min(PULSE));
         let mut pulse = interval(period);
         pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.handle(Event::Tick).await;
@@ -201,17 +219,47 @@ impl Live {
             ready: vitals.ready,
             started: vitals.started,
         });
-        service::tell(State::Alive);
-        if vitals.started && !self.told_ready {
-            self.told_ready = true;
+        if vitals.started && self.ready == Readiness::Starting {
+            self.ready = Readiness::Untold;
             info!("every store is published");
-            service::tell(State::Ready);
+        }
+        self.tell_service();
+    }
+
+    /// Tells the service manager what it does not know yet. One that is too busy to listen is left alone for a
+    /// while: each try may hold up the loop.
+    fn tell_service(&mut self) {
+        if self.deaf_until.is_some_and(|until| tokio::time::Instant::now() < until) {
+            return;
+        }
+        self.deaf_until = match self.try_tell_service() {
+            Told::Yes => None,
+            Told::No => Some(tokio::time::Instant::now() + DEAF_PAUSE),
+        };
+    }
+
+    fn try_tell_service(&mut self) -> Told {
+        // A busy loop has a thousand passes a second; the manager is spared all but the few that it needs.
+        if self.watchdog.is_some_and(|interval| self.fed.elapsed() >= interval / 2) {
+            if service::tell(State::Alive) == Told::No {
+                return Told::No;
+            }
+            self.fed = tokio::time::Instant::now();
+        }
+        if self.ready == Readiness::Untold {
+            if service::tell(State::Ready) == Told::No {
+                return Told::No;
+            }
+            self.ready = Readiness::Told;
         }
         let status = self.work.engine.headline();
         if status != self.told_status {
-            service::tell(State::Status(&status));
+            if service::tell(State::Status(&status)) == Told::No {
+                return Told::No;
+            }
             self.told_status = status;
         }
+        Told::Yes
     }
 
     fn answer(&mut self, request: SnapshotRequest) {
@@ -245,7 +293,11 @@ impl Live {
     /// Loads the configuration anew: the whole of it, or nothing.
     async fn reload(&mut self, why: &str) -> Result<(), DaemonError> {
         info!(why, "loading the configuration anew");
-        service::tell(State::Reloading);
+        // Before that, the word that a reload is over would be taken for the end of the start.
+        if self.ready == Readiness::Told {
+            service::tell(State::Reloading);
+            self.ready = Readiness::Untold;
+        }
         match self.prepare().await {
             Ok(prepared) => self.apply(prepared).await?,
             Err(reason) => {
@@ -254,19 +306,16 @@ impl Live {
                 self.status.error = Some(reason);
             }
         }
-        service::tell(State::Ready);
         Ok(())
     }
 
     /// Everything that can fail, before anything is changed.
     async fn prepare(&self) -> Result<Prepared, String> {
         let (path, environment, key) = (self.path.clone(), self.environment.clone(), self.key.clone());
-        let (config, adapters, channels) = on_disk(move || {
+        let config = on_disk(move || {
             let config = Config::load(&path, &environment).map_err(|error| error.to_string())?;
             preflight(&config).map_err(|error| error.to_string())?;
-            let adapters = Adapters::build(&config, key).map_err(|error| chain(&error))?;
-            let channels = Channels::build(&config).map_err(|error| chain(&error))?;
-            Ok::<_, String>((config, adapters, channels))
+            Ok::<_, String>(config)
         })
         .await?;
         if config.state != self.config.state {
@@ -281,6 +330,13 @@ impl Live {
             }
             Some(_) | None => None,
         };
+        // Last, because it may make the output directory.
+        let (config, adapters, channels) = on_disk(move || {
+            let channels = Channels::build(&config).map_err(|error| chain(&error))?;
+            let adapters = Adapters::build(&config, key).map_err(|error| chain(&error))?;
+            Ok::<_, String>((config, adapters, channels))
+        })
+        .await?;
         Ok(Prepared { config, adapters, channels, listener })
     }
 
@@ -327,9 +383,11 @@ impl Live {
     /// Stops cleanly: what is published stays, what was not delivered is kept.
     async fn close(mut self) -> Result<(), DaemonError> {
         service::tell(State::Stopping);
-        if timeout(FINISH_LIMIT, self.work.finish_writing()).await.is_err() {
+        let mut messages = Vec::new();
+        if timeout(FINISH_LIMIT, self.work.finish_writing(&mut messages)).await.is_err() {
             warn!("a generation that was being written is left to the next start");
         }
+        self.alerts.keep(messages).await;
         let stopped = self.alerts.stop().await;
         self.alerts.flush(FLUSH_LIMIT).await;
         if self.config.vault.revoke_token_on_exit {

@@ -71,7 +71,7 @@ pub async fn once(config: Config, wait: Duration, clock: Clock) -> Result<Pass, 
             break Some(work.engine.outcome().unwrap_or(Outcome::Inconclusive));
         }
     };
-    work.finish_writing().await;
+    work.finish_writing(&mut Vec::new()).await;
     if config.vault.revoke_token_on_exit {
         work.adapters.vault.revoke().await;
     }

@@ -27,6 +27,7 @@ pub(super) fn stores(config: &Config) -> Vec<StoreSpec> {
             path: store.path.clone(),
             fields: store.fields.clone(),
         }),
+        on_rejection: store.on_rejection,
         hook: if store.reload.is_some() { Hook::Configured } else { Hook::None },
     };
     config.stores.iter().map(spec).collect()

@@ -91,9 +91,10 @@ impl Work {
                 }
                 action @ Action::Read { .. } => self.enqueue(Lane::Read, action),
                 action @ Action::Probe { .. } => self.enqueue(Lane::Probe, action),
-                action @ (Action::Inspect { .. } | Action::Publish { .. } | Action::Reload { .. }) => {
-                    self.enqueue(Lane::Disk, action)
-                }
+                action @ (Action::Inspect { .. }
+                | Action::Publish { .. }
+                | Action::Withdraw { .. }
+                | Action::Reload { .. }) => self.enqueue(Lane::Disk, action),
             }
         }
         messages
@@ -123,19 +124,25 @@ impl Work {
         }
     }
 
-    /// Waits until no generation is being written, and drops everything else.
-    pub(super) async fn finish_writing(&mut self) {
-        for queue in &mut self.queues {
-            queue.waiting.clear();
-        }
+    /// Waits until no generation is being written, and drops everything else. What must be kept is added to
+    /// `messages` as it comes, so that it is there also when the wait is broken off: only now can it be said
+    /// what ended an incident.
+    pub(super) async fn finish_writing(&mut self, messages: &mut Vec<Message>) {
+        self.drop_waiting();
         while self.queue(Lane::Disk).running > 0 {
             let Some(done) = self.tasks.join_next().await else { return };
             if let Ok(Some(event)) = self.ended(done) {
-                // Its messages, if any, are found again at the next start: conditions are levels, not edges.
-                let _at_the_next_start = self.engine.handle(event, now(&self.clock));
+                messages.extend(self.handle(event));
+                self.drop_waiting();
             }
         }
         self.tasks.abort_all();
+    }
+
+    fn drop_waiting(&mut self) {
+        for queue in &mut self.queues {
+            queue.waiting.clear();
+        }
     }
 
     fn ended(&mut self, done: Result<Done, JoinError>) -> Result<Option<Event>, DaemonError> {

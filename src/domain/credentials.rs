@@ -315,9 +315,19 @@ impl Credentials {
     /// Whether both sets hold the same three values.
     #[must_use]
     pub fn same_as(&self, other: &Self) -> bool {
-        self.same_account(other)
-            && self.api_token.same_as(&other.api_token)
-            && self.api_path == other.api_path
+        self.same_account(other) && self.same_token(other) && self.api_path == other.api_path
+    }
+
+    /// Whether both sets have the same API Token.
+    #[must_use]
+    pub fn same_token(&self, other: &Self) -> bool {
+        self.api_token.same_as(&other.api_token)
+    }
+
+    /// Tells the account of a store from others without showing it: what a budget of requests belongs to.
+    #[must_use]
+    pub fn account(&self, key: &FingerprintKey) -> Fingerprint {
+        key.of(&[self.api_path.as_str(), self.username.expose()])
     }
 
     /// Whether both sets belong to the same account (they have the same Username).

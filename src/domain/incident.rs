@@ -26,8 +26,14 @@ pub enum Cause {
     SecretMalformed,
     /// A generation could not be written.
     PublishFailed,
+    /// Credentials that another version has taken the place of still work.
+    SupersededLive,
+    /// The store's certificate cannot be trusted.
+    CertificateTrouble,
     /// Nobody could tell for too long whether the published credentials work.
     Unverified,
+    /// Many unrelated stores reject their credentials at once.
+    PlatformTrouble,
     /// The source refuses our log-in.
     SourceLoginRefused,
     /// The source cannot be reached, is sealed or answers nonsense.
@@ -41,7 +47,7 @@ impl Cause {
     pub(crate) const LAST: Self = Self::SourceUnavailable;
 
     /// Every cause that an incident can have, in the order of the labels; a test is none.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::RegeneratedOrRevoked,
         Self::BadWrite,
         Self::Misconfigured,
@@ -50,7 +56,10 @@ impl Cause {
         Self::SecretMissing,
         Self::SecretMalformed,
         Self::PublishFailed,
+        Self::SupersededLive,
+        Self::CertificateTrouble,
         Self::Unverified,
+        Self::PlatformTrouble,
         Self::SourceLoginRefused,
         Self::SourceUnavailable,
     ];
@@ -67,7 +76,10 @@ impl Cause {
             Self::SecretMissing => "secret_missing",
             Self::SecretMalformed => "secret_malformed",
             Self::PublishFailed => "publish_failed",
+            Self::SupersededLive => "superseded_live",
+            Self::CertificateTrouble => "certificate_trouble",
             Self::Unverified => "unverified",
+            Self::PlatformTrouble => "platform_trouble",
             Self::SourceLoginRefused => "source_login_refused",
             Self::SourceUnavailable => "source_unavailable",
             Self::Test => "test",
@@ -86,6 +98,9 @@ impl Cause {
             Self::SecretMissing => "secret cannot be read from Vault",
             Self::SecretMalformed => "secret in Vault is unusable",
             Self::PublishFailed => "credentials cannot be published",
+            Self::SupersededLive => "superseded credentials still work",
+            Self::CertificateTrouble => "store's certificate cannot be trusted",
+            Self::PlatformTrouble => "many stores reject their credentials at once",
             Self::Unverified => "credentials could not be verified for too long",
             Self::SourceLoginRefused => "Vault refuses the log-in",
             Self::SourceUnavailable => "Vault is unavailable",
@@ -100,12 +115,15 @@ impl Cause {
             Self::RegeneratedOrRevoked
             | Self::Misconfigured
             | Self::PublishFailed
+            | Self::PlatformTrouble
             | Self::SourceLoginRefused => Severity::Critical,
             Self::BadWrite
             | Self::Forbidden
             | Self::Moved
             | Self::SecretMissing
             | Self::SecretMalformed
+            | Self::SupersededLive
+            | Self::CertificateTrouble
             | Self::Unverified
             | Self::SourceUnavailable
             | Self::Test => Severity::Warning,
@@ -146,6 +164,8 @@ pub enum Resolution {
     AcceptedAgain,
     /// The trouble is over.
     Recovered,
+    /// Superseded credentials are no longer asked about.
+    NoLongerWatched,
     /// The store is no longer configured.
     NoLongerConfigured,
     /// It was a test, and it is over.
@@ -165,6 +185,9 @@ impl Resolution {
             }
             Self::AcceptedAgain => "the store accepts the published credentials again",
             Self::Recovered => "the trouble is over",
+            Self::NoLongerWatched => {
+                "the superseded credentials were forgotten, and are no longer asked about"
+            }
             Self::NoLongerConfigured => "the store is no longer configured",
             Self::TestOver => "the test is over",
         }
@@ -216,6 +239,15 @@ pub struct Incident {
     pub messages: u32,
     /// When the next reminder is due.
     pub repeat_at: Timestamp,
+}
+
+impl Incident {
+    /// What it is about, in a word: a store, all of them, or the source.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        let source = if self.cause == Cause::PlatformTrouble { "stores" } else { "vault" };
+        self.store.as_deref().unwrap_or(source)
+    }
 }
 
 /// What a message says of its incident.
@@ -288,7 +320,7 @@ impl Message {
     /// One line for a log or a subject.
     #[must_use]
     pub fn headline(&self) -> String {
-        let subject = self.incident.store.as_deref().unwrap_or("vault");
+        let subject = self.incident.subject();
         let title = self.incident.cause.title();
         match (self.kind, self.resolution) {
             (MessageKind::Opened, _) => format!("{subject}: {title}"),

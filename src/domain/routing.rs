@@ -18,7 +18,7 @@ impl Route {
         Self { severity: Severity::Warning, stores: vec![StorePattern::everything()] }
     }
 
-    /// Whether an incident goes this way. What is about no store, but about the source, concerns all of them:
+    /// Whether an incident goes this way. What is about no single store, such as the source, concerns all of them:
     /// only its severity counts.
     #[must_use]
     pub fn takes(&self, incident: &Incident) -> bool {
@@ -133,10 +133,12 @@ mod tests {
     }
 
     #[test]
-    fn an_incident_of_the_source_concerns_every_store() {
+    fn an_incident_of_the_source_or_of_the_fleet_concerns_every_store() {
         let stores = vec![StorePattern::parse("acme*").unwrap()];
         let route = Route { severity: Severity::Critical, stores };
         assert!(route.takes(&incident(None, Cause::SourceLoginRefused)));
         assert!(!route.takes(&incident(None, Cause::SourceUnavailable)));
+        let fleet = incident(None, Cause::PlatformTrouble);
+        assert_eq!((route.takes(&fleet), fleet.subject()), (fleet.severity == Severity::Critical, "stores"));
     }
 }

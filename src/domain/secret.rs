@@ -78,7 +78,7 @@ impl fmt::Debug for FingerprintKey {
 
 /// Tells whether two sets of credentials are the same without showing either: the first 64 bits of
 /// HMAC-SHA256 under the installation's key. Written as 16 hexadecimal digits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fingerprint(u64);
 
 impl Fingerprint {

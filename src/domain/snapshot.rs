@@ -54,7 +54,7 @@ pub struct Vitals {
     pub last_pass_age_ms: u64,
     /// Every store has a published generation.
     pub ready: bool,
-    /// The daemon has finished starting: every store has been looked at once, or is published.
+    /// The daemon has finished starting: all stores were published at one moment since.
     pub started: bool,
 }
 

@@ -53,6 +53,9 @@ pub enum SourceFault {
     /// The newest version was destroyed.
     #[error("the secret's newest version is destroyed")]
     Destroyed,
+    /// What the store's mount names is no KV engine of version 2; what it is, in words.
+    #[error("{0}")]
+    NotKeyValue(String),
     /// 503: sealed.
     #[error("the server is sealed")]
     Sealed,
@@ -78,7 +81,7 @@ pub enum SourceFaultKind {
     LoginRefused,
     /// 403.
     Forbidden,
-    /// There is nothing to read: never written, deleted, destroyed.
+    /// There is nothing to read: never written, deleted, destroyed, or no engine that holds secrets.
     Missing,
     /// The server is sealed, unavailable, unreachable, or answers nonsense.
     Unavailable,
@@ -107,7 +110,9 @@ impl SourceFault {
         match self {
             Self::LoginRefused { .. } | Self::LoginFile(_) => SourceFaultKind::LoginRefused,
             Self::Forbidden => SourceFaultKind::Forbidden,
-            Self::NeverWritten | Self::Deleted | Self::Destroyed => SourceFaultKind::Missing,
+            Self::NeverWritten | Self::Deleted | Self::Destroyed | Self::NotKeyValue(_) => {
+                SourceFaultKind::Missing
+            }
             Self::Sealed | Self::Unavailable { .. } | Self::Unreachable(_) | Self::Malformed(_) => {
                 SourceFaultKind::Unavailable
             }

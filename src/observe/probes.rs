@@ -52,13 +52,13 @@ impl Check {
         Self { name: "published", passed, says: says.to_owned() }
     }
 
-    /// The daemon has finished starting.
+    /// The daemon has finished starting: apps that wait for it find their credentials.
     pub(super) fn started(heartbeat: &watch::Receiver<Heartbeat>) -> Self {
         let passed = heartbeat.borrow().started;
         let says = if passed {
-            "every store was looked at, or is published"
+            "every store was published since the start"
         } else {
-            "not every store was looked at yet; /status says which were not"
+            "not every store was published yet since the start; /status says which were not"
         };
         Self { name: "started", passed, says: says.to_owned() }
     }

@@ -215,7 +215,7 @@ async fn readiness_and_start_follow_the_heartbeat() {
     for (path, part) in [
         ("/readyz", "not every store has a published generation"),
         ("/readyz?verbose", "[-] published: "),
-        ("/startupz", "not every store was looked at yet"),
+        ("/startupz", "not every store was published yet"),
         ("/startupz?verbose", "[-] started: "),
     ] {
         let answer = get(&running, path).await;

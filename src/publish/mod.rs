@@ -21,6 +21,7 @@ mod rights;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod withdraw;
 mod write;
 
 use std::sync::Arc;
@@ -99,6 +100,14 @@ impl Publisher {
         stamp: &GenerationStamp,
     ) -> Result<Published, PublishFault> {
         write::publish(self, store, credentials, stamp)
+    }
+
+    /// Takes a store's published set away, whole.
+    ///
+    /// # Errors
+    /// Something could not be removed. Once the link is gone, apps find nothing, whatever failed after it.
+    pub fn withdraw(&self, store: &StoreName) -> Result<(), PublishFault> {
+        withdraw::withdraw(&self.output, store)
     }
 
     /// Removes what a crash may have left in a store's directory: staged generations and half-made links.

@@ -1,9 +1,11 @@
 //! Telling the app that a new generation was published: a signal to the process that a PID file names.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use rustix::fs::OFlags;
 use rustix::process::{Pid, kill_process};
 
 use crate::config::{Reload, ReloadSignal};
@@ -35,7 +37,10 @@ pub fn tell(reload: &Reload) -> Result<(), ReloadFault> {
 
 fn read(path: &Path) -> io::Result<String> {
     let mut text = String::new();
-    File::open(path)?.take(MAX_LENGTH).read_to_string(&mut text)?;
+    // A pipe without a writer must not hold up the disk's other work.
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    file.take(MAX_LENGTH).read_to_string(&mut text)?;
     Ok(text)
 }
 
@@ -60,6 +65,15 @@ mod tests {
         assert_eq!(child.wait().unwrap().signal(), Some(rustix::process::Signal::USR2.as_raw()));
         let fault = tell(&reload).unwrap_err().to_string();
         assert!(fault.starts_with("cannot signal process"), "{fault}");
+    }
+
+    #[test]
+    fn a_pipe_in_the_place_of_the_file_holds_nobody_up() {
+        let (_directory, reload) = reload("");
+        std::fs::remove_file(&reload.pid_file).unwrap();
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, &reload.pid_file, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        assert!(tell(&reload).unwrap_err().to_string().contains("holds no number of a process"));
     }
 
     #[test]

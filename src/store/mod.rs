@@ -26,6 +26,7 @@ use zeroize::Zeroizing;
 pub use self::client::BuildError;
 use crate::config;
 use crate::domain::credentials::{AddressPolicy, Credentials};
+use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 use crate::domain::verdict::{Answer, ProbeFault, ProbeOutcome};
 
@@ -77,7 +78,11 @@ impl Prober {
             .await
             .map_err(|error| fault::of(&error))?;
         let body = answer::body(&mut response).await.map_err(|error| fault::of(&error))?;
-        Ok(answer::of(response.status().as_u16(), response.headers(), body, &url, now))
+        let mut answer = answer::of(response.status().as_u16(), response.headers(), body, &url, now);
+        let asked = credentials.api_path().host();
+        let secrets = [credentials.username(), credentials.api_token()];
+        answer.location_host.take_if(|host| secrets.iter().any(|secret| is_repeated(secret, host, asked)));
+        Ok(answer)
     }
 }
 
@@ -85,6 +90,13 @@ impl fmt::Debug for Prober {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Prober").field("addresses", &self.addresses).finish_non_exhaustive()
     }
+}
+
+/// Whether a host that an answer names has a secret in it. Hosts are shown, so that one is not reported. What
+/// the host that was asked has in it as well is no news: many a Username is the store's name.
+fn is_repeated(secret: &Secret, host: &str, asked: &str) -> bool {
+    let secret = Zeroizing::new(secret.expose().to_ascii_lowercase());
+    host.to_ascii_lowercase().contains(&*secret) && !asked.contains(&*secret)
 }
 
 /// The value of the Authorization header, marked sensitive (RFC 7617, in UTF-8). The copies made on the way

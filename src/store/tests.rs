@@ -12,7 +12,6 @@ use self::server::{Authority, Server, Stream, read_request, respond};
 use super::*;
 use crate::config::Check;
 use crate::domain::credentials::{Field, FieldNames, Fields};
-use crate::domain::secret::Secret;
 use crate::domain::verdict::MAX_BODY;
 
 /// Long enough that only a hang reaches it.
@@ -147,6 +146,19 @@ fn a_redirect_is_reported_and_not_followed() {
         // The server has taken every connection that was made to it when it has ended.
         drop(elsewhere);
         assert!(reached.try_recv().is_err(), "{status}: followed");
+    }
+}
+
+#[test]
+fn a_host_with_a_secret_in_it_is_known_unless_it_was_asked_for() {
+    let secret = Secret::new("C0ffee".into());
+    for (host, asked, repeated) in [
+        ("c0ffee.example", "store.example", true),
+        ("x-C0FFEE-x.example", "store.example", true),
+        ("www.c0ffee.example", "c0ffee.example", false),
+        ("www.store.example", "store.example", false),
+    ] {
+        assert_eq!(is_repeated(&secret, host, asked), repeated, "{host}");
     }
 }
 

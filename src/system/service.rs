@@ -1,8 +1,14 @@
 //! The service manager: tells systemd how things stand, where it wants to know.
 
+use std::fmt::Write as _;
+use std::io;
+use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
+
+/// How long a manager that is busy is waited for: the loop stands still meanwhile.
+const PATIENCE: Duration = Duration::from_millis(50);
 
 /// How things stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,19 +25,33 @@ pub enum State<'a> {
     Status(&'a str),
 }
 
-/// Tells the service manager. Without one, or when it does not listen, nothing happens: it is no part of the
-/// daemon's work.
-pub fn tell(state: State<'_>) {
+/// Whether the service manager was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// It was, or there is none.
+    Yes,
+    /// It does not listen, or not now.
+    No,
+}
+
+/// Tells the service manager. Without one nothing happens, and one that does not listen is not waited for:
+/// it is no part of the daemon's work.
+pub fn tell(state: State<'_>) -> Told {
     let told = match state {
-        State::Ready => sd_notify::notify(&[NotifyState::Ready]),
-        State::Reloading => NotifyState::monotonic_usec_now()
-            .and_then(|stamp| sd_notify::notify(&[NotifyState::Reloading, stamp])),
-        State::Stopping => sd_notify::notify(&[NotifyState::Stopping]),
-        State::Alive => sd_notify::notify(&[NotifyState::Watchdog]),
-        State::Status(text) => sd_notify::notify(&[NotifyState::Status(text)]),
+        State::Ready => send(&[NotifyState::Ready]),
+        State::Reloading => {
+            NotifyState::monotonic_usec_now().and_then(|stamp| send(&[NotifyState::Reloading, stamp]))
+        }
+        State::Stopping => send(&[NotifyState::Stopping]),
+        State::Alive => send(&[NotifyState::Watchdog]),
+        State::Status(text) => send(&[NotifyState::Status(text)]),
     };
-    if let Err(error) = told {
-        tracing::debug!(%error, "the service manager could not be told");
+    match told {
+        Ok(()) => Told::Yes,
+        Err(error) => {
+            tracing::debug!(%error, "the service manager could not be told");
+            Told::No
+        }
     }
 }
 
@@ -39,4 +59,18 @@ pub fn tell(state: State<'_>) {
 #[must_use]
 pub fn watchdog_interval() -> Option<Duration> {
     sd_notify::watchdog_enabled().map(|limit| limit / 2)
+}
+
+/// As `sd_notify::notify`, which waits for ever when the manager's queue is full.
+fn send(states: &[NotifyState<'_>]) -> io::Result<()> {
+    let Some(path) = std::env::var_os("NOTIFY_SOCKET").filter(|path| !path.is_empty()) else {
+        return Ok(());
+    };
+    let mut text = String::new();
+    for state in states {
+        writeln!(text, "{state}").map_err(io::Error::other)?;
+    }
+    let socket = UnixDatagram::unbound()?;
+    socket.set_write_timeout(Some(PATIENCE))?;
+    socket.send_to(text.as_bytes(), path).map(drop)
 }

@@ -91,6 +91,11 @@ pub(super) fn renewed(answer: &Answer) -> Result<Lease, SourceFault> {
             Ok(lease(&auth))
         }
         400 => Err(malformed("status 400 to a renewal: the token cannot be renewed")),
+        // OpenBao says so of a token that is older than its role allows: the role may have been changed. It
+        // is a word about the token, not about the server.
+        500 if errors(answer).is_some_and(|errors| errors.iter().any(|error| error.contains("max TTL"))) => {
+            Err(malformed("the token is past its greatest age and cannot be renewed"))
+        }
         _ => Err(fault(answer)),
     }
 }
@@ -120,7 +125,9 @@ pub(super) fn secret(answer: &Answer, names: &FieldNames) -> Result<SecretVersio
         return Err(if errors.is_empty() {
             SourceFault::NeverWritten
         } else {
-            malformed("status 404 with an error: no engine is mounted there; check the store's mount")
+            SourceFault::NotKeyValue(
+                "status 404 with an error: no engine is mounted there; check the store's mount".into(),
+            )
         });
     }
     let mut body = Wiped(serde_json::from_slice(&answer.body).map_err(|_| not_vault())?);
@@ -233,7 +240,9 @@ fn not_vault() -> SourceFault {
 }
 
 fn not_version_2() -> SourceFault {
-    malformed("it is not a KV version 2 secret; check that the store's mount is a KV engine of version 2")
+    SourceFault::NotKeyValue(
+        "it is not a KV version 2 secret; check that the store's mount is a KV engine of version 2".into(),
+    )
 }
 
 fn malformed(words: &str) -> SourceFault {

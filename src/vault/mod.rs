@@ -96,7 +96,8 @@ impl Vault {
     ///
     /// # Errors
     /// [`SourceFault::NeverWritten`], [`SourceFault::Deleted`] and [`SourceFault::Destroyed`] when there is
-    /// nothing to read; [`SourceFault::Forbidden`], also before the first log-in.
+    /// nothing to read, [`SourceFault::NotKeyValue`] when the mount is no such engine;
+    /// [`SourceFault::Forbidden`], also before the first log-in.
     pub async fn read(
         &self,
         mount: &str,

@@ -81,6 +81,13 @@ async fn malformed(reply: Reply) -> String {
     words
 }
 
+async fn no_engine(reply: Reply) -> String {
+    let SourceFault::NotKeyValue(words) = fault(reply).await else {
+        panic!("another fault");
+    };
+    words
+}
+
 async fn unreachable(reply: Reply) -> String {
     let SourceFault::Unreachable(words) = fault(reply).await else {
         panic!("another fault");
@@ -234,7 +241,7 @@ async fn what_is_not_vaults_is_not_taken_for_vaults() {
     }
     let unmounted =
         r#"{"errors":["no handler for route \"nothing/data/c0ffee-canary\". route entry not found."]}"#;
-    assert!(malformed(Reply::new("404 Not Found", unmounted)).await.contains("mount"));
+    assert!(no_engine(Reply::new("404 Not Found", unmounted)).await.contains("mount"));
 }
 
 #[tokio::test]
@@ -246,7 +253,7 @@ async fn what_is_no_secret_of_version_2_is_said_to_be_none() {
         r#"{"data":{"data":{"username":"c0ffee-canary"},"metadata":{"version":"1"}}}"#,
     ];
     for body in bodies {
-        let words = malformed(Reply::new("200 OK", body)).await;
+        let words = no_engine(Reply::new("200 OK", body)).await;
         assert!(words.contains("KV"), "{body}: {words}");
     }
 }

@@ -213,6 +213,12 @@ impl OpenBao {
         self.request("POST", "auth/token/revoke-accessor", Some(body)).await;
     }
 
+    /// Kills the server: from now on connections are refused, and what it held is lost.
+    pub(crate) fn kill(&mut self) {
+        let _killed = self.child.kill();
+        let _ended = self.child.wait();
+    }
+
     /// Seals the server: from now on it answers 503.
     pub(crate) async fn seal(&self) {
         self.request("POST", "sys/seal", None).await;
@@ -229,7 +235,6 @@ impl OpenBao {
 
 impl Drop for OpenBao {
     fn drop(&mut self) {
-        let _killed = self.child.kill();
-        let _ended = self.child.wait();
+        self.kill();
     }
 }

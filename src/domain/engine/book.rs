@@ -1,6 +1,7 @@
 //! The book of open incidents: opens, reminds and resolves, each exactly once.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::{Action, Condition, Context, Judged};
 use crate::domain::credentials::StoreName;
@@ -13,6 +14,9 @@ struct Entry {
     remind_at: Instant,
 }
 
+/// However long an incident is open, it is repeated once a day at the least.
+const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 3600);
+
 type Key = (Option<String>, Cause);
 
 /// See the module's documentation.
@@ -24,12 +28,23 @@ pub(crate) struct Book {
 
 impl Book {
     /// Takes over what was open when the last process ended.
-    pub(super) fn restored(open: Vec<Incident>, now: Now) -> Self {
+    ///
+    /// The wall clock may have been set back meanwhile: no reminder waits longer than an interval.
+    pub(super) fn restored(open: Vec<Incident>, repeat_interval: Duration, now: Now) -> Self {
         let entry = |incident: Incident| {
-            let remind_at = now.instant.plus(incident.repeat_at.since(now.wall));
+            let longest = repeat_after(repeat_interval, incident.messages);
+            let remind_at = now.instant.plus(incident.repeat_at.since(now.wall).min(longest));
             ((incident.store.clone(), incident.cause), Entry { incident, remind_at })
         };
         Self { open: open.into_iter().map(entry).collect(), opened: BTreeMap::new() }
+    }
+
+    /// Another interval is in force: what was to be repeated later than it says is repeated by then.
+    pub(super) fn hasten(&mut self, repeat_interval: Duration, now: Now) {
+        for entry in self.open.values_mut() {
+            let longest = repeat_after(repeat_interval, entry.incident.messages);
+            entry.remind_at = entry.remind_at.min(now.instant.plus(longest));
+        }
     }
 
     /// How many incidents are open.
@@ -44,6 +59,10 @@ impl Book {
         all
     }
 
+    pub(super) fn is_open(&self, store: Option<&StoreName>, cause: Cause) -> bool {
+        self.open.contains_key(&(store.map(|name| name.as_str().to_owned()), cause))
+    }
+
     /// When the next reminder about this subject is due.
     pub(super) fn next_reminder(&self, store: Option<&StoreName>) -> Option<Instant> {
         let subject = store.map(|name| name.as_str().to_owned());
@@ -56,16 +75,16 @@ impl Book {
     pub(super) fn settle(
         store: Option<&StoreName>,
         judged: impl IntoIterator<Item = Judged>,
-        resolution: Option<Resolution>,
+        resolution: impl Fn(Cause) -> Option<Resolution>,
         cx: &mut Context<'_>,
     ) {
         let subject = store.map(|name| name.as_str().to_owned());
         for (cause, condition) in judged {
             let key = (subject.clone(), cause);
-            match (cx.book.open.contains_key(&key), condition) {
+            match (cx.shared.book.open.contains_key(&key), condition) {
                 (false, Condition::Holds { evidence, remedy }) => Self::open(key, evidence, remedy, cx),
                 (true, Condition::Holds { evidence, remedy }) => {
-                    if let Some(entry) = cx.book.open.get_mut(&key) {
+                    if let Some(entry) = cx.shared.book.open.get_mut(&key) {
                         entry.incident.evidence = evidence;
                         entry.incident.remedy = remedy;
                     }
@@ -73,11 +92,7 @@ impl Book {
                 }
                 (true, Condition::Unknown) => Self::remind(&key, cx),
                 (true, Condition::Clear) => {
-                    let how = if cause == Cause::RegeneratedOrRevoked {
-                        resolution.unwrap_or(Resolution::AcceptedAgain)
-                    } else {
-                        Resolution::Recovered
-                    };
+                    let how = resolution(cause).unwrap_or(Resolution::Recovered);
                     Self::resolve(&key, how, cx);
                 }
                 (false, Condition::Clear | Condition::Unknown) => {}
@@ -88,7 +103,7 @@ impl Book {
     /// Resolves the incidents of stores that are no longer configured.
     pub(super) fn forget_unknown(cx: &mut Context<'_>, known: impl Fn(&str) -> bool) {
         let gone = |key: &&Key| key.0.as_deref().is_some_and(|store| !known(store));
-        let keys: Vec<Key> = cx.book.open.keys().filter(gone).cloned().collect();
+        let keys: Vec<Key> = cx.shared.book.open.keys().filter(gone).cloned().collect();
         for key in keys {
             Self::resolve(&key, Resolution::NoLongerConfigured, cx);
         }
@@ -107,35 +122,43 @@ impl Book {
             messages: 0,
             repeat_at: cx.now.wall,
         };
-        *cx.book.opened.entry(cause).or_default() += 1;
-        cx.book.open.insert(key.clone(), Entry { incident, remind_at: cx.now.instant });
+        *cx.shared.book.opened.entry(cause).or_default() += 1;
+        cx.shared.book.open.insert(key.clone(), Entry { incident, remind_at: cx.now.instant });
         Self::write(&key, MessageKind::Opened, cx);
     }
 
     fn remind(key: &Key, cx: &mut Context<'_>) {
-        if cx.book.open.get(key).is_some_and(|entry| entry.remind_at <= cx.now.instant) {
+        if cx.shared.book.open.get(key).is_some_and(|entry| entry.remind_at <= cx.now.instant) {
             Self::write(key, MessageKind::Reminder, cx);
         }
     }
 
     fn write(key: &Key, kind: MessageKind, cx: &mut Context<'_>) {
-        let Some(entry) = cx.book.open.get_mut(key) else {
+        let Some(entry) = cx.shared.book.open.get_mut(key) else {
             return;
         };
         entry.incident.messages += 1;
-        entry.incident.repeat_at = cx.now.wall.plus(cx.settings.repeat_interval);
-        entry.remind_at = cx.now.instant.plus(cx.settings.repeat_interval);
+        let pause = repeat_after(cx.settings.repeat_interval, entry.incident.messages);
+        entry.incident.repeat_at = cx.now.wall.plus(pause);
+        entry.remind_at = cx.now.instant.plus(pause);
         let message = message(&entry.incident, kind, None, cx.now);
         cx.actions.push(Action::Notify(message));
     }
 
     fn resolve(key: &Key, how: Resolution, cx: &mut Context<'_>) {
-        let Some(mut entry) = cx.book.open.remove(key) else {
+        let Some(mut entry) = cx.shared.book.open.remove(key) else {
             return;
         };
         entry.incident.messages += 1;
         cx.actions.push(Action::Notify(message(&entry.incident, MessageKind::Resolved, Some(how), cx.now)));
     }
+}
+
+/// The pause after so many messages about one incident: the configured one, doubled each time, up to a day
+/// where the configured one is not longer.
+fn repeat_after(interval: Duration, messages: u32) -> Duration {
+    let doubled = interval.saturating_mul(1_u32 << messages.saturating_sub(1).min(16));
+    doubled.min(LONGEST_PAUSE.max(interval))
 }
 
 fn message(incident: &Incident, kind: MessageKind, resolution: Option<Resolution>, now: Now) -> Message {

@@ -1,26 +1,31 @@
 //! Which incidents a store should have now: the evidence table, as a pure function of what is known.
 
 use super::store::{Candidate, ReadProblem, Rejection, Store};
-use super::{Condition, Context, Judged};
+use super::{Condition, Context, Judged, OnRejection};
 use crate::domain::incident::Cause;
 use crate::domain::source::SourceFaultKind;
 use crate::domain::time::{Instant, Timestamp};
 use crate::domain::verdict::VerdictKind;
 
+/// Reads that must fail in a row, while Vault works, before that is an incident: half a minute of backoff and
+/// more, so that an outage that is just beginning is none.
+const UNREADABLE: u32 = 6;
 const ADMIN: &str =
     "In the store's admin, under Advanced Settings > Legacy API Settings, open the account with Edit";
 
 /// Judges every cause that a store can have.
-pub(super) fn judge(store: &Store, source_fault: Option<&str>, cx: &Context<'_>) -> [Judged; 9] {
+pub(super) fn judge(store: &Store, source_fault: Option<&str>, cx: &Context<'_>) -> [Judged; 11] {
     [
         (Cause::RegeneratedOrRevoked, regenerated_or_revoked(store, source_fault, cx)),
         (Cause::BadWrite, bad_write(store, cx)),
         (Cause::Misconfigured, misconfigured(store, cx)),
         (Cause::Forbidden, answered(store, VerdictKind::Forbidden, cx)),
         (Cause::Moved, answered(store, VerdictKind::Moved, cx)),
-        (Cause::SecretMissing, secret_missing(store)),
+        (Cause::SecretMissing, secret_missing(store, source_fault, cx)),
         (Cause::SecretMalformed, secret_malformed(store)),
         (Cause::PublishFailed, publish_failed(store)),
+        (Cause::SupersededLive, superseded_live(store, cx)),
+        (Cause::CertificateTrouble, certificate_trouble(store, cx)),
         (Cause::Unverified, unverified(store, cx)),
     ]
 }
@@ -63,10 +68,11 @@ fn regenerated_or_revoked(store: &Store, source_fault: Option<&str>, cx: &Contex
         return Condition::Unknown;
     };
     // The source must have been asked since the last rejection, or be known not to answer.
-    let asked = store.read_attempt.is_some_and(|at| at.instant >= rejection.latest.instant);
+    let asked = store.was_read_since(rejection.latest.instant);
     let untried = store.candidate.as_ref().is_some_and(|candidate| candidate.streak.last.is_none());
     let waiting = store.candidate.as_ref().is_some_and(|candidate| candidate.accepted_at.is_some());
-    if !(asked || source_fault.is_some()) || untried || waiting {
+    let held = cx.shared.platform.holds_back(store.name());
+    if !(asked || source_fault.is_some()) || untried || waiting || held {
         return Condition::Unknown;
     }
     let version = good.stamp.version;
@@ -88,13 +94,17 @@ fn regenerated_or_revoked(store: &Store, source_fault: Option<&str>, cx: &Contex
             .into(),
     );
     let secret = &store.spec.location;
+    let meanwhile = match store.spec.on_rejection {
+        OnRejection::Keep => "until then apps keep the rejected credentials",
+        OnRejection::Withdraw => "until then apps have none, as on_rejection says",
+    };
     holds(
         evidence,
         format!(
             "{ADMIN}. If it is there, copy its Username, API Token and API Path into a new version of {secret} in \
              Vault; if its token is not to be seen, press Generate New Token, then Save, and copy that one. If the \
              account is gone, use another account of the store. The new version is verified and published by \
-             itself; until then apps keep the rejected credentials."
+             itself; {meanwhile}."
         ),
     )
 }
@@ -171,6 +181,10 @@ fn misconfigured(store: &Store, cx: &Context<'_>) -> Condition {
         )
     };
     match (&store.good, &store.candidate) {
+        // A set that was withdrawn before a restart is known to have worked.
+        (None, Some(_)) if cx.shared.book.is_open(Some(store.name()), Cause::RegeneratedOrRevoked) => {
+            Condition::Unknown
+        }
         (None, Some(candidate)) => match candidate_confirmed(store, cx) {
             Some(rejection) => holds(
                 vec![
@@ -246,7 +260,7 @@ fn answered(store: &Store, kind: VerdictKind, cx: &Context<'_>) -> Condition {
     if any { Condition::Clear } else { Condition::Unknown }
 }
 
-fn secret_missing(store: &Store) -> Condition {
+fn secret_missing(store: &Store, source_fault: Option<&str>, cx: &Context<'_>) -> Condition {
     let fault = match &store.problem {
         None if store.read_success.is_some() => return Condition::Clear,
         Some(ReadProblem::Malformed { .. }) => return Condition::Clear,
@@ -265,10 +279,20 @@ fn secret_missing(store: &Store) -> Condition {
             ),
         ),
         // Once may have been a dead token; after a look at the token it is not.
-        SourceFaultKind::Forbidden if store.faults() >= 2 => holds(
+        SourceFaultKind::Forbidden if store.is_forbidden(cx) => holds(
             vec![format!("Vault was asked for {secret} with a token that works: permission denied.")],
             format!(
                 "Give the daemon's policy the capability 'read' on {secret}, and see that the mount exists.{kept}"
+            ),
+        ),
+        SourceFaultKind::Unavailable if store.faults() >= UNREADABLE && source_fault.is_none() => holds(
+            vec![
+                format!("Vault was asked for {secret} {} times in a row: {fault}.", store.faults()),
+                "It answers other questions.".into(),
+            ],
+            format!(
+                "See that {} is the mount of a KV engine of version 2, and what Vault's own log says of it.{kept}",
+                secret.mount
             ),
         ),
         SourceFaultKind::Forbidden | SourceFaultKind::LoginRefused | SourceFaultKind::Unavailable => {
@@ -305,8 +329,57 @@ fn publish_failed(store: &Store) -> Condition {
     }
 }
 
+fn superseded_live(store: &Store, cx: &Context<'_>) -> Condition {
+    let (Some(old), Some(good)) = (&store.superseded, &store.good) else { return Condition::Clear };
+    if !old.streak.is(VerdictKind::Accepted, cx.settings.confirmations) {
+        return Condition::Unknown;
+    }
+    holds(
+        vec![
+            format!("Version {} has been published since {}.", good.stamp.version, old.since.wall),
+            format!(
+                "The store still accepts the credentials of version {}, last at {}.",
+                old.version, old.streak.latest.wall
+            ),
+        ],
+        "If nobody needs the old account any more, delete it in the store's admin, under Advanced Settings > Legacy \
+         API Settings: whoever has its token can still use it."
+            .into(),
+    )
+}
+
+fn certificate_trouble(store: &Store, cx: &Context<'_>) -> Condition {
+    let least = cx.settings.confirmations;
+    let published = store.good.as_ref().map(|_| &store.streak);
+    let candidate = store.candidate.as_ref().map(|candidate| &candidate.streak);
+    let both = published.into_iter().chain(candidate);
+    if let Some(streak) = both.clone().find(|streak| streak.is(VerdictKind::TlsError, least)) {
+        let verdict = streak.last.as_ref().map(ToString::to_string).unwrap_or_default();
+        return holds(
+            vec![format!(
+                "{} attempts from {} to {} failed before anything was sent: {verdict}.",
+                streak.count, streak.first.wall, streak.latest.wall
+            )],
+            "The certificate of a store under its own domain is the merchant's: ask for it to be renewed, or use the \
+             API Path at the store's mybigcommerce.com host. If a proxy re-signs the traffic from here, name its \
+             authority in check.ca_file."
+                .into(),
+        );
+    }
+    let mut answers = both.map(|streak| match streak.kind() {
+        None | Some(VerdictKind::TlsError | VerdictKind::NetworkError) => None,
+        Some(kind) => Some(kind),
+    });
+    let first = answers.next();
+    if first.is_some() && first.into_iter().chain(answers).all(|answer| answer.is_some()) {
+        Condition::Clear
+    } else {
+        Condition::Unknown
+    }
+}
+
 fn last_certainty(store: &Store) -> Instant {
-    store.accepted.unwrap_or(store.known_since).instant
+    store.accepted.map_or(store.known_since.instant, |at| at.instant.max(store.known_since.instant))
 }
 
 fn unverified(store: &Store, cx: &Context<'_>) -> Condition {
@@ -317,6 +390,13 @@ fn unverified(store: &Store, cx: &Context<'_>) -> Condition {
          limit. What is published stays in place."
             .to_owned()
     };
+    // A more telling incident is open about the same silence.
+    let explained = [VerdictKind::Forbidden, VerdictKind::Moved, VerdictKind::TlsError]
+        .into_iter()
+        .any(|kind| store.streak.is(kind, cx.settings.confirmations));
+    if explained {
+        return Condition::Unknown;
+    }
     if store.good.is_some() && store.rejection.is_none() && stale(last_certainty(store)) {
         let since = store.verified_at.unwrap_or(store.known_since.wall);
         return holds(
@@ -346,5 +426,11 @@ fn unverified(store: &Store, cx: &Context<'_>) -> Condition {
             remedy(),
         );
     }
-    if accepted_now(store) && store.candidate.is_none() { Condition::Clear } else { Condition::Unknown }
+    // A rejection is an answer too, and has incidents of its own.
+    let told = store.rejection.is_some() || accepted_now(store);
+    let judged = store
+        .candidate
+        .as_ref()
+        .is_none_or(|candidate| candidate.accepted_at.is_some() || store.candidate_rejection.is_some());
+    if told && judged { Condition::Clear } else { Condition::Unknown }
 }

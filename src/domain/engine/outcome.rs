@@ -35,13 +35,20 @@ impl Engine {
         });
         let mut most = Outcome::Good;
         for store in &self.stores {
-            most = most.max(store.outcome(self.settings.gate).or(source)?);
+            let outcome = store.outcome(self.settings.gate);
+            most = most.max(outcome.or(source.filter(|_| store.needs_source()))?);
         }
         Some(most)
     }
 }
 
 impl Store {
+    /// Whether nothing can come of it before the source works: what was read is verified and published
+    /// without it.
+    fn needs_source(&self) -> bool {
+        self.problem.is_some() || self.read_success.is_none()
+    }
+
     /// `None` while this store's part is still to come.
     fn outcome(&self, gate: Gate) -> Option<Outcome> {
         if self.publish_fault.is_some() {
@@ -52,7 +59,8 @@ impl Store {
             Some(ReadProblem::Fault(fault)) => match fault.kind() {
                 SourceFaultKind::Missing => return Some(Outcome::SecretUnusable),
                 SourceFaultKind::Forbidden => return (self.faults() >= 2).then_some(Outcome::SecretUnusable),
-                SourceFaultKind::LoginRefused | SourceFaultKind::Unavailable => return None,
+                SourceFaultKind::Unavailable => return Some(Outcome::SourceUnavailable),
+                SourceFaultKind::LoginRefused => return None,
             },
             None => {}
         }

@@ -12,6 +12,8 @@ use crate::domain::time::{Instant, Now, Timestamp};
 
 /// How long the source may be unavailable before that is an incident.
 pub(crate) const GRACE: Duration = Duration::from_secs(120);
+/// How long nothing may work with a token that cannot be asked about.
+const BLIND_PATIENCE: Duration = Duration::from_secs(3600);
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
@@ -41,9 +43,10 @@ pub(super) struct Source {
     next_try: Instant,
     /// A read was forbidden, and nobody knows yet whether that is because the token is dead.
     doubted: bool,
-    trusted_at: Option<Instant>,
-    /// A read has worked with this token.
-    proved: bool,
+    /// When a read last worked with this token.
+    proved_at: Option<Instant>,
+    /// The token before this one was given up because it was refused a look at itself.
+    replaced_in_doubt: bool,
     /// The token may not look itself up, so a refusal to do so says nothing about its life.
     blind: bool,
     due: Option<Instant>,
@@ -65,8 +68,8 @@ impl Source {
             failing_since: None,
             next_try: now.instant,
             doubted: false,
-            trusted_at: None,
-            proved: false,
+            proved_at: None,
+            replaced_in_doubt: false,
             blind: false,
             due: None,
             last_attempt_at: None,
@@ -123,7 +126,7 @@ impl Source {
         match result {
             Ok(lease) => {
                 self.logins += 1;
-                self.proved = false;
+                self.proved_at = None;
                 self.token = Some(Token { first: lease.duration, lease, since: cx.now });
                 self.works(cx);
                 cx.say(None, None, format!("logged in to Vault; {}", lease_words(lease)));
@@ -170,11 +173,16 @@ impl Source {
             }
             // A new token that is refused like the one before it: it is not the token's life that ended.
             // Logging in again and again would fill the server with tokens.
-            Err(SourceFault::Forbidden) if self.blind || (!self.proved && self.logins > 1) => {
+            Err(SourceFault::Forbidden)
+                if self.blind || (self.proved_at.is_none() && self.replaced_in_doubt) =>
+            {
                 self.blind = true;
                 self.works(cx);
             }
-            Err(fault) => self.token_in_doubt(fault, cx),
+            Err(fault) => {
+                self.replaced_in_doubt = fault.kind() == SourceFaultKind::Forbidden;
+                self.token_in_doubt(fault, cx);
+            }
         }
     }
 
@@ -183,7 +191,8 @@ impl Source {
         self.last_attempt_at = Some(cx.now.wall);
         let Some(fault) = fault else {
             self.reads += 1;
-            self.proved = true;
+            self.proved_at = Some(cx.now.instant);
+            self.replaced_in_doubt = false;
             self.last_success_at = Some(cx.now.wall);
             return;
         };
@@ -194,12 +203,29 @@ impl Source {
                 // One question at most in each poll interval: a store that is forbidden for good must not
                 // cause a question with each of its reads.
                 let limit = cx.settings.poll_interval.min(LONGEST_WAIT);
-                let fresh = self.trusted_at.is_some_and(|at| cx.now.instant.since(at) < limit);
+                let fresh = cx.shared.trusted_at.is_some_and(|at| cx.now.instant.since(at) < limit);
                 self.doubted = self.doubted || !(fresh || self.blind);
+                if self.blind {
+                    self.blindly_refused(cx);
+                }
             }
             // The source did answer: it has no usable secret for this store.
             SourceFaultKind::Missing => self.last_success_at = Some(cx.now.wall),
             SourceFaultKind::LoginRefused => {}
+        }
+    }
+
+    /// Nobody can be asked whether the token lives: one with which nothing worked for long is replaced.
+    fn blindly_refused(&mut self, cx: &mut Context<'_>) {
+        let long = BLIND_PATIENCE.max(cx.settings.poll_interval.saturating_mul(2));
+        let old = |at: Instant| cx.now.instant.since(at) >= long;
+        if self.token.is_some_and(|token| old(token.since.instant)) && self.proved_at.is_none_or(old) {
+            let text = "nothing can be read with the Vault token for long; logging in again".to_owned();
+            cx.say(None, Some(Severity::Warning), text);
+            self.token = None;
+            self.next_try = cx.now.instant;
+        } else {
+            cx.shared.trusted_at = Some(cx.now.instant);
         }
     }
 
@@ -223,7 +249,7 @@ impl Source {
         }
         self.last_attempt_at = Some(cx.now.wall);
         self.last_success_at = Some(cx.now.wall);
-        self.trusted_at = Some(cx.now.instant);
+        cx.shared.trusted_at = Some(cx.now.instant);
         self.fault = None;
         self.failures = 0;
         self.doubted = false;
@@ -267,7 +293,7 @@ impl Source {
             });
         }
         let settled = [self.log_in_refused(), self.unavailable(cx.now)];
-        Book::settle(None, settled, None, cx);
+        Book::settle(None, settled, |_| None, cx);
         self.due = match self.token {
             _ if self.in_flight.is_some() => None,
             None => Some(self.next_try),

@@ -36,7 +36,7 @@ impl Engine {
             settings: &self.settings,
             key: &self.key,
             actions: &mut actions,
-            book: &mut self.book,
+            shared: &mut self.shared,
         };
         let stores = self.stores.iter().map(|store| store.status(&cx)).collect();
         Snapshot {
@@ -57,8 +57,8 @@ impl Engine {
                 errors: self.source.errors.clone(),
             },
             stores,
-            incidents: self.book.incidents(),
-            incidents_opened: self.book.opened.clone(),
+            incidents: self.shared.book.incidents(),
+            incidents_opened: self.shared.book.opened.clone(),
             channels: about.channels,
             configuration: about.configuration,
         }
@@ -69,7 +69,7 @@ impl Engine {
     pub fn headline(&self) -> String {
         let all = self.stores.len();
         let published = self.stores.iter().filter(|store| store.is_published()).count();
-        let open = self.book.len();
+        let open = self.shared.book.len();
         let vault = if self.source.usable() { "" } else { "; Vault is not available" };
         format!("{published} of {all} stores published, {open} incidents open{vault}")
     }
@@ -121,6 +121,9 @@ impl Store {
                 return format!("version {version} in Vault cannot be used: {error}");
             }
             (None, None) => {}
+        }
+        if self.is_withdrawn() {
+            return "the rejected credentials were withdrawn".into();
         }
         if let (Disk::Absent(why), Some(_)) = (&self.disk, &self.good) {
             let why = why.as_deref().unwrap_or("it is gone");

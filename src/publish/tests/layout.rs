@@ -196,3 +196,17 @@ fn nothing_that_can_be_printed_holds_a_value() {
         assert!(!text.contains(secret), "{text}");
     }
 }
+
+#[test]
+fn a_withdrawn_set_is_gone_whole_and_can_be_published_again() {
+    let place = Place::new();
+    place.publish(1);
+    place.publish(2);
+    place.publisher.withdraw(&store()).unwrap();
+    assert_eq!(place.names(), ["api_path", "api_token", "generation.json", "username"]);
+    assert_eq!(fs::read(place.path("api_token")).unwrap_err().kind(), std::io::ErrorKind::NotFound);
+    assert_eq!(place.published(), None);
+    place.publisher.withdraw(&store()).unwrap();
+    place.publish(3);
+    assert_eq!(fs::read_to_string(place.path("api_token")).unwrap(), "token3");
+}

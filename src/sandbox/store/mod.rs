@@ -73,7 +73,19 @@ impl SimulatedBigCommerce {
     ///
     /// Fails when the address is refused or no certificate or random seed can be made; see [`SandboxError`].
     pub async fn start(listen: SocketAddr, authority: &Authority) -> Result<Self, SandboxError> {
-        let tls = authority.server_config(&[&listen.ip().to_string()])?;
+        Self::start_as(&[], listen, authority).await
+    }
+
+    /// As [`SimulatedBigCommerce::start`], with more names in the certificate, so that stores can have hosts of
+    /// their own where something leads those names here. `*.` in front stands for one label.
+    pub async fn start_as(
+        names: &[&str],
+        listen: SocketAddr,
+        authority: &Authority,
+    ) -> Result<Self, SandboxError> {
+        let address = listen.ip().to_string();
+        let names: Vec<&str> = names.iter().copied().chain([address.as_str()]).collect();
+        let tls = authority.server_config(&names)?;
         let platform = Arc::new(Platform { random: Unguessable::new()?, stores: Mutex::default() });
         let server = Server::start(listen, Some(tls), Arc::clone(&platform)).await?;
         Ok(Self { server, platform })

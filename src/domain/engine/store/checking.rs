@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::Context;
-use super::{Candidate, FIRST_WAIT, Store};
+use super::super::book::Book;
+use super::super::platform::Standing;
+use super::{Candidate, Disk, FIRST_WAIT, Store};
 use crate::domain::credentials::Credentials;
 use crate::domain::engine::Gate;
-use crate::domain::incident::Severity;
+use crate::domain::incident::{Cause, Severity};
 use crate::domain::schedule::backoff;
 use crate::domain::time::{Instant, Now};
 use crate::domain::verdict::{ProbeOutcome, Verdict, VerdictKind, judge};
@@ -72,6 +74,21 @@ impl Rejection {
     }
 }
 
+/// How long nothing more is asked of a store after this, about whichever set; none: it says nothing of that.
+fn least_pause(verdict: &Verdict) -> Option<Duration> {
+    match verdict {
+        Verdict::RateLimited { wait } => Some(wait.unwrap_or(UNAVAILABLE_WAIT)),
+        Verdict::Unavailable { wait, .. } => Some(wait.unwrap_or_default().max(UNAVAILABLE_WAIT)),
+        Verdict::Accepted
+        | Verdict::Rejected { .. }
+        | Verdict::Forbidden
+        | Verdict::Moved { .. }
+        | Verdict::Malformed { .. }
+        | Verdict::Network(_)
+        | Verdict::Tls(_) => None,
+    }
+}
+
 impl Store {
     pub(in crate::domain::engine) fn probed(
         &mut self,
@@ -87,13 +104,15 @@ impl Store {
         if let ProbeOutcome::Answered(answer) = outcome {
             self.requests_remaining = answer.remaining.or(self.requests_remaining);
         }
-        if let Some(wait) = verdict.wait() {
-            self.not_before = cx.now.instant.plus(wait);
+        if let Some(wait) = least_pause(&verdict) {
+            self.not_before = self.not_before.max(cx.now.instant.plus(wait));
         }
         if self.candidate.as_ref().is_some_and(|c| Arc::ptr_eq(&c.credentials, credentials)) {
             self.candidate_judged(verdict, cx);
         } else if self.good.as_ref().is_some_and(|good| Arc::ptr_eq(&good.credentials, credentials)) {
             self.published_judged(verdict, cx);
+        } else if self.superseded.as_ref().is_some_and(|old| Arc::ptr_eq(&old.credentials, credentials)) {
+            self.superseded_judged(verdict, cx);
         }
     }
 
@@ -114,7 +133,7 @@ impl Store {
             Verdict::Rejected { none_seen } => {
                 if self.candidate_rejection.is_none() {
                     // Whether the published set still works tells a bad write from a revoked account.
-                    self.next_check = self.next_check.min(self.not_before.max(cx.now.instant));
+                    self.check_published_now(cx.now);
                 }
                 Rejection::add(&mut self.candidate_rejection, *none_seen, cx.now);
             }
@@ -159,10 +178,8 @@ impl Store {
     pub(super) fn pause(&self, verdict: &Verdict, count: u32) -> Duration {
         let grown =
             backoff(self.name().as_str(), count.saturating_add(1), UNAVAILABLE_WAIT, LONGEST_LIMIT_WAIT);
-        match verdict.wait() {
-            Some(wait) => wait.max(UNAVAILABLE_WAIT),
-            None => grown.max(UNAVAILABLE_WAIT),
-        }
+        let least = least_pause(verdict).unwrap_or_default();
+        if verdict.wait().is_some() { least } else { grown.max(least) }
     }
 
     pub(super) fn published_judged(&mut self, verdict: Verdict, cx: &mut Context<'_>) {
@@ -177,11 +194,19 @@ impl Store {
                 self.accepted = Some(cx.now);
                 self.verified_at = Some(cx.now.wall);
                 self.rejection = None;
-                self.resolution = None;
+                self.withdrawn = false;
             }
             Verdict::Rejected { none_seen } => {
                 // Whatever the source has that is newer is wanted at once.
-                self.next_read = cx.now.instant;
+                self.want_read(cx.now.instant);
+                if self.rejection.is_none()
+                    && let Some(candidate) = &mut self.candidate
+                {
+                    // A new token may have been in the source before it was saved at the store.
+                    candidate.next_probe = candidate.next_probe.min(self.not_before.max(cx.now.instant));
+                }
+                // What was published before ends no rejection that comes after it.
+                self.resolution = None;
                 Rejection::add(&mut self.rejection, *none_seen, cx.now);
             }
             Verdict::Forbidden
@@ -211,20 +236,63 @@ impl Store {
     }
 
     pub(super) fn to_probe(&self, cx: &Context<'_>) -> Option<Arc<Credentials>> {
-        if self.probing.is_some() {
+        let now = cx.now.instant;
+        if self.probing.is_some() || now < self.not_before {
             return None;
         }
-        let candidate = self.waiting_candidate(cx).filter(|candidate| cx.now.instant >= candidate.next_probe);
+        let candidate = self.waiting_candidate(cx).filter(|candidate| now >= candidate.next_probe);
         if let Some(candidate) = candidate {
             return Some(candidate.credentials.clone());
         }
-        self.good.as_ref().filter(|_| cx.now.instant >= self.next_check).map(|good| good.credentials.clone())
+        let published = self.good.as_ref().filter(|_| now >= self.next_check);
+        if let Some(published) = published {
+            return Some(published.credentials.clone());
+        }
+        let superseded = self.superseded.as_ref().filter(|old| now >= old.next_probe);
+        superseded.map(|old| old.credentials.clone())
     }
 
     pub(super) fn waiting_candidate(&self, cx: &Context<'_>) -> Option<&Candidate> {
         self.candidate
             .as_ref()
             .filter(|candidate| candidate.accepted_at.is_none() && cx.settings.gate == Gate::Verified)
+    }
+
+    /// What this store says for or against trouble of the whole platform.
+    pub(in crate::domain::engine) fn standing(&self, book: &Book) -> Standing {
+        let known = book.is_open(Some(self.name()), Cause::RegeneratedOrRevoked);
+        match (&self.good, self.rejection) {
+            (Some(good), Some(rejection)) if self.verified_at.is_some() && !known => Standing::Rejected {
+                since: rejection.first,
+                place: good.credentials.api_path().as_str().to_owned(),
+            },
+            (Some(_), None) => {
+                self.accepted.map_or(Standing::Other, |at| Standing::Accepted { at: at.instant })
+            }
+            (Some(_), Some(_)) | (None, _) => Standing::Other,
+        }
+    }
+
+    /// Whether the store accepted the published set when it was last asked.
+    pub(in crate::domain::engine) fn is_verified(&self) -> bool {
+        self.good.is_some() && self.streak.kind() == Some(VerdictKind::Accepted)
+    }
+
+    /// Whether anything is known of the published set since the start, or nothing is published.
+    pub(in crate::domain::engine) fn was_asked(&self) -> bool {
+        !matches!(self.disk, Disk::Unknown) && (self.good.is_none() || self.streak.last.is_some())
+    }
+
+    /// Asks about the published set at once, unless the store wants to be left alone.
+    pub(in crate::domain::engine) fn check_published_now(&mut self, now: Now) {
+        self.next_check = self.next_check.min(self.not_before.max(now.instant));
+    }
+
+    /// What was counted against the published set may have been the platform's fault: start again.
+    pub(in crate::domain::engine) fn confirm_anew(&mut self, now: Now) {
+        self.rejection = None;
+        self.known_since = now;
+        self.check_published_now(now);
     }
 
     pub(in crate::domain::engine) fn confirmed(&self, rejection: &Rejection, cx: &Context<'_>) -> bool {

@@ -4,15 +4,16 @@ mod checking;
 mod publishing;
 mod reading;
 mod reloading;
+mod superseded;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::book::Book;
-use super::{Action, Context, SourceChange, StoreSpec, conditions};
+use super::{Action, Context, OnRejection, Settings, SourceChange, StoreSpec, conditions};
 use crate::domain::credentials::{Credentials, FieldError, StoreName};
-use crate::domain::incident::{Resolution, Severity};
+use crate::domain::incident::{Cause, Resolution, Severity};
 use crate::domain::publication::{PublishFault, Published};
 use crate::domain::schedule::{next_turn, phase};
 use crate::domain::source::SourceFault;
@@ -21,6 +22,7 @@ use crate::domain::verdict::VerdictKind;
 
 pub(super) use self::checking::{Rejection, Streak};
 use self::reloading::Reload;
+use self::superseded::Superseded;
 
 /// The first wait after a failure of our own making; it doubles with each further one.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -62,15 +64,22 @@ pub(super) struct Store {
     pub(super) good: Option<Published>,
     pub(super) candidate: Option<Candidate>,
     pub(super) candidate_rejection: Option<Rejection>,
+    pub(super) superseded: Option<Superseded>,
+    /// What ended the watch of the superseded set, where that was not its death.
+    superseded_end: Option<Resolution>,
 
     inspecting: bool,
-    /// Something was written since the look at the disk began: what it saw may be gone.
+    /// The look at the disk began under another configuration: what it saw may be elsewhere.
     inspection_outdated: bool,
     next_inspect: Instant,
 
     reading: bool,
+    /// A newer look at the source is wanted than the one that is under way.
+    reread: bool,
     next_read: Instant,
     faults: u32,
+    /// Since when every read was forbidden.
+    forbidden_since: Option<Instant>,
     pub(super) problem: Option<ReadProblem>,
     pub(super) read_attempt: Option<Now>,
     pub(super) read_success: Option<Now>,
@@ -87,6 +96,8 @@ pub(super) struct Store {
     pub(super) resolution: Option<Resolution>,
 
     publishing: bool,
+    /// The set was taken away because it is dead; it comes back only when it is accepted again.
+    withdrawn: bool,
     next_publish: Instant,
     publish_failures: u32,
     pub(super) publish_fault: Option<PublishFault>,
@@ -108,12 +119,16 @@ impl Store {
             good: None,
             candidate: None,
             candidate_rejection: None,
+            superseded: None,
+            superseded_end: None,
             inspecting: false,
             inspection_outdated: false,
             next_inspect: now.instant,
             reading: false,
+            reread: false,
             next_read: now.instant,
             faults: 0,
+            forbidden_since: None,
             problem: None,
             read_attempt: None,
             read_success: None,
@@ -127,6 +142,7 @@ impl Store {
             verified_at: None,
             resolution: None,
             publishing: false,
+            withdrawn: false,
             next_publish: now.instant,
             publish_failures: 0,
             publish_fault: None,
@@ -147,28 +163,68 @@ impl Store {
         self.faults
     }
 
+    pub(super) const fn is_withdrawn(&self) -> bool {
+        self.withdrawn
+    }
+
+    /// The secret is forbidden to a token that was found to work after it was first refused.
+    pub(super) fn is_forbidden(&self, cx: &Context<'_>) -> bool {
+        let since = self.forbidden_since.filter(|_| self.faults >= 2);
+        since.is_some_and(|since| cx.shared.trusted_at.is_some_and(|trusted| trusted >= since))
+    }
+
     pub(super) const fn is_published(&self) -> bool {
         matches!(self.disk, Disk::Published)
     }
 
+    /// The source has to be asked from now on: what a read that is under way finds may be older.
+    pub(super) fn want_read(&mut self, now: Instant) {
+        self.next_read = now;
+        self.reread = true;
+    }
+
+    /// Whether the source was asked, and has answered, after this moment.
+    pub(super) fn was_read_since(&self, moment: Instant) -> bool {
+        !self.reread && !self.reading && self.read_attempt.is_some_and(|at| at.instant >= moment)
+    }
+
     /// The same store under a new configuration: what is known of it stays, all of it is looked at anew.
-    pub(super) fn configured(&mut self, spec: StoreSpec, source: SourceChange, now: Now) {
-        if spec.location != self.spec.location || source == SourceChange::Replaced {
+    pub(super) fn configured(
+        &mut self,
+        spec: StoreSpec,
+        old: &Settings,
+        source: SourceChange,
+        cx: &Context<'_>,
+    ) {
+        let (now, new) = (cx.now.instant, cx.settings);
+        let moved = spec.location != self.spec.location || source == SourceChange::Replaced;
+        if moved {
             self.reading = false;
+            self.faults = 0;
             self.problem = None;
+            self.read_success = None;
+            self.newest_version = None;
+        }
+        if moved || old.addresses != new.addresses {
+            // It may be refused now, so it is read again before it is asked about or published.
             self.candidate = None;
             self.candidate_rejection = None;
         }
+        self.withdrawn = self.withdrawn && spec.on_rejection == OnRejection::Withdraw;
         self.spec = spec;
-        self.next_inspect = now.instant;
-        self.next_read = now.instant;
-        self.next_publish = now.instant;
+        self.next_inspect = now;
+        self.inspection_outdated = true;
+        self.want_read(now);
+        self.next_publish = now;
+        if new.check_interval < old.check_interval {
+            self.next_check = self.next_check.min(self.check_turn(cx).max(self.not_before));
+        }
     }
 
     /// Everything is due now, but for a store that asked us to wait.
     pub(super) fn check_now(&mut self, now: Now) {
         self.next_inspect = now.instant;
-        self.next_read = now.instant;
+        self.want_read(now.instant);
         self.next_publish = now.instant;
         let probe = self.not_before.max(now.instant);
         self.next_check = self.next_check.min(probe);
@@ -187,25 +243,54 @@ impl Store {
         }
         if usable && !self.reading && now >= self.next_read {
             self.reading = true;
+            self.reread = false;
             let location = self.spec.location.clone();
             cx.actions.push(Action::Read { store: self.name().clone(), location });
         }
         if !matches!(self.disk, Disk::Unknown) {
             if let Some((credentials, stamp)) =
-                self.wanted(cx).filter(|_| !self.publishing && now >= self.next_publish)
+                self.wanted(cx).filter(|_| !self.publishing && !self.inspecting && now >= self.next_publish)
             {
                 self.publishing = true;
-                self.inspection_outdated = true;
                 cx.actions.push(Action::Publish { store: self.name().clone(), credentials, stamp });
             }
             if let Some(credentials) = self.to_probe(cx) {
-                self.probing = Some(credentials.clone());
-                cx.actions.push(Action::Probe { store: self.name().clone(), credentials });
+                match cx.shared.budgets.spend(credentials.account(cx.key), now) {
+                    Ok(()) => {
+                        self.probing = Some(credentials.clone());
+                        cx.actions.push(Action::Probe { store: self.name().clone(), credentials });
+                    }
+                    Err(at) => self.not_before = self.not_before.max(at),
+                }
             }
         }
+        if self.is_published() && self.wanted(cx).is_none() {
+            // Nothing waits to be written any more: it was, or the source took it back.
+            self.publish_fault = None;
+            self.publish_failures = 0;
+        }
         self.advance_reload(cx);
+        self.advance_superseded(cx);
         let judged = conditions::judge(self, source_fault, cx);
-        Book::settle(Some(&self.spec.name), judged, self.resolution, cx);
+        let resolution = |cause| match cause {
+            Cause::RegeneratedOrRevoked => Some(self.resolution.unwrap_or(Resolution::AcceptedAgain)),
+            Cause::SupersededLive => self.superseded_end,
+            Cause::BadWrite
+            | Cause::Misconfigured
+            | Cause::Forbidden
+            | Cause::Moved
+            | Cause::SecretMissing
+            | Cause::SecretMalformed
+            | Cause::PublishFailed
+            | Cause::CertificateTrouble
+            | Cause::Unverified
+            | Cause::PlatformTrouble
+            | Cause::SourceLoginRefused
+            | Cause::SourceUnavailable
+            | Cause::Test => None,
+        };
+        Book::settle(Some(&self.spec.name), judged, resolution, cx);
+        self.advance_withdrawal(cx);
     }
 
     /// When this store has to be looked at next. Whatever is under way ends with an event of its own.
@@ -218,16 +303,20 @@ impl Store {
             due.push(self.next_read);
         }
         if !matches!(self.disk, Disk::Unknown) {
-            if !self.publishing && self.wanted(cx).is_some() {
+            if !self.publishing && !self.inspecting && self.wanted(cx).is_some() {
                 due.push(self.next_publish);
             }
             if self.probing.is_none() {
-                due.extend(self.waiting_candidate(cx).map(|candidate| candidate.next_probe));
-                due.extend(self.good.as_ref().map(|_| self.next_check));
+                let candidate = self.waiting_candidate(cx).map(|candidate| candidate.next_probe);
+                let published = self.good.as_ref().map(|_| self.next_check);
+                let superseded = self.superseded.as_ref().map(|old| old.next_probe);
+                let probes = candidate.into_iter().chain(published).chain(superseded);
+                due.extend(probes.map(|at| at.max(self.not_before)));
             }
         }
         due.extend(self.reload.due());
-        due.extend(cx.book.next_reminder(Some(self.name())));
+        due.extend(self.superseded.as_ref().map(Superseded::ends));
+        due.extend(cx.shared.book.next_reminder(Some(self.name())));
         due.extend(conditions::next_change(self, cx).filter(|at| *at > cx.now.instant));
         due.into_iter().min()
     }

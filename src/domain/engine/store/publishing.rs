@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::{Context, FirstCheck, Gate};
+use super::super::{Action, Context, FirstCheck, Gate, OnRejection};
 use super::{Disk, FIRST_WAIT, Store, Streak};
 use crate::domain::credentials::Credentials;
-use crate::domain::incident::{Resolution, Severity};
+use crate::domain::incident::{Cause, Resolution, Severity};
 use crate::domain::publication::{GenerationStamp, OnDisk, PublishFault, Published};
 use crate::domain::schedule::backoff;
 use crate::domain::time::Now;
@@ -23,7 +23,7 @@ impl Store {
         self.inspecting = false;
         self.next_inspect = self.poll_turn(cx);
         if self.inspection_outdated {
-            // What was seen may be the generation before the one that was written meanwhile.
+            // What was seen may lie where nothing is published any more.
             self.next_inspect = cx.now.instant;
             return;
         }
@@ -66,7 +66,6 @@ impl Store {
             ),
         );
         self.adopt(published, None, cx);
-        self.known_since = cx.now;
         self.next_check = match cx.settings.first_check {
             FirstCheck::AtOnce => cx.now.instant,
             FirstCheck::InTurn => self.check_turn(cx),
@@ -83,6 +82,7 @@ impl Store {
         self.good = Some(published);
         self.rejection = None;
         self.accepted = accepted;
+        self.known_since = cx.now;
         self.streak = Streak::default();
         if let Some(accepted) = accepted {
             self.streak.push(Verdict::Accepted, accepted);
@@ -103,6 +103,7 @@ impl Store {
         self.publish_fault = None;
         self.publish_failures = 0;
         self.disk = Disk::Published;
+        self.withdrawn = false;
         let stamp = &published.stamp;
         let restored =
             self.good.as_ref().is_some_and(|good| good.credentials.same_as(&published.credentials));
@@ -126,6 +127,9 @@ impl Store {
             }
         });
         let accepted = published.stamp.verified_at.map(|_| cx.now);
+        if let Some(old) = self.good.take().filter(|_| accepted.is_some()) {
+            self.supersede(old, &published.credentials, cx.now);
+        }
         self.adopt(published, accepted, cx);
         if accepted.is_none() {
             self.next_check = self.not_before.max(cx.now.instant);
@@ -144,6 +148,39 @@ impl Store {
         self.publish_fault = Some(fault);
     }
 
+    /// Takes a dead set away, where the operator wants that, once its incident is on record.
+    pub(super) fn advance_withdrawal(&mut self, cx: &mut Context<'_>) {
+        let dead = self.rejection.is_some_and(|rejection| self.confirmed(&rejection, cx));
+        if self.spec.on_rejection == OnRejection::Withdraw
+            && dead
+            && self.is_published()
+            && !self.publishing
+            && cx.now.instant >= self.next_publish
+            && cx.shared.book.is_open(Some(self.name()), Cause::RegeneratedOrRevoked)
+        {
+            self.publishing = true;
+            self.inspection_outdated = true;
+            cx.actions.push(Action::Withdraw { store: self.name().clone() });
+        }
+    }
+
+    pub(in crate::domain::engine) fn withdraw_ended(
+        &mut self,
+        result: Result<(), PublishFault>,
+        cx: &mut Context<'_>,
+    ) {
+        self.publishing = false;
+        if let Err(fault) = result {
+            return self.publish_failed(fault, cx);
+        }
+        self.withdrawn = true;
+        self.publish_fault = None;
+        self.publish_failures = 0;
+        self.disk = Disk::Absent(None);
+        let text = "the rejected credentials were withdrawn, as on_rejection says".to_owned();
+        self.say(cx, Some(Severity::Critical), text);
+    }
+
     /// The set that should be on the disk and is not.
     pub(super) fn wanted(&self, cx: &Context<'_>) -> Option<(Arc<Credentials>, GenerationStamp)> {
         let generation = self.good.as_ref().map_or(0, |good| good.stamp.generation) + 1;
@@ -160,7 +197,7 @@ impl Store {
             };
             return Some((candidate.credentials.clone(), stamp));
         }
-        if self.is_published() {
+        if self.is_published() || self.withdrawn {
             return None;
         }
         let good = self.good.as_ref()?;

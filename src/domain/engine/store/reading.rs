@@ -31,12 +31,16 @@ impl Store {
         match parsed {
             Ok((credentials, version, created_at)) => {
                 self.faults = 0;
+                self.forbidden_since = None;
                 self.problem = None;
                 self.read_success = Some(cx.now);
                 self.next_read = self.poll_turn(cx);
                 self.found(credentials, version, created_at, cx);
             }
             Err(problem) => self.unusable(problem, cx),
+        }
+        if self.reread {
+            self.next_read = cx.now.instant;
         }
     }
 
@@ -57,6 +61,7 @@ impl Store {
             && candidate.credentials.same_as(&found)
         {
             candidate.version = version;
+            candidate.created_at = created_at;
             return;
         }
         self.say(cx, None, format!("version {version} in Vault is new; verifying it"));
@@ -74,11 +79,24 @@ impl Store {
 
     pub(super) fn unusable(&mut self, problem: ReadProblem, cx: &mut Context<'_>) {
         self.faults = self.faults.saturating_add(1);
+        let kind = match &problem {
+            ReadProblem::Fault(fault) => Some(fault.kind()),
+            ReadProblem::Malformed { .. } => None,
+        };
+        if kind == Some(SourceFaultKind::Forbidden) {
+            self.forbidden_since.get_or_insert(cx.now.instant);
+        } else {
+            self.forbidden_since = None;
+        }
+        // The source as a whole waits when it fails; but it may fail for this secret alone.
+        let passing = match kind {
+            Some(SourceFaultKind::Unavailable) => true,
+            Some(SourceFaultKind::Forbidden) => !self.is_forbidden(cx),
+            Some(SourceFaultKind::Missing | SourceFaultKind::LoginRefused) | None => false,
+        };
         self.next_read = match &problem {
-            // The source as a whole waits; nothing is read until it works again.
-            ReadProblem::Fault(fault) if fault.kind() == SourceFaultKind::Unavailable => cx.now.instant,
             ReadProblem::Fault(_) | ReadProblem::Malformed { .. }
-                if self.good.is_some() && self.faults > 1 =>
+                if self.good.is_some() && self.faults > 1 && !passing =>
             {
                 self.poll_turn(cx)
             }

@@ -1,9 +1,10 @@
 //! Which incidents open, with what evidence, and what ends them.
 
-use super::world::{HOUR, MINUTE, SECOND, Shop, World};
-use crate::domain::engine::Event;
+use super::world::{HOUR, MINUTE, SECOND, Shop, World, settings};
+use crate::domain::engine::{Event, Gate, Settings};
 use crate::domain::incident::{Cause, MessageKind, Resolution, Severity};
 use crate::domain::snapshot::StoreState;
+use crate::domain::time::Timestamp;
 use crate::domain::verdict::ProbeFault;
 
 const OPENED: (MessageKind, Cause) = (MessageKind::Opened, Cause::RegeneratedOrRevoked);
@@ -42,9 +43,9 @@ fn a_regenerated_token_is_said_once_after_it_was_confirmed_over_time() {
 }
 
 #[test]
-fn an_open_incident_is_repeated_at_its_interval_and_resolved_once() {
+fn an_open_incident_is_repeated_ever_more_rarely_and_resolved_once() {
     let mut world = regenerated();
-    world.pass(10 * HOUR);
+    world.pass(13 * HOUR);
     let reminder = (MessageKind::Reminder, Cause::RegeneratedOrRevoked);
     assert_eq!(world.said(), [OPENED, reminder, reminder]);
     world.write("acme", "user", "token-2");
@@ -137,7 +138,8 @@ fn nothing_but_a_rejection_is_ever_called_regenerated_or_revoked() {
         (Shop::Status(200, None), Cause::Unverified),
         (Shop::Status(400, None), Cause::Unverified),
         (Shop::Fails(ProbeFault::Dns), Cause::Unverified),
-        (Shop::Fails(ProbeFault::CertificateExpired), Cause::Unverified),
+        (Shop::Fails(ProbeFault::CertificateExpired), Cause::CertificateTrouble),
+        (Shop::Fails(ProbeFault::CertificateHost), Cause::CertificateTrouble),
     ] {
         let mut world = World::new(&["acme"]);
         world.pass(HOUR);
@@ -230,4 +232,71 @@ fn a_secret_that_disappears_is_an_incident_and_nothing_is_withdrawn() {
     world.secrets.insert("acme".into(), secret);
     world.pass(2 * MINUTE);
     assert_eq!(world.said().last(), Some(&(MessageKind::Resolved, Cause::SecretMissing)));
+}
+
+#[test]
+fn the_incident_of_a_store_that_was_removed_while_nothing_ran_is_resolved_at_the_start() {
+    let mut world = regenerated();
+    world.pass(10 * MINUTE);
+    let secret = world.secrets.remove("acme").unwrap();
+    world.secrets.insert("other".into(), secret);
+    world.accept("other", "user", "token-2");
+    world.restart();
+    world.pass(SECOND);
+    assert_eq!(world.said()[..2], [OPENED, RESOLVED]);
+    assert_eq!(world.messages[1].resolution, Some(Resolution::NoLongerConfigured));
+}
+
+#[test]
+fn a_wall_clock_that_was_set_back_does_not_silence_an_open_incident() {
+    let mut world = regenerated();
+    world.pass(10 * MINUTE);
+    assert_eq!(world.said(), [OPENED]);
+    world.now.wall = Timestamp::from_millis(1_000_000_000_000);
+    world.restart();
+    world.pass(5 * HOUR);
+    assert_eq!(world.said(), [OPENED, (MessageKind::Reminder, Cause::RegeneratedOrRevoked)]);
+}
+
+#[test]
+fn a_shorter_interval_of_repetition_is_in_force_at_once() {
+    let mut world = regenerated();
+    world.pass(10 * MINUTE);
+    world.settings.repeat_interval = MINUTE;
+    world.configure(&["acme"]);
+    world.pass(MINUTE);
+    assert_eq!(world.said(), [OPENED, (MessageKind::Reminder, Cause::RegeneratedOrRevoked)]);
+}
+
+#[test]
+fn a_rejection_ends_the_time_in_which_nobody_could_tell() {
+    let mut world = World::new(&["acme"]);
+    world.pass(HOUR);
+    world.shops.insert("acme".into(), Shop::Status(503, None));
+    world.pass(2 * HOUR);
+    let unverified = |kind| (kind, Cause::Unverified);
+    assert_eq!(world.said(), [unverified(MessageKind::Opened)]);
+    world.write("acme", "user", "mistyped");
+    world.accept("acme", "user", "token-1");
+    world.pass(HOUR);
+    assert_eq!(world.said()[1], unverified(MessageKind::Resolved));
+    assert_eq!(world.said()[2..], [(MessageKind::Opened, Cause::BadWrite)]);
+}
+
+#[test]
+fn a_version_that_is_published_before_it_is_verified_resolves_with_the_right_words() {
+    let mut world = World::with(&["acme"], Settings { gate: Gate::Open, ..settings() });
+    world.pass(2 * HOUR);
+    world.accept("acme", "user", "token-2");
+    world.pass(HOUR);
+    assert_eq!(world.said(), [OPENED]);
+    world.write("acme", "user", "token-2");
+    world.pass(HOUR);
+    assert_eq!(world.said(), [OPENED, RESOLVED], "nobody had to wait for long to be told");
+    assert_eq!(world.messages[1].resolution, Some(Resolution::RegeneratedCaughtUp));
+    world.accept("acme", "user", "token-3");
+    world.pass(HOUR);
+    world.accept("acme", "user", "token-2");
+    world.pass(HOUR);
+    assert_eq!(world.messages[3].resolution, Some(Resolution::AcceptedAgain));
 }

@@ -1,6 +1,10 @@
 //! The engine, played against a world in memory: no I/O, no waiting, every step repeatable.
 
+mod fleet;
 mod incidents;
+mod overlaps;
 mod publishing;
 mod source;
+mod superseded;
+mod withdrawal;
 mod world;

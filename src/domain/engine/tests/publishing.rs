@@ -179,6 +179,23 @@ fn a_wait_that_the_store_asks_for_is_kept_whatever_anybody_wants() {
 }
 
 #[test]
+fn a_store_that_is_unavailable_or_limited_is_left_alone_for_a_minute_whatever_comes() {
+    for status in [503, 429] {
+        let mut world = World::new(&["acme"]);
+        world.pass(HOUR);
+        let probes = world.calls("probe");
+        world.shops.insert("acme".into(), Shop::Status(status, None));
+        world.pass_until(|world| world.calls("probe") > probes);
+        let refused = *world.probed_at.last().unwrap();
+        world.write("acme", "user", "token-2");
+        world.send(Event::CheckNow);
+        world.pass(10 * MINUTE);
+        let next = world.probed_at.iter().find(|at| **at > refused).unwrap();
+        assert!(next.since(refused) >= MINUTE, "{status}: {:?}", next.since(refused));
+    }
+}
+
+#[test]
 fn a_wish_to_check_now_reads_and_probes_every_store_at_once() {
     let mut world = World::new(&["one", "two"]);
     world.pass(HOUR);
@@ -246,4 +263,51 @@ fn the_app_is_told_of_other_content_only_and_the_latest_wins() {
     world.pass(10 * MINUTE);
     assert_eq!(world.store("acme").restorations, 1);
     assert_eq!(world.calls("reload"), tries, "a restored set is nothing new to the app");
+}
+
+#[test]
+fn a_failure_to_write_is_over_when_nothing_waits_to_be_written() {
+    let mut world = World::new(&["acme"]);
+    world.pass(MINUTE);
+    let reason = "No space left on device".to_owned();
+    world.publish_fault = Some(PublishFault { operation: "cannot write", path: "/x".into(), reason });
+    world.write("acme", "user", "token-2");
+    world.accept("acme", "user", "token-2");
+    world.pass(5 * MINUTE);
+    assert!(world.said().contains(&(MessageKind::Opened, Cause::PublishFailed)));
+    world.write("acme", "user", "token-1");
+    world.accept("acme", "user", "token-1");
+    world.pass(10 * MINUTE);
+    assert!(world.said().contains(&(MessageKind::Resolved, Cause::PublishFailed)));
+    assert_eq!(world.store("acme").publish_error, None);
+    assert!(world.snapshot().incidents.is_empty());
+}
+
+#[test]
+fn a_token_that_was_in_vault_before_it_was_saved_is_published_as_soon_as_the_old_one_fails() {
+    let mut world = World::with(&["acme"], Settings { check_interval: HOUR, ..settings() });
+    world.pass(2 * HOUR);
+    world.write("acme", "user", "token-2");
+    world.pass_until(|world| world.store("acme").candidate.is_some());
+    world.pass(5 * MINUTE);
+    world.accept("acme", "user", "token-2");
+    world.pass_until(|world| {
+        let store = world.store("acme");
+        store.state == StoreState::Suspect || store.candidate.is_none()
+    });
+    assert_eq!(world.published("acme"), Some((2, "token-2".into())));
+}
+
+#[test]
+fn a_stamp_tells_of_one_version_only() {
+    let mut world = World::new(&["acme"]);
+    world.shops.insert("acme".into(), Shop::Status(503, None));
+    world.pass(10 * MINUTE);
+    world.write("acme", "user", "token-1");
+    let written_after = world.now.wall;
+    world.accept("acme", "user", "token-1");
+    world.pass(HOUR);
+    let stamp = &world.publications[0].1;
+    assert_eq!(stamp.version, 2);
+    assert!(stamp.version_created_at.is_some_and(|at| at >= written_after));
 }

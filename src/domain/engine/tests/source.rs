@@ -138,3 +138,52 @@ fn a_token_that_may_not_look_itself_up_causes_no_flood_of_log_ins() {
     world.pass(2 * MINUTE);
     assert!(world.published("one").is_some() && world.published("two").is_some());
 }
+
+#[test]
+fn one_secret_that_vault_cannot_serve_is_an_incident_of_its_own_and_no_flood() {
+    for fault in [SourceFault::Unavailable { status: 500 }, SourceFault::Malformed("no engine".into())] {
+        let mut world = World::new(&["one", "two"]);
+        world.pass(10 * MINUTE);
+        world.unserved.insert("one".into(), fault);
+        let before = (world.calls("read"), world.calls("look up"));
+        world.pass(6 * HOUR);
+        let (reads, questions) = (world.calls("read") - before.0, world.calls("look up") - before.1);
+        assert!(reads <= 2 * 360 + 100 && questions <= 400 + 100, "{reads} reads, {questions} questions");
+        assert_eq!(world.said()[..1], [(MessageKind::Opened, Cause::SecretMissing)]);
+        world.unserved.clear();
+        world.pass(2 * MINUTE);
+        assert!(world.snapshot().incidents.is_empty(), "{:?}", world.said());
+    }
+}
+
+#[test]
+fn a_token_that_dies_soon_after_it_was_proved_is_no_missing_permission() {
+    for age in [SECOND, 20 * SECOND, 50 * SECOND] {
+        let mut world = World::new(&["acme"]);
+        world.pass(10 * MINUTE);
+        world.token_dead = true;
+        world.pass(2 * MINUTE);
+        world.pass_until(|world| world.calls("log in") == 2);
+        world.pass(age);
+        world.token_dead = true;
+        world.pass(5 * MINUTE);
+        assert_eq!((world.said(), world.calls("log in")), (vec![], 3), "{age:?}");
+        assert!(world.snapshot().source.up);
+    }
+}
+
+#[test]
+fn a_token_that_may_not_look_itself_up_is_replaced_when_nothing_works_with_it() {
+    let mut world = World::new(&["acme"]);
+    world.log_in = Ok(Lease { duration: std::time::Duration::ZERO, renewable: false });
+    world.look_up = Err(SourceFault::Forbidden);
+    world.read_fault = Some(SourceFault::Forbidden);
+    world.pass(10 * MINUTE);
+    world.read_fault = None;
+    world.pass(HOUR);
+    assert!(world.published("acme").is_some());
+    world.token_dead = true;
+    world.pass(3 * HOUR);
+    assert!(!world.token_dead, "it was replaced");
+    assert!(world.snapshot().incidents.is_empty(), "{:?}", world.said());
+}

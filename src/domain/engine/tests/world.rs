@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::domain::credentials::{AddressPolicy, Credentials, Field, FieldNames, Fields, StoreName};
 use crate::domain::engine::{
-    About, Action, Engine, Event, FirstCheck, Gate, Hook, SecretLocation, Settings, SourceChange, StoreSpec,
+    About, Action, Engine, Event, FirstCheck, Gate, Hook, OnRejection, SecretLocation, Settings,
+    SourceChange, StoreSpec,
 };
 use crate::domain::incident::{Cause, Message, MessageKind};
 use crate::domain::publication::{GenerationStamp, OnDisk, PublishFault, Published, ReloadFault};
@@ -36,6 +37,8 @@ pub(super) struct World {
     /// Version, user, token (none: the field is missing).
     pub(super) secrets: BTreeMap<String, (u64, String, Option<String>)>,
     pub(super) read_fault: Option<SourceFault>,
+    /// Stores whose secrets alone are not served.
+    pub(super) unserved: BTreeMap<String, SourceFault>,
     /// The token was revoked: reads and questions are forbidden until the next log-in.
     pub(super) token_dead: bool,
     pub(super) log_in: Result<Lease, SourceFault>,
@@ -50,6 +53,9 @@ pub(super) struct World {
     /// How often each kind of action was asked for.
     pub(super) calls: BTreeMap<&'static str, u64>,
     pub(super) probed_at: Vec<Instant>,
+    /// The kinds of action whose answers are kept back until they are released.
+    pub(super) slow: Vec<&'static str>,
+    pub(super) kept_back: Vec<Event>,
 }
 
 pub(super) fn settings() -> Settings {
@@ -69,15 +75,20 @@ pub(super) fn settings() -> Settings {
 pub(super) fn spec(name: &str) -> StoreSpec {
     let location =
         SecretLocation { mount: "secret".into(), path: format!("bc/{name}"), fields: FieldNames::default() };
-    StoreSpec { name: StoreName::parse(name).unwrap(), location: Arc::new(location), hook: Hook::Configured }
+    StoreSpec {
+        name: StoreName::parse(name).unwrap(),
+        location: Arc::new(location),
+        hook: Hook::Configured,
+        on_rejection: OnRejection::Keep,
+    }
 }
 
-fn fields(user: &str, token: Option<&str>) -> Fields {
+fn fields(store: &str, user: &str, token: Option<&str>) -> Fields {
     let text = |text: &str| Field::Text(Secret::new(text.into()));
     Fields {
         username: text(user),
         api_token: token.map_or(Field::Missing, text),
-        api_path: text("https://store-x.mybigcommerce.com/api/v2/"),
+        api_path: text(&format!("https://{store}.mybigcommerce.com/api/v2/")),
     }
 }
 
@@ -95,6 +106,7 @@ impl World {
             now,
             secrets: BTreeMap::new(),
             read_fault: None,
+            unserved: BTreeMap::new(),
             token_dead: false,
             log_in: Ok(lease),
             renew: Ok(lease),
@@ -107,6 +119,8 @@ impl World {
             publications: Vec::new(),
             calls: BTreeMap::new(),
             probed_at: Vec::new(),
+            slow: Vec::new(),
+            kept_back: Vec::new(),
         };
         for store in stores {
             world.write(store, "user", "token-1");
@@ -135,7 +149,10 @@ impl World {
     }
 
     pub(super) fn configure(&mut self, stores: &[&str]) {
-        let stores = stores.iter().map(|name| spec(name)).collect();
+        self.configure_specs(stores.iter().map(|name| spec(name)).collect());
+    }
+
+    pub(super) fn configure_specs(&mut self, stores: Vec<StoreSpec>) {
         let settings = self.settings.clone();
         self.send(Event::Configured { settings, stores, source: SourceChange::Kept });
     }
@@ -148,8 +165,18 @@ impl World {
             steps += 1;
             assert!(steps < 10_000, "the engine never comes to rest");
             for action in self.engine.handle(event, self.now) {
-                events.extend(self.perform(action));
+                let slow = self.slow.contains(&kind(&action));
+                let answer = self.perform(action);
+                if slow { self.kept_back.extend(answer) } else { events.extend(answer) }
             }
+        }
+    }
+
+    /// The answers that were kept back arrive, in the order in which they were asked for.
+    pub(super) fn release(&mut self) {
+        self.slow.clear();
+        for event in std::mem::take(&mut self.kept_back) {
+            self.send(event);
         }
     }
 
@@ -200,19 +227,21 @@ impl World {
                 Event::LookedUp(dead.unwrap_or_else(|| self.look_up.clone()))
             }
             Action::Inspect { store } => {
+                count("inspect");
                 let found = self.disks.get(store.as_str()).cloned().unwrap_or(OnDisk::Nothing);
                 Event::Inspected { store, result: Ok(found) }
             }
             Action::Read { store, location } => {
                 count("read");
-                let result = match (&self.read_fault, self.secrets.get(store.as_str())) {
+                let fault = self.read_fault.as_ref().or_else(|| self.unserved.get(store.as_str()));
+                let result = match (fault, self.secrets.get(store.as_str())) {
                     _ if self.token_dead => Err(SourceFault::Forbidden),
                     (Some(fault), _) => Err(fault.clone()),
                     (None, None) => Err(SourceFault::NeverWritten),
                     (None, Some((version, user, token))) => Ok(SecretVersion {
                         version: *version,
                         created_at: Some(self.now.wall),
-                        fields: fields(user, token.as_deref()),
+                        fields: fields(store.as_str(), user, token.as_deref()),
                     }),
                 };
                 Event::Read { store, location, result }
@@ -234,6 +263,14 @@ impl World {
                     self.disks.insert(store.as_str().into(), OnDisk::Published(published.clone()));
                 }
                 Event::PublishEnded { store, result }
+            }
+            Action::Withdraw { store } => {
+                count("withdraw");
+                let result = self.publish_fault.clone().map_or(Ok(()), Err);
+                if result.is_ok() {
+                    self.disks.remove(store.as_str());
+                }
+                Event::Withdrawn { store, result }
             }
             Action::Reload { store, generation } => {
                 count("reload");
@@ -288,6 +325,22 @@ impl World {
             }
             OnDisk::Nothing | OnDisk::Damaged(_) => None,
         }
+    }
+}
+
+fn kind(action: &Action) -> &'static str {
+    match action {
+        Action::LogIn => "log in",
+        Action::Renew => "renew",
+        Action::LookUp => "look up",
+        Action::Inspect { .. } => "inspect",
+        Action::Read { .. } => "read",
+        Action::Probe { .. } => "probe",
+        Action::Publish { .. } => "publish",
+        Action::Withdraw { .. } => "withdraw",
+        Action::Reload { .. } => "reload",
+        Action::Notify(_) => "notify",
+        Action::Say(_) => "say",
     }
 }
 

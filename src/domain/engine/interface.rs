@@ -1,0 +1,246 @@
+//! What the engine takes in and gives out: settings, events, actions and decisions.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::credentials::{AddressPolicy, Credentials, FieldNames, StoreName};
+use crate::domain::incident::{Message, Severity};
+use crate::domain::publication::{GenerationStamp, OnDisk, PublishFault, Published, ReloadFault};
+use crate::domain::source::{Lease, SecretVersion, SourceFault};
+use crate::domain::verdict::ProbeOutcome;
+
+/// What the engine judges by, for all stores.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How often each secret is read and each published set is looked at.
+    pub poll_interval: Duration,
+    /// How often published credentials are checked against their store.
+    pub check_interval: Duration,
+    /// How many rejections in a row confirm that credentials are rejected.
+    pub confirmations: u32,
+    /// How far apart those checks are.
+    pub confirmation_spacing: Duration,
+    /// How long nobody may be able to tell before that is an incident of its own.
+    pub stale_after: Duration,
+    /// How long after a message about an open incident the next one follows.
+    pub repeat_interval: Duration,
+    /// Which addresses an API Path may name.
+    pub addresses: AddressPolicy,
+    /// Whether only accepted credentials are published.
+    pub gate: Gate,
+    /// When published credentials are first checked after a start.
+    pub first_check: FirstCheck,
+}
+
+/// Whether a candidate must be accepted by its store before it is published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gate {
+    /// Only accepted credentials are published.
+    Verified,
+    /// Candidates are published as they come, and checked afterwards.
+    Open,
+}
+
+/// When credentials that are already published at the start are checked for the first time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirstCheck {
+    /// When their turn in the interval comes, so that many stores do not come at once.
+    InTurn,
+    /// At once, for a single pass.
+    AtOnce,
+}
+
+/// One store, as configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreSpec {
+    /// Its name.
+    pub name: StoreName,
+    /// Where its secret is.
+    pub location: Arc<SecretLocation>,
+    /// Whether its app wants to be told.
+    pub hook: Hook,
+    /// What becomes of its published set when a rejection is confirmed.
+    pub on_rejection: OnRejection,
+}
+
+/// What becomes of a published set when its rejection is confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnRejection {
+    /// It stays, until there is a better one.
+    Keep,
+    /// It is taken away.
+    Withdraw,
+}
+
+/// Whether a store's app wants to be told of new generations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hook {
+    /// It finds out by itself.
+    None,
+    /// It is told, each time that other content was published.
+    Configured,
+}
+
+/// Where a secret is in the source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretLocation {
+    /// Mount of the engine.
+    pub mount: String,
+    /// Path below the mount.
+    pub path: String,
+    /// Names of its fields.
+    pub fields: FieldNames,
+}
+
+impl std::fmt::Display for SecretLocation {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}/{}", self.mount, self.path)
+    }
+}
+
+/// Whether a new configuration names another source than the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceChange {
+    /// The same server, the same way to log in.
+    Kept,
+    /// Another one: the token in hand is of no use there.
+    Replaced,
+}
+
+/// A fact that an adapter reports, or a wish from outside.
+#[derive(Debug)]
+pub enum Event {
+    /// Time has passed.
+    Tick,
+    /// A log-in has ended.
+    LoggedIn(Result<Lease, SourceFault>),
+    /// A renewal of the token has ended.
+    Renewed(Result<Lease, SourceFault>),
+    /// The source was asked about our token.
+    LookedUp(Result<Lease, SourceFault>),
+    /// A read of a store's secret has ended.
+    Read {
+        /// The store.
+        store: StoreName,
+        /// Where it was read: the configuration may name another place by now.
+        location: Arc<SecretLocation>,
+        /// What came of it.
+        result: Result<SecretVersion, SourceFault>,
+    },
+    /// The disk was looked at.
+    Inspected {
+        /// The store.
+        store: StoreName,
+        /// What is there.
+        result: Result<OnDisk, PublishFault>,
+    },
+    /// A probe has ended.
+    Probed {
+        /// The store.
+        store: StoreName,
+        /// The very set that was probed.
+        credentials: Arc<Credentials>,
+        /// What came of it.
+        outcome: ProbeOutcome,
+    },
+    /// Publishing has ended.
+    PublishEnded {
+        /// The store.
+        store: StoreName,
+        /// The generation as it was read back, or why there is none.
+        result: Result<Published, PublishFault>,
+    },
+    /// A published set was taken away, or could not be.
+    Withdrawn {
+        /// The store.
+        store: StoreName,
+        /// What came of it.
+        result: Result<(), PublishFault>,
+    },
+    /// An app was told of a generation, or could not be.
+    Reloaded {
+        /// The store.
+        store: StoreName,
+        /// The generation.
+        generation: u64,
+        /// What came of it.
+        result: Result<(), ReloadFault>,
+    },
+    /// Somebody wants every store checked now.
+    CheckNow,
+    /// A new configuration is in force.
+    Configured {
+        /// The settings.
+        settings: Settings,
+        /// The stores.
+        stores: Vec<StoreSpec>,
+        /// Whether the source is still the same.
+        source: SourceChange,
+    },
+}
+
+/// Something for the daemon to do. Whatever is not a message or a log line is answered by one event.
+#[derive(Debug)]
+pub enum Action {
+    /// Log in to the source.
+    LogIn,
+    /// Renew the token.
+    Renew,
+    /// Ask the source about the token.
+    LookUp,
+    /// Look at what is on the disk.
+    Inspect {
+        /// The store.
+        store: StoreName,
+    },
+    /// Read a store's secret.
+    Read {
+        /// The store.
+        store: StoreName,
+        /// Where the secret is.
+        location: Arc<SecretLocation>,
+    },
+    /// Ask a store whether credentials work.
+    Probe {
+        /// The store.
+        store: StoreName,
+        /// The set to ask about.
+        credentials: Arc<Credentials>,
+    },
+    /// Publish a set as a new generation.
+    Publish {
+        /// The store.
+        store: StoreName,
+        /// The set.
+        credentials: Arc<Credentials>,
+        /// What the generation says of itself.
+        stamp: GenerationStamp,
+    },
+    /// Take the published set away.
+    Withdraw {
+        /// The store.
+        store: StoreName,
+    },
+    /// Tell the app of a generation.
+    Reload {
+        /// The store.
+        store: StoreName,
+        /// The generation.
+        generation: u64,
+    },
+    /// Keep this message, then deliver it.
+    Notify(Message),
+    /// Write a line to the log.
+    Say(Decision),
+}
+
+/// A decision and its reason, for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// The store; none: the source.
+    pub store: Option<StoreName>,
+    /// How serious it is; none: it is no trouble.
+    pub severity: Option<Severity>,
+    /// One sentence.
+    pub text: String,
+}

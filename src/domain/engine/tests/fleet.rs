@@ -1,0 +1,121 @@
+//! Many stores at once: trouble of the platform is told from trouble of single tokens.
+
+use super::world::{HOUR, MINUTE, SECOND, World, settings};
+use crate::domain::engine::{Event, Settings};
+use crate::domain::incident::{Cause, MessageKind};
+use crate::domain::snapshot::StoreState;
+
+fn names(count: usize) -> Vec<String> {
+    (0..count).map(|at| format!("store-{at:03}")).collect()
+}
+
+fn fleet(count: usize) -> World {
+    let names = names(count);
+    let mut world = World::new(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    world.pass(HOUR);
+    world
+}
+
+fn refuse(world: &mut World, stores: &[String]) {
+    for store in stores {
+        world.accept(store, "nobody", "at all");
+    }
+}
+
+fn mend(world: &mut World, stores: &[String]) {
+    for store in stores {
+        world.accept(store, "user", "token-1");
+    }
+}
+
+#[test]
+fn many_stores_that_turn_at_once_are_one_incident_and_none_of_their_own() {
+    for count in [3, 10, 200] {
+        let mut world = fleet(count);
+        refuse(&mut world, &names(count));
+        world.pass(3 * HOUR);
+        assert_eq!(world.said(), [(MessageKind::Opened, Cause::PlatformTrouble)], "{count} stores");
+        let evidence = world.messages[0].incident.evidence.join(" ");
+        assert!(
+            evidence.contains("stores that had accepted their credentials reject them now"),
+            "{evidence}"
+        );
+        mend(&mut world, &names(count));
+        world.pass(HOUR);
+        assert_eq!(world.said().last(), Some(&(MessageKind::Resolved, Cause::PlatformTrouble)));
+        assert_eq!(world.said().len(), 2, "{count} stores: {:?}", world.said());
+        assert_eq!(world.publications.len(), count);
+    }
+}
+
+#[test]
+fn a_token_that_is_really_dead_gets_its_own_alert_when_the_platform_works_again() {
+    let mut world = fleet(20);
+    refuse(&mut world, &names(20));
+    world.pass(HOUR);
+    mend(&mut world, &names(20)[1..]);
+    world.pass(HOUR);
+    assert_eq!(
+        world.said(),
+        [
+            (MessageKind::Opened, Cause::PlatformTrouble),
+            (MessageKind::Resolved, Cause::PlatformTrouble),
+            (MessageKind::Opened, Cause::RegeneratedOrRevoked),
+        ]
+    );
+    assert_eq!(world.messages[2].incident.store.as_deref(), Some("store-000"));
+}
+
+#[test]
+fn a_few_dead_tokens_in_a_fleet_that_works_are_not_blamed_on_the_platform() {
+    for (count, dead) in [(20, 1), (20, 3), (20, 5), (200, 5)] {
+        let mut world = fleet(count);
+        refuse(&mut world, &names(dead));
+        world.pass(HOUR);
+        let opened = (MessageKind::Opened, Cause::RegeneratedOrRevoked);
+        assert_eq!(world.said(), vec![opened; dead], "{dead} of {count}");
+    }
+}
+
+#[test]
+fn stores_that_share_one_account_are_not_many() {
+    let mut world = World::new(&["only"]);
+    let mut alone = fleet(2);
+    for world in [&mut world, &mut alone] {
+        world.pass(HOUR);
+        let stores: Vec<String> = world.secrets.keys().cloned().collect();
+        refuse(world, &stores);
+        world.pass(HOUR);
+        assert!(world.said().iter().all(|said| *said == (MessageKind::Opened, Cause::RegeneratedOrRevoked)));
+        assert_eq!(world.said().len(), stores.len());
+    }
+}
+
+#[test]
+fn what_is_suspected_of_the_platform_survives_a_restart_without_a_second_word() {
+    let mut world = fleet(20);
+    refuse(&mut world, &names(20));
+    world.pass(HOUR);
+    world.restart();
+    world.pass(2 * HOUR);
+    assert_eq!(world.said(), [(MessageKind::Opened, Cause::PlatformTrouble)]);
+    mend(&mut world, &names(20));
+    world.restart();
+    world.pass(HOUR);
+    assert_eq!(world.said().last(), Some(&(MessageKind::Resolved, Cause::PlatformTrouble)));
+    assert_eq!(world.said().len(), 2);
+}
+
+#[test]
+fn however_often_somebody_asks_an_account_stays_within_its_budget() {
+    let mut world = World::with(&["acme"], Settings { check_interval: SECOND, ..settings() });
+    world.pass(MINUTE);
+    let before = world.calls("probe");
+    for _ in 0..6_000 {
+        world.send(Event::CheckNow);
+        world.pass(SECOND / 10);
+    }
+    let spent = world.calls("probe") - before;
+    assert!((900..=1_061).contains(&spent), "{spent} requests in ten minutes");
+    assert_eq!(world.store("acme").state, StoreState::Verified);
+}

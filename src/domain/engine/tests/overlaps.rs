@@ -1,0 +1,104 @@
+//! What happens while something else is under way.
+
+use std::sync::Arc;
+
+use super::world::{HOUR, MINUTE, SECOND, World, settings, spec};
+use crate::domain::credentials::AddressPolicy;
+use crate::domain::engine::{Event, FirstCheck, Outcome, SecretLocation, Settings, SourceChange};
+use crate::domain::incident::{Cause, MessageKind};
+use crate::domain::publication::{OnDisk, PublishFault};
+use crate::domain::source::SourceFault;
+
+#[test]
+fn nothing_is_written_where_somebody_looks_at_the_disk() {
+    let mut world = World::new(&["acme"]);
+    world.pass(10 * MINUTE);
+    world.write("acme", "user", "token-2");
+    world.accept("acme", "user", "token-2");
+    world.slow = vec!["inspect"];
+    world.pass(2 * MINUTE);
+    assert_eq!((world.kept_back.len(), world.calls("publish")), (1, 1));
+    world.release();
+    assert_eq!(world.published("acme"), Some((2, "token-2".into())));
+    world.slow = vec!["publish"];
+    world.disks.insert("acme".into(), OnDisk::Damaged("api_token was edited".into()));
+    world.pass(MINUTE);
+    let looks = world.calls("inspect");
+    world.pass(5 * MINUTE);
+    assert_eq!((world.kept_back.len(), world.calls("inspect")), (1, looks));
+}
+
+#[test]
+fn a_read_that_began_before_the_rejection_does_not_say_that_vault_has_nothing_newer() {
+    let mut world = World::with(&["acme"], Settings { confirmations: 1, ..settings() });
+    world.pass(HOUR);
+    world.slow = vec!["read"];
+    world.pass_until(|world| !world.kept_back.is_empty());
+    world.accept("acme", "user", "token-2");
+    world.write("acme", "user", "token-2");
+    world.pass_until(|world| world.store("acme").verdicts.len() == 2);
+    world.release();
+    world.pass(SECOND);
+    assert_eq!(world.said(), []);
+    assert_eq!(world.published("acme"), Some((2, "token-2".into())));
+}
+
+#[test]
+fn the_trouble_of_one_place_is_not_over_because_another_is_configured() {
+    let mut world = World::new(&["acme"]);
+    world.pass(HOUR);
+    world.secrets.remove("acme");
+    world.pass(5 * MINUTE);
+    assert_eq!(world.said(), [(MessageKind::Opened, Cause::SecretMissing)]);
+    let mut moved = spec("acme");
+    let location = SecretLocation { path: "bc/elsewhere".into(), ..(*moved.location).clone() };
+    moved.location = Arc::new(location);
+    let settings = world.settings.clone();
+    world.send(Event::Configured { settings, stores: vec![moved], source: SourceChange::Kept });
+    world.pass(10 * MINUTE);
+    assert_eq!(world.said(), [(MessageKind::Opened, Cause::SecretMissing)]);
+}
+
+#[test]
+fn a_candidate_that_the_new_configuration_may_refuse_is_read_again_before_it_is_published() {
+    let mut world = World::with(&["acme"], Settings { addresses: AddressPolicy::AllowPrivate, ..settings() });
+    let reason = "No space left on device".to_owned();
+    world.publish_fault = Some(PublishFault { operation: "cannot write", path: "/x".into(), reason });
+    world.pass(MINUTE);
+    assert!(world.store("acme").candidate.is_some());
+    world.publish_fault = None;
+    world.slow = vec!["read"];
+    world.settings.addresses = AddressPolicy::PublicOnly;
+    world.configure(&["acme"]);
+    world.pass(MINUTE);
+    assert_eq!(world.published("acme"), None);
+    world.release();
+    assert!(world.published("acme").is_some());
+}
+
+#[test]
+fn a_shorter_interval_of_checks_is_in_force_at_once() {
+    let mut world = World::with(&["acme"], Settings { check_interval: 10 * HOUR, ..settings() });
+    world.pass(MINUTE);
+    world.settings.check_interval = MINUTE;
+    world.configure(&["acme"]);
+    let probes = world.calls("probe");
+    world.pass(MINUTE);
+    assert_eq!(world.calls("probe"), probes + 1);
+}
+
+#[test]
+fn a_single_pass_publishes_what_was_read_although_the_source_has_failed_since() {
+    let mut world = World::with(&["one", "two"], Settings { first_check: FirstCheck::AtOnce, ..settings() });
+    world.slow = vec!["probe"];
+    world.secrets.remove("two");
+    world.send(Event::Tick);
+    world.slow = vec!["probe", "look up"];
+    world.read_fault = Some(SourceFault::Sealed);
+    world.pass(2 * SECOND);
+    assert!(world.snapshot().source.error.is_some());
+    assert_eq!(world.engine.outcome(), None, "a probe is under way");
+    world.release();
+    assert!(world.published("one").is_some());
+    assert_eq!(world.engine.outcome(), Some(Outcome::SourceUnavailable));
+}

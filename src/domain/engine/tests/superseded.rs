@@ -1,0 +1,65 @@
+//! What becomes of credentials that another version has taken the place of.
+
+use super::world::{HOUR, MINUTE, Shop, World};
+use crate::domain::incident::{Cause, MessageKind, Resolution};
+use crate::domain::verdict::ProbeFault;
+
+fn replaced() -> World {
+    let mut world = World::new(&["acme"]);
+    world.pass(HOUR);
+    let both = [("user", "token-1"), ("other", "token-9")].map(|(user, token)| (user.into(), token.into()));
+    world.shops.insert("acme".into(), Shop::Accepts(both.to_vec()));
+    world.write("acme", "other", "token-9");
+    world.pass(5 * MINUTE);
+    assert_eq!(world.published("acme"), Some((2, "token-9".into())));
+    world
+}
+
+#[test]
+fn superseded_credentials_that_still_work_are_said_once_and_resolved_when_they_die() {
+    let mut world = replaced();
+    world.pass(20 * MINUTE);
+    assert_eq!(world.said(), [(MessageKind::Opened, Cause::SupersededLive)]);
+    let evidence = world.messages[0].incident.evidence.join(" ");
+    assert!(evidence.contains("still accepts the credentials of version 1"), "{evidence}");
+    world.accept("acme", "other", "token-9");
+    world.pass(20 * MINUTE);
+    assert_eq!(world.said().last(), Some(&(MessageKind::Resolved, Cause::SupersededLive)));
+    assert_eq!(world.messages[1].resolution, Some(Resolution::Recovered));
+    let before = world.calls("probe");
+    world.pass(HOUR);
+    assert_eq!(
+        world.calls("probe") - before,
+        12,
+        "the dead set is forgotten: only the published one is asked about"
+    );
+}
+
+#[test]
+fn superseded_credentials_are_asked_about_for_a_day_and_then_forgotten() {
+    let mut world = replaced();
+    world.pass(25 * HOUR);
+    assert_eq!(world.said().last(), Some(&(MessageKind::Resolved, Cause::SupersededLive)));
+    assert_eq!(world.messages.last().unwrap().resolution, Some(Resolution::NoLongerWatched));
+    let before = world.calls("probe");
+    world.pass(HOUR);
+    assert_eq!(world.calls("probe") - before, 12);
+}
+
+#[test]
+fn a_regenerated_token_is_found_dead_without_a_word() {
+    let mut world = World::new(&["acme"]);
+    world.pass(HOUR);
+    world.write("acme", "user", "token-2");
+    world.accept("acme", "user", "token-2");
+    world.pass(HOUR);
+    assert_eq!(world.said(), []);
+}
+
+#[test]
+fn a_store_that_cannot_tell_keeps_the_question_open() {
+    let mut world = replaced();
+    world.shops.insert("acme".into(), Shop::Fails(ProbeFault::Timeout));
+    world.pass(30 * MINUTE);
+    assert_eq!(world.said(), []);
+}

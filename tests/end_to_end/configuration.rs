@@ -1,0 +1,209 @@
+//! A new configuration while the daemon runs: the whole of it, or nothing; and checks on demand.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use bc_secrets_sync::sandbox::store::Account;
+use rustix::process::Signal;
+
+use crate::support::daemon::Daemon;
+use crate::support::files::{listing, published};
+use crate::support::wait::{wait_until, wait_within};
+use crate::support::world::{World, about, as_published};
+
+async fn wait_reloads(daemon: &Daemon, count: u64) {
+    wait_until("the configuration is loaded anew", async || {
+        daemon.status().await["configuration"]["reloads"].as_u64() >= Some(count)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_store_that_is_added_to_the_file_is_published_without_a_restart() {
+    let mut world = World::start().await;
+    world.add_store("first").await;
+    let daemon = world.daemon().await;
+    daemon.settled().await;
+    let before = listing(&world.configuration.output.join("first"));
+
+    // The file is replaced, as editors and ConfigMaps do it; nobody sends a signal.
+    let second = world.add_store("second").await;
+    world.configuration.write();
+    world.wait_published("second", &second).await;
+    wait_reloads(&daemon, 1).await;
+    daemon.settled().await;
+    assert_eq!(listing(&world.configuration.output.join("first")), before);
+
+    // The same file again, by signal.
+    daemon.signal(Signal::HUP);
+    wait_reloads(&daemon, 2).await;
+    daemon.settled().await;
+    assert_eq!(world.bao.accessors().await.len(), 1);
+
+    // A store that is taken out is no longer shown, and its files stay: an app may still read them.
+    world.configuration.stores.remove(0);
+    world.configuration.write();
+    wait_until("one store is left", async || daemon.status().await["stores"].as_array().unwrap().len() == 1)
+        .await;
+    daemon.passes("second", 2).await;
+    assert_eq!(listing(&world.configuration.output.join("first")), before);
+    assert_eq!(daemon.metric("store_published_generation{store=\"first\"}").await, None);
+    assert_eq!(world.receiver.deliveries().len(), 0, "{:?}", world.told());
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn incidents_of_a_store_that_is_taken_out_are_told_as_over() {
+    let mut world = World::start().await;
+    world.add_store("stays").await;
+    world.add_store_without_secret("goes");
+    let daemon = world.daemon().await;
+    world.wait_messages(1).await;
+    world.configuration.stores.pop();
+    world.configuration.write();
+    world.wait_messages(2).await;
+    assert_eq!(world.told()[1], about("goes", "secret_missing", "resolved"));
+    assert_eq!(world.receiver.messages()[1].json()["data"]["resolution"], "no_longer_configured");
+    wait_until("ready", async || daemon.code("/readyz").await == 200).await;
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_broken_configuration_is_refused_whole_and_the_old_one_stays() {
+    let mut world = World::start().await;
+    let account = world.add_store("acme").await;
+    let daemon = world.daemon().await;
+    daemon.settled().await;
+    assert_eq!(daemon.metric("configuration_last_load_successful").await, Some(1.0));
+
+    // What is right in the broken file does not come into force either.
+    let second = world.add_store("second").await;
+    let good = world.configuration.text();
+    world.configuration.write_text(&good.replace("interval = \"1s\"\ntimeout", "interval = 5\ntimeout"));
+    daemon.signal(Signal::HUP);
+    wait_until("the file is refused", async || {
+        daemon.status().await["configuration"]["refused"].as_u64() >= Some(1)
+    })
+    .await;
+    let status = daemon.status().await;
+    let error = status["configuration"]["error"].as_str().unwrap();
+    let line = good.lines().position(|line| line == "interval = \"1s\"").unwrap() + 1;
+    assert!(error.contains(&format!("config.toml:{line}:")) && error.contains("check.interval"), "{error}");
+    assert_eq!(status["stores"].as_array().unwrap().len(), 1);
+    assert_eq!(status["configuration"]["reloads"], 0);
+    assert_eq!(daemon.metric("configuration_last_load_successful").await, Some(0.0));
+    assert!(daemon.log().iter().any(|line| {
+        line["level"] == "ERROR" && line["message"].as_str().unwrap().contains("check.interval")
+    }));
+    daemon.passes("acme", 2).await;
+    assert_eq!(world.published("second"), None);
+    assert_eq!(world.published("acme"), Some(as_published(&account)));
+
+    // What cannot be used is refused as well as what cannot be read.
+    let missing = world.configuration.home().join("nowhere");
+    let broken =
+        good.replace(world.configuration.secret_id_file().to_str().unwrap(), missing.to_str().unwrap());
+    world.configuration.write_text(&broken);
+    wait_until("the missing file is told", async || {
+        let status = daemon.status().await;
+        let error = status["configuration"]["error"].as_str().unwrap_or_default();
+        error.contains("secret_id_file") && error.contains("does not exist")
+    })
+    .await;
+
+    world.configuration.write_text(&good);
+    world.wait_published("second", &second).await;
+    wait_until("the error is gone", async || daemon.status().await["configuration"]["error"].is_null()).await;
+    assert_eq!(daemon.metric("configuration_last_load_successful").await, Some(1.0));
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn another_vault_and_another_receiver_are_taken_over_while_running() {
+    let mut world = World::start().await;
+    let first = world.add_store("acme").await;
+    let daemon = world.daemon().await;
+    daemon.settled().await;
+
+    let other = World::start().await;
+    for (from, to) in [
+        (other.configuration.role_id_file(), world.configuration.role_id_file()),
+        (other.configuration.secret_id_file(), world.configuration.secret_id_file()),
+    ] {
+        std::fs::copy(from, to).unwrap();
+    }
+    let account = world.bigcommerce.create_account("acme", "known-to-the-other");
+    other.write("acme", &account).await;
+    world.configuration.vault = other.bao.address().to_owned();
+    world.configuration.webhook = Some(other.receiver.url());
+    world.configuration.write();
+    world.wait_published("acme", &account).await;
+    world.bigcommerce.delete_account_named("acme", &first.username);
+    wait_until("the old token is revoked", async || world.bao.accessors().await.is_empty()).await;
+    assert_eq!(other.bao.accessors().await.len(), 1);
+
+    world.bigcommerce.delete_account("acme");
+    other.wait_messages(1).await;
+    assert_eq!(other.told(), [about("acme", "regenerated_or_revoked", "opened")]);
+    assert_eq!(world.receiver.deliveries().len(), 0);
+    daemon.stop().await;
+    assert!(other.bao.accessors().await.is_empty());
+}
+
+#[tokio::test]
+async fn another_place_and_another_address_are_taken_together_or_not_at_all() {
+    let mut world = World::start().await;
+    let account = world.add_store("acme").await;
+    let mut daemon = world.daemon().await;
+    daemon.settled().await;
+
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    world.configuration.listen = taken.local_addr().unwrap().to_string();
+    let new = world.configuration.home().join("new");
+    let output = std::mem::replace(&mut world.configuration.output, new);
+    world.configuration.write();
+    wait_until("the address is refused", async || {
+        daemon.status().await["configuration"]["refused"].as_u64() >= Some(1)
+    })
+    .await;
+    let error = daemon.status().await["configuration"]["error"].clone();
+    assert!(error.as_str().unwrap().contains(&world.configuration.listen), "{error}");
+    assert!(!world.configuration.output.exists(), "nothing of it came into force");
+
+    drop(taken);
+    daemon.signal(Signal::HUP);
+    wait_until("the new address answers", async || {
+        tokio::net::TcpStream::connect(&world.configuration.listen).await.is_ok()
+    })
+    .await;
+    let old = daemon.move_to(&world.configuration.listen);
+    assert_eq!(daemon.status().await["configuration"]["reloads"], 1);
+    // The new output directory holds the whole set, and the old one still does.
+    world.wait_published("acme", &account).await;
+    assert_eq!(published(&output, "acme"), Some(as_published(&account)));
+    assert!(tokio::net::TcpStream::connect(old).await.is_err());
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn everything_is_checked_now_when_somebody_asks_for_it() {
+    let mut world = World::start().await;
+    world.configuration.poll_interval = "1h";
+    world.configuration.check_interval = "1h";
+    world.configuration.stale_after = "2h";
+    let old = world.add_store("acme").await;
+    let daemon = world.daemon().await;
+    world.wait_published("acme", &old).await;
+    let asked = world.bigcommerce.requests("acme");
+
+    let new = Account { api_token: world.bigcommerce.regenerate_token("acme"), ..old };
+    world.write("acme", &new).await;
+    assert_eq!(world.bigcommerce.requests("acme"), asked);
+    daemon.signal(Signal::USR1);
+    wait_within(Duration::from_secs(5), "the new token is published", async || {
+        (world.published("acme") == Some(as_published(&new))).then_some(())
+    })
+    .await;
+    assert!(world.bigcommerce.requests("acme") > asked);
+    daemon.stop().await;
+}

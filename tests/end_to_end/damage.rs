@@ -1,0 +1,115 @@
+//! What others do to the published files is mended, and told.
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use crate::support::files::generation;
+use crate::support::wait::{wait_for, wait_until};
+use crate::support::world::{World, as_published};
+
+/// Edits a file; its mode is afterwards what it was.
+fn overwrite(file: &Path, text: &str) {
+    set_mode(file, 0o640);
+    std::fs::write(file, text).unwrap();
+    set_mode(file, 0o440);
+}
+
+fn set_mode(file: &Path, mode: u32) {
+    std::fs::set_permissions(file, Permissions::from_mode(mode)).unwrap();
+}
+
+#[tokio::test]
+async fn a_published_file_that_is_deleted_or_edited_is_restored() {
+    type Damage = fn(&Path);
+    let cases: [(&str, Damage); 7] = [
+        ("link", |store| std::fs::remove_file(store.join("api_token")).unwrap()),
+        ("file", |store| std::fs::remove_file(store.join("..data/username")).unwrap()),
+        ("edited", |store| overwrite(&store.join("..data/api_token"), "another")),
+        ("stamp", |store| overwrite(&store.join("..data/generation.json"), "{}")),
+        ("mode", |store| set_mode(&store.join("..data/api_token"), 0o444)),
+        ("data", |store| std::fs::remove_file(store.join("..data")).unwrap()),
+        ("everything", |store| std::fs::remove_dir_all(store).unwrap()),
+    ];
+    let mut world = World::start().await;
+    let mut accounts = Vec::new();
+    for (store, _) in cases {
+        accounts.push(world.add_store(store).await);
+    }
+    let daemon = world.daemon().await;
+    daemon.settled().await;
+
+    for (store, damage) in cases {
+        damage(&world.configuration.output.join(store));
+    }
+    for ((store, _), account) in cases.iter().zip(&accounts) {
+        let series = format!("store_restorations_total{{store=\"{store}\"}}");
+        wait_until(&format!("{store} is restored"), async || daemon.metric(&series).await == Some(1.0)).await;
+        assert_eq!(world.published(store), Some(as_published(account)), "{store}");
+        assert_eq!(generation(&world.configuration.output, store)["version"], 1);
+    }
+    let log = daemon.log();
+    for (store, _) in cases {
+        let told = log
+            .iter()
+            .any(|line| line["store"] == store && line["message"].as_str().unwrap().contains("was damaged"));
+        assert!(told, "{store}");
+    }
+    // Once is enough.
+    daemon.passes("link", 2).await;
+    for (store, _) in cases {
+        let series = format!("store_restorations_total{{store=\"{store}\"}}");
+        assert_eq!(daemon.metric(&series).await, Some(1.0), "{store}");
+    }
+    assert_eq!(world.receiver.deliveries().len(), 0, "{:?}", world.told());
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn damage_is_mended_while_vault_is_down_and_after_a_new_start() {
+    let mut world = World::start().await;
+    let account = world.add_store("acme").await;
+    let file = world.configuration.output.join("acme/..data/api_token");
+    let daemon = world.daemon().await;
+    daemon.settled().await;
+    world.bao.seal().await;
+    wait_until("Vault is missed", async || daemon.metric("source_up").await == Some(0.0)).await;
+    std::fs::remove_file(&file).unwrap();
+    world.wait_published("acme", &account).await;
+    daemon.kill().await;
+
+    // Edited while nobody runs: the daemon does not take it for its own, and waits for Vault.
+    overwrite(&file, "another");
+    let daemon = world.daemon().await;
+    wait_until("the edit is noticed", async || {
+        daemon.log().iter().any(|line| line["message"].as_str().unwrap().contains("no whole generation"))
+    })
+    .await;
+    assert_eq!(daemon.code("/readyz").await, 503);
+    world.bao.unseal().await;
+    world.wait_published("acme", &account).await;
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_place_that_cannot_be_written_is_told_and_used_again_when_it_can() {
+    let mut world = World::start().await;
+    let account = world.add_store("acme").await;
+    let place = world.configuration.output.join("acme");
+    std::fs::create_dir(&world.configuration.output).unwrap();
+    std::fs::write(&place, "in the way").unwrap();
+    let daemon = world.daemon().await;
+    world.wait_messages(1).await;
+    let message = &world.receiver.messages()[0];
+    assert_eq!(message.json()["data"]["cause"], "publish_failed");
+    assert!(message.evidence().contains(place.to_str().unwrap()), "{}", message.evidence());
+    let store = daemon.store("acme").await;
+    assert!(store["publish_error"].is_string() && store["state"] == "failed", "{store}");
+    assert_eq!(std::fs::read_to_string(&place).unwrap(), "in the way");
+
+    std::fs::remove_file(&place).unwrap();
+    world.wait_published("acme", &account).await;
+    let resolved = wait_for("it is over", async || world.receiver.messages().into_iter().nth(1)).await;
+    assert_eq!(resolved.kind(), "resolved");
+    daemon.stop().await;
+}

@@ -1,0 +1,19 @@
+//! The built binary against a real OpenBao and a simulated store, through everything that may happen to them.
+
+#![cfg(feature = "demo")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod check;
+mod configuration;
+mod damage;
+mod life;
+mod one_time;
+mod options;
+mod restart;
+mod secrets;
+mod service;
+mod validate;
+mod vault;
