@@ -11,38 +11,14 @@ use crate::domain::incident::{IncidentId, Message, MessageKind, Severity};
 use crate::domain::schedule::backoff;
 use crate::domain::time::{Now, Timestamp};
 
+use super::channel::Channel;
+use super::fault::DeliveryFault;
 use super::ledger::{Ledger, LedgerError};
-use super::webhook::{DeliveryFault, Webhook};
 
 /// The wait after the first failure of a message; doubled after each further one.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// The longest wait that is not the receiver's wish.
 const LONGEST_WAIT: Duration = Duration::from_secs(5 * 60);
-
-/// A way to tell somebody.
-#[derive(Debug)]
-pub enum Channel {
-    /// A receiver that understands Standard Webhooks.
-    Webhook(Webhook),
-    /// The daemon's own log.
-    Log,
-}
-
-impl Channel {
-    /// Tries to deliver one message, once.
-    ///
-    /// # Errors
-    /// The message was not delivered, or nobody can tell whether it was. The log never fails.
-    pub async fn deliver(&self, message: &Message, now: Timestamp) -> Result<(), DeliveryFault> {
-        match self {
-            Self::Webhook(webhook) => webhook.deliver(message, now).await,
-            Self::Log => {
-                log(message);
-                Ok(())
-            }
-        }
-    }
-}
 
 /// Writes a message to the log. Needs no outbox: call it when the message is recorded.
 pub fn log(message: &Message) {
@@ -193,9 +169,15 @@ impl<Clock: Fn() -> Now> Delivery<Clock> {
             at: (self.clock)().wall,
             result,
         };
-        if self.events.try_send(event).is_err() {
-            debug!(channel = self.name, "nobody counts this try");
-        }
+        report(&self.events, event);
+    }
+}
+
+/// Tells of a try. Delivery never waits for its audience.
+pub(super) fn report(events: &mpsc::Sender<DeliveryEvent>, event: DeliveryEvent) {
+    let channel = event.channel;
+    if events.try_send(event).is_err() {
+        debug!(channel, "nobody counts this try");
     }
 }
 
@@ -213,12 +195,7 @@ fn warn_unmarked(channel: &str, message: &Message, cause: &LedgerError) {
 fn pause(message_id: &str, attempt: u32, fault: &DeliveryFault) -> Duration {
     let attempt = if fault.is_passing() { attempt } else { u32::MAX };
     let wait = backoff(message_id, attempt, FIRST_WAIT, LONGEST_WAIT);
-    match fault {
-        DeliveryFault::Refused { wait: Some(asked), .. } => wait.max(*asked),
-        DeliveryFault::Refused { wait: None, .. }
-        | DeliveryFault::Unreachable(_)
-        | DeliveryFault::Secret(_) => wait,
-    }
+    wait.max(fault.asked_wait().unwrap_or_default())
 }
 
 #[cfg(test)]

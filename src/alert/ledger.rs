@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::domain::incident::{Incident, Message, MessageKind};
+use crate::domain::routing::Route;
 
 mod disk;
 mod mirror;
@@ -25,12 +26,12 @@ pub enum Change {
     Open {
         /// The incident from now on.
         incident: Incident,
-        /// What every channel is told; none: the change is only kept.
+        /// What the channels are told to which it is routed; none: the change is only kept.
         message: Option<Message>,
     },
     /// The incident of the message is over.
     Resolved {
-        /// What every channel is told.
+        /// What the channels are told that were told of the incident.
         message: Message,
     },
 }
@@ -107,15 +108,19 @@ struct Shared {
 impl Ledger {
     /// Opens the ledger in the state directory, and makes both when they are missing. A database that is
     /// damaged is moved aside, and an empty one takes its place: see [`Ledger::recovered`]. Messages of
-    /// channels other than `channels` are removed.
+    /// channels other than `channels` are removed. A channel's route says which incidents it is told of.
     ///
     /// # Errors
     /// Another process has the ledger open, or the directory cannot be used.
-    pub fn open(directory: &Path, channels: &[&str]) -> Result<Self, LedgerError> {
+    pub fn open(directory: &Path, channels: &[(&str, Route)]) -> Result<Self, LedgerError> {
         Self::open_with_capacity(directory, channels, CAPACITY)
     }
 
-    fn open_with_capacity(directory: &Path, channels: &[&str], capacity: usize) -> Result<Self, LedgerError> {
+    fn open_with_capacity(
+        directory: &Path,
+        channels: &[(&str, Route)],
+        capacity: usize,
+    ) -> Result<Self, LedgerError> {
         let (disk, contents) = Disk::open(directory)?;
         let ledger = Self(Arc::new(Shared {
             disk: Mutex::new(disk),
@@ -137,8 +142,9 @@ impl Ledger {
         self.mirror().incidents()
     }
 
-    /// Puts the changes on disk, all in one transaction, and then hands their messages to every channel.
-    /// A change whose message was recorded before is passed over.
+    /// Puts the changes on disk, all in one transaction, and then hands their messages to the channels: that an
+    /// incident opens, or is still open, to those whose route takes it as it stands now; that it is over, to
+    /// exactly those which were told of it before. A change whose message was recorded before is passed over.
     ///
     /// # Errors
     /// The disk failed. The changes are in force all the same, and are made durable by the next call that
@@ -167,7 +173,7 @@ impl Ledger {
     ///
     /// # Errors
     /// The disk failed; the new channels are in force all the same.
-    pub fn set_channels(&self, channels: &[&str]) -> Result<(), LedgerError> {
+    pub fn set_channels(&self, channels: &[(&str, Route)]) -> Result<(), LedgerError> {
         self.change(|mirror| mirror.set_channels(channels))
     }
 
@@ -199,6 +205,12 @@ impl Ledger {
     #[must_use]
     pub fn bell(&self, channel: &str) -> Arc<Notify> {
         self.mirror().bell(channel)
+    }
+
+    /// Tells when something was recorded that a channel may want to hear of.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.mirror().changes()
     }
 
     /// Changes the mirror, lets the disk follow, and only then shows new messages to the channels: what is

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 
 use crate::config;
 use crate::domain::incident::{Cause, Incident, IncidentId, Message, MessageKind, Resolution};
+use crate::domain::routing::Route;
 use crate::domain::time::Timestamp;
 
 pub(super) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -120,6 +121,11 @@ fn read(stream: &TcpStream) -> Request {
     Request { line: lines[0].clone(), headers, body }
 }
 
+/// Channels that are told of everything.
+pub(super) fn told_everything<'a>(names: &[&'a str]) -> Vec<(&'a str, Route)> {
+    names.iter().map(|&name| (name, Route::everything())).collect()
+}
+
 /// A directory with a signing secret in it, and the configuration that names it.
 pub(super) fn webhook(url: &str) -> (tempfile::TempDir, config::Webhook) {
     let directory = tempfile::tempdir().unwrap();
@@ -130,6 +136,7 @@ pub(super) fn webhook(url: &str) -> (tempfile::TempDir, config::Webhook) {
         signing_secret_file,
         timeout: Duration::from_secs(10),
         ca_file: None,
+        route: Route::everything(),
     };
     (directory, config)
 }

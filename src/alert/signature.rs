@@ -2,8 +2,6 @@
 //!
 //! <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::Path;
 
 use base64::Engine;
@@ -15,13 +13,13 @@ use zeroize::Zeroizing;
 
 use crate::domain::secret::Secret;
 
+use super::secret_file::{self, SecretFileError};
+
 /// What a signing secret starts with.
 const PREFIX: &str = "whsec_";
 /// Fewest and most bytes of a key, as the specification has them.
 const SHORTEST: usize = 24;
 const LONGEST: usize = 64;
-/// A file with a few secrets of the longest kind is far below this.
-const FILE_LIMIT: u64 = 4096;
 /// Secrets are written with padding and without.
 const BASE64: GeneralPurpose = GeneralPurpose::new(&ALPHABET, PAD_EITHER_WAY);
 const PAD_EITHER_WAY: GeneralPurposeConfig = PAD.with_decode_padding_mode(DecodePaddingMode::Indifferent);
@@ -29,14 +27,8 @@ const PAD_EITHER_WAY: GeneralPurposeConfig = PAD.with_decode_padding_mode(Decode
 /// Why there is no key to sign with. Never shows what the file holds.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum KeyError {
-    #[error("it cannot be read: {0}")]
-    Unreadable(#[from] io::Error),
-    #[error("it is not a file")]
-    NotAFile,
-    #[error("it is longer than {FILE_LIMIT} bytes: it must hold the signing secret and nothing else")]
-    TooLong,
-    #[error("it is not text: it must hold the signing secret, `{PREFIX}` and base64")]
-    NotText,
+    #[error(transparent)]
+    File(#[from] SecretFileError),
     #[error("it is empty: write the signing secret into it, `{PREFIX}` and base64")]
     Empty,
     #[error("what it holds does not start with `{PREFIX}`: copy the whole signing secret from the receiver")]
@@ -56,25 +48,10 @@ pub(super) struct Keys(Vec<hmac::Key>);
 impl Keys {
     /// Reads the signing secrets from a file, separated by white space.
     pub(super) fn read(path: &Path) -> Result<Self, KeyError> {
-        // Asked before it is opened: opening a pipe would wait for somebody to write into it.
-        if !path.metadata()?.is_file() {
-            return Err(KeyError::NotAFile);
-        }
-        let limit = usize::try_from(FILE_LIMIT).unwrap_or(usize::MAX);
-        // All of the room at once, so that growing leaves no copy behind.
-        let mut bytes = Zeroizing::new(Vec::with_capacity(limit + 1));
-        File::open(path)?.take(FILE_LIMIT + 1).read_to_end(&mut bytes)?;
-        if bytes.len() > limit {
-            return Err(KeyError::TooLong);
-        }
-        let text = String::from_utf8(std::mem::take(&mut *bytes)).map_err(|error| {
-            drop(Zeroizing::new(error.into_bytes()));
-            KeyError::NotText
-        })?;
-        Self::parse(&Secret::new(text))
+        Self::parse(&secret_file::read(path)?)
     }
 
-    fn parse(secrets: &Secret) -> Result<Self, KeyError> {
+    pub(super) fn parse(secrets: &Secret) -> Result<Self, KeyError> {
         let keys = secrets.expose().split_whitespace().map(key).collect::<Result<Vec<_>, _>>()?;
         if keys.is_empty() {
             return Err(KeyError::Empty);
@@ -164,20 +141,6 @@ mod tests {
         for text in ["whsec_c2VjcmV0LXZhbHVl", "c2VjcmV0LXZhbHVl", "whsec_c2Vj!!!cmV0"] {
             assert!(!refusal(text).contains("c2Vj"), "{}", refusal(text));
         }
-    }
-
-    #[test]
-    fn only_a_short_text_file_is_read() {
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("secret");
-        assert!(matches!(Keys::read(&file), Err(KeyError::Unreadable(_))));
-        assert!(matches!(Keys::read(directory.path()), Err(KeyError::NotAFile)));
-        std::fs::write(&file, vec![b'a'; 5000]).unwrap();
-        assert!(matches!(Keys::read(&file), Err(KeyError::TooLong)));
-        std::fs::write(&file, [0xff, 0xfe]).unwrap();
-        assert!(matches!(Keys::read(&file), Err(KeyError::NotText)));
-        std::fs::write(&file, format!("{PUBLISHED}\n")).unwrap();
-        assert!(Keys::read(&file).is_ok());
     }
 
     #[test]

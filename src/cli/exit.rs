@@ -24,6 +24,8 @@ pub enum Exit {
     Inconclusive = 14,
     /// Publishing failed.
     PublishFailed = 15,
+    /// A test alert could not be delivered.
+    AlertFailed = 16,
     /// A fault of the program or of the machine.
     Internal = 70,
 }
@@ -53,7 +55,7 @@ impl From<&DaemonError> for Exit {
         match error {
             DaemonError::Vault(_)
             | DaemonError::Check(_)
-            | DaemonError::Webhook(_)
+            | DaemonError::Channels(_)
             | DaemonError::Ledger(_)
             | DaemonError::Listen(_) => Self::Usage,
             DaemonError::Directory(_) => Self::PublishFailed,

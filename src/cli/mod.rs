@@ -1,5 +1,6 @@
 //! The command line: one file for each subcommand.
 
+mod alert_test;
 mod check;
 #[cfg(feature = "demo")]
 mod demo;
@@ -32,6 +33,7 @@ Exit codes:
   13  a store rejects its credentials
   14  nobody could tell whether credentials work
   15  publishing failed
+  16  an alert could not be delivered (alert-test)
   70  internal error
 With several stores, the most serious one: 70, 2, 15, 13, 12, 10, 11, 14, 0.";
 
@@ -61,6 +63,13 @@ enum Command {
     /// Reads the configuration, and looks whether the files that it names can be read and its directories
     /// can be written. Creates and changes nothing.
     Validate(validate::Validate),
+    /// Send a test through every channel that is configured, and say what came back
+    ///
+    /// Routes do not count, and neither the state nor a running daemon is touched: each channel is tried once.
+    /// PagerDuty, the webhook and the command are then told that the test is over; an Alertmanager lets it end
+    /// by itself after five minutes.
+    #[command(after_help = EXIT_CODES)]
+    AlertTest(alert_test::AlertTest),
     /// Watch the life of a token, from its publication to its revocation, without any set-up
     ///
     /// Runs the unmodified daemon against a simulated BigCommerce store, over HTTPS on loopback, and a small
@@ -111,6 +120,7 @@ pub fn main() -> Exit {
         Command::Run(run) => run.main(&environment),
         Command::Check(check) => check.main(&environment),
         Command::Validate(validate) => validate.main(&environment),
+        Command::AlertTest(test) => test.main(&environment),
         #[cfg(feature = "demo")]
         Command::Demo(demo) => demo.main(),
         #[cfg(feature = "demo")]

@@ -84,10 +84,36 @@ impl<'a> Checker<'a> {
                 "contains a line break or another control character; write it without"
             }
             Kind::Text(text) => return Some((text, value.origin)),
-            Kind::Integer(_) | Kind::Boolean(_) | Kind::Other => "must be a text in quotes",
+            Kind::Integer(_) | Kind::Boolean(_) | Kind::List(_) | Kind::Other => "must be a text in quotes",
         };
         self.refuse(&value.origin, key, problem);
         None
+    }
+
+    /// A list of texts that is not empty; each with its place.
+    pub(super) fn texts(
+        &mut self,
+        key: &str,
+        value: Option<Value>,
+    ) -> Option<(Vec<(String, Origin)>, Origin)> {
+        let value = value?;
+        let list = match value.kind {
+            Kind::List(list) if !list.is_empty() => list,
+            Kind::List(_) => {
+                self.refuse(&value.origin, key, "is an empty list; leave the key out or name something");
+                return None;
+            }
+            Kind::Text(_) | Kind::Integer(_) | Kind::Boolean(_) | Kind::Other => {
+                self.refuse(&value.origin, key, "must be a list of texts, such as [\"...\", \"...\"]");
+                return None;
+            }
+        };
+        let texts: Vec<_> = list
+            .into_iter()
+            .enumerate()
+            .map(|(index, item)| self.text(&format!("{key}[{index}]"), Some(item)))
+            .collect();
+        Some((texts.into_iter().collect::<Option<_>>()?, value.origin))
     }
 
     pub(super) fn boolean(&mut self, key: &str, value: Option<Value>, default: bool) -> bool {
@@ -115,7 +141,7 @@ impl<'a> Checker<'a> {
         let Some(value) = value else { return default };
         let number = match value.kind {
             Kind::Integer(number) => N::try_from(number).ok(),
-            Kind::Text(_) | Kind::Boolean(_) | Kind::Other => None,
+            Kind::Text(_) | Kind::Boolean(_) | Kind::List(_) | Kind::Other => None,
         };
         number.filter(|number| range.contains(number)).unwrap_or_else(|| {
             let (least, most) = (range.start(), range.end());
@@ -159,7 +185,7 @@ impl<'a> Checker<'a> {
         let Some(value) = value else { return default };
         let chosen = match &value.kind {
             Kind::Text(text) => words.iter().find(|(word, _)| word == text),
-            Kind::Integer(_) | Kind::Boolean(_) | Kind::Other => None,
+            Kind::Integer(_) | Kind::Boolean(_) | Kind::List(_) | Kind::Other => None,
         };
         if let Some((_, chosen)) = chosen {
             return *chosen;
@@ -183,7 +209,7 @@ fn parse_duration(kind: &Kind) -> Result<Duration, &'static str> {
         Kind::Text(text) => text.trim(),
         Kind::Integer(number) if *number < 0 => return Err("is negative"),
         Kind::Integer(_) => return Err("has no unit"),
-        Kind::Boolean(_) | Kind::Other => return Err("is no duration"),
+        Kind::Boolean(_) | Kind::List(_) | Kind::Other => return Err("is no duration"),
     };
     if text.starts_with('-') {
         return Err("is negative");

@@ -90,7 +90,7 @@ fn mode(checker: &mut Checker<'_>, key: &str, value: Option<Value>, rule: &ModeR
             None => "must be three octal digits after a zero",
         },
         Kind::Integer(_) => "must be octal digits in quotes",
-        Kind::Boolean(_) | Kind::Other => "must be a text in quotes",
+        Kind::Boolean(_) | Kind::List(_) | Kind::Other => "must be a text in quotes",
     };
     checker.refuse(&value.origin, key, format!("{problem}, such as \"{:04o}\"", rule.default));
     rule.default
@@ -115,7 +115,9 @@ fn account(checker: &mut Checker<'_>, key: &str, value: Option<Value>, names: &P
             Ok(text.parse().unwrap_or(-1))
         }
         Kind::Text(text) if !text.is_empty() => number_of(text, names).map(i64::from),
-        Kind::Text(_) | Kind::Boolean(_) | Kind::Other => Err("must be a number or a name".to_owned()),
+        Kind::Text(_) | Kind::Boolean(_) | Kind::List(_) | Kind::Other => {
+            Err("must be a number or a name".to_owned())
+        }
     };
     // The last number stands for "leave it as it is" in the system call.
     let number = number.and_then(|number| {

@@ -75,6 +75,18 @@ impl Checker<'_> {
         advice: &str,
     ) -> Option<(Url, Origin)> {
         let (text, origin) = self.text(key, value)?;
+        self.url_of(key, text, origin, plain_http, advice)
+    }
+
+    /// The same of a text.
+    pub(super) fn url_of(
+        &mut self,
+        key: &str,
+        text: String,
+        origin: Origin,
+        plain_http: PlainHttp,
+        advice: &str,
+    ) -> Option<(Url, Origin)> {
         let url = Url::parse(&text)
             .ok()
             .filter(|url| matches!(url.scheme(), "https" | "http"))

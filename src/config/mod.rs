@@ -14,6 +14,8 @@ use crate::domain::engine::OnRejection;
 use crate::domain::secret::Secret;
 
 mod accounts;
+mod alerts;
+mod channels;
 mod checker;
 mod directories;
 mod environment;
@@ -29,6 +31,7 @@ mod stores;
 mod value;
 mod vault;
 
+pub use alerts::{AlertCommand, Alertmanager, Alerts, PagerDuty, Slack, Webhook};
 pub use environment::Environment;
 pub use error::{ConfigError, Place, Problem};
 pub use preflight::preflight;
@@ -178,28 +181,6 @@ pub enum LogFormat {
     Human,
     /// One JSON object a line.
     Json,
-}
-
-/// `[alerts]`.
-#[derive(Debug)]
-pub struct Alerts {
-    /// How long after a message about an open incident the next one follows.
-    pub repeat_interval: Duration,
-    /// The webhook.
-    pub webhook: Option<Webhook>,
-}
-
-/// `[alerts.webhook]`: a receiver that understands Standard Webhooks.
-#[derive(Debug)]
-pub struct Webhook {
-    /// Where messages are sent.
-    pub url: Url,
-    /// File with the signing secret, `whsec_` and base64.
-    pub signing_secret_file: PathBuf,
-    /// Limit of one try.
-    pub timeout: Duration,
-    /// PEM file with the only authorities to trust; none: the system's.
-    pub ca_file: Option<PathBuf>,
 }
 
 /// `[[stores]]`: one store.

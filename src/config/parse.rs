@@ -5,7 +5,7 @@ use std::path::Path;
 use super::checker::Checker;
 use super::environment::Environment;
 use super::error::{ConfigError, Place, Problem};
-use super::{Config, directories, read, sections, stores, vault};
+use super::{Config, channels, directories, read, sections, stores, vault};
 
 /// The largest configuration that is read, in bytes: some ten thousand stores.
 const MAX_FILE_SIZE: u64 = 4 << 20;
@@ -49,7 +49,7 @@ impl Config {
         let check = sections::check(&mut checker, raw.check);
         let http = sections::http(&mut checker, raw.http);
         let log = sections::log(&mut checker, raw.log);
-        let alerts = sections::alerts(&mut checker, raw.alerts);
+        let alerts = channels::alerts(&mut checker, raw.alerts);
         let directories = directories::directories(&mut checker, raw.output, raw.state);
         let stores = stores::stores(&mut checker, raw.stores, &mount);
         ConfigError::unless_empty(checker.into_problems())?;

@@ -7,7 +7,7 @@ use std::path::Path;
 use rustix::fs::{Access, access};
 
 use super::error::{ConfigError, Place, Problem};
-use super::{Auth, Config};
+use super::{Alerts, Auth, Config};
 
 /// The largest file with a secret, in bytes.
 const MAX_SECRET_SIZE: u64 = 64 << 10;
@@ -48,18 +48,51 @@ pub fn preflight(config: &Config) -> Result<(), ConfigError> {
     if let Some(path) = &config.check.ca_file {
         look("check.ca_file", readable(path, MAX_CERTIFICATES_SIZE));
     }
-    if let Some(webhook) = &config.alerts.webhook {
-        let secret = &webhook.signing_secret_file;
-        look("alerts.webhook.signing_secret_file", readable(secret, MAX_SECRET_SIZE));
-        if let Some(path) = &webhook.ca_file {
-            look("alerts.webhook.ca_file", readable(path, MAX_CERTIFICATES_SIZE));
-        }
+    for (key, file, most) in alert_files(&config.alerts) {
+        look(key, readable(file, most));
+    }
+    if let Some(command) = &config.alerts.command {
+        look(
+            "alerts.command.argv",
+            command.argv.first().map_or(Ok(()), |program| runnable(program.as_ref())),
+        );
     }
     let (output, state) = (&config.output.directory, &config.state.directory);
     look("output.directory", writable(output));
     look("state.directory", writable(state));
     look("state.directory", apart(output, state));
     ConfigError::unless_empty(problems)
+}
+
+/// The files that the channels need: key, path and the largest size.
+fn alert_files(alerts: &Alerts) -> impl Iterator<Item = (&'static str, &Path, u64)> {
+    let Alerts { repeat_interval: _, webhook, slack, pagerduty, alertmanager, command: _ } = alerts;
+    let webhook = webhook.as_ref();
+    let slack = slack.as_ref();
+    let pagerduty = pagerduty.as_ref();
+    let secrets = [
+        webhook.map(|webhook| ("alerts.webhook.signing_secret_file", &webhook.signing_secret_file)),
+        slack.map(|slack| ("alerts.slack.url_file", &slack.url_file)),
+        pagerduty.map(|pagerduty| ("alerts.pagerduty.routing_key_file", &pagerduty.routing_key_file)),
+    ];
+    let authorities = [
+        ("alerts.webhook.ca_file", webhook.and_then(|webhook| webhook.ca_file.as_ref())),
+        ("alerts.slack.ca_file", slack.and_then(|slack| slack.ca_file.as_ref())),
+        ("alerts.pagerduty.ca_file", pagerduty.and_then(|pagerduty| pagerduty.ca_file.as_ref())),
+        ("alerts.alertmanager.ca_file", alertmanager.as_ref().and_then(|channel| channel.ca_file.as_ref())),
+    ];
+    let secrets = secrets.into_iter().flatten().map(|(key, path)| (key, path.as_path(), MAX_SECRET_SIZE));
+    let authorities = authorities.into_iter().filter_map(|(key, path)| Some((key, path?)));
+    secrets.chain(authorities.map(|(key, path)| (key, path.as_path(), MAX_CERTIFICATES_SIZE)))
+}
+
+fn runnable(path: &Path) -> Result<(), String> {
+    let shown = path.display();
+    if !metadata(path)?.is_file() {
+        return Err(format!("{shown} is no regular file"));
+    }
+    access(path, Access::EXEC_OK)
+        .map_err(|error| format!("{shown} cannot be run: {}", io::Error::from(error)))
 }
 
 /// The kind is looked at before the file is opened: opening a pipe would wait for its writer.

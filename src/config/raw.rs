@@ -111,6 +111,10 @@ pub(super) struct Log {
 pub(super) struct Alerts {
     pub(super) repeat_interval: Option<Value>,
     pub(super) webhook: Option<Table<Webhook>>,
+    pub(super) slack: Option<Table<Slack>>,
+    pub(super) pagerduty: Option<Table<PagerDuty>>,
+    pub(super) alertmanager: Option<Table<Alertmanager>>,
+    pub(super) command: Option<Table<AlertCommand>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -120,6 +124,50 @@ pub(super) struct Webhook {
     pub(super) signing_secret_file: Option<Value>,
     pub(super) timeout: Option<Value>,
     pub(super) ca_file: Option<Value>,
+    pub(super) severity: Option<Value>,
+    pub(super) stores: Option<Value>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Slack {
+    pub(super) url_file: Option<Value>,
+    pub(super) timeout: Option<Value>,
+    pub(super) ca_file: Option<Value>,
+    pub(super) severity: Option<Value>,
+    pub(super) stores: Option<Value>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct PagerDuty {
+    pub(super) routing_key_file: Option<Value>,
+    pub(super) url: Option<Value>,
+    pub(super) timeout: Option<Value>,
+    pub(super) ca_file: Option<Value>,
+    pub(super) severity: Option<Value>,
+    pub(super) stores: Option<Value>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Alertmanager {
+    pub(super) urls: Option<Value>,
+    pub(super) resend_interval: Option<Value>,
+    pub(super) instance: Option<Value>,
+    pub(super) timeout: Option<Value>,
+    pub(super) ca_file: Option<Value>,
+    pub(super) severity: Option<Value>,
+    pub(super) stores: Option<Value>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct AlertCommand {
+    pub(super) argv: Option<Value>,
+    pub(super) timeout: Option<Value>,
+    pub(super) severity: Option<Value>,
+    pub(super) stores: Option<Value>,
 }
 
 #[derive(Default, Deserialize)]

@@ -1,13 +1,11 @@
-//! Checks `[check]`, `[http]`, `[log]` and `[alerts]`.
+//! Checks `[check]`, `[http]` and `[log]`.
 
-use std::ops::Range;
 use std::time::Duration;
 
 use super::checker::{Checker, DurationRule};
-use super::locations::PlainHttp;
 use super::raw;
 use super::value::{Origin, Table, Value, open};
-use super::{Alerts, Check, Http, Log, LogFormat, Webhook};
+use super::{Check, Http, Log, LogFormat};
 use crate::domain::credentials::AddressPolicy;
 
 const MINUTE: u64 = 60;
@@ -34,17 +32,6 @@ const STALE_AFTER: DurationRule = DurationRule {
     default: Duration::from_secs(HOUR),
     least: Duration::from_secs(1),
     most: Duration::from_secs(7 * DAY),
-};
-/// The upper bound also catches `1M`, which is a month and not a minute.
-const REPEAT_INTERVAL: DurationRule = DurationRule {
-    default: Duration::from_secs(4 * HOUR),
-    least: Duration::from_secs(1),
-    most: Duration::from_secs(30 * DAY),
-};
-const WEBHOOK_TIMEOUT: DurationRule = DurationRule {
-    default: Duration::from_secs(10),
-    least: Duration::from_millis(100),
-    most: Duration::from_secs(60),
 };
 const DEFAULT_LISTEN: &str = "127.0.0.1:9847";
 
@@ -120,36 +107,4 @@ pub(super) fn log(checker: &mut Checker<'_>, table: Option<Table<raw::Log>>) -> 
         level: checker.choice("log.level", raw.level, &levels, Level::INFO),
         format: checker.choice("log.format", raw.format, &formats, LogFormat::Auto),
     }
-}
-
-/// Checks `[alerts]`.
-pub(super) fn alerts(checker: &mut Checker<'_>, table: Option<Table<raw::Alerts>>) -> Option<Alerts> {
-    let (_, raw) = open(table);
-    let repeat_interval = checker.duration("alerts.repeat_interval", raw.repeat_interval, &REPEAT_INTERVAL);
-    let webhook = match raw.webhook {
-        Some(table) => {
-            let (span, raw) = open(Some(table));
-            Some(webhook(checker, span, raw)?)
-        }
-        None => None,
-    };
-    Some(Alerts { repeat_interval, webhook })
-}
-
-fn webhook(checker: &mut Checker<'_>, table: Option<Range<usize>>, raw: raw::Webhook) -> Option<Webhook> {
-    let url_key = "alerts.webhook.url";
-    if raw.url.is_none() {
-        checker.missing(table.clone(), url_key, "write url = \"https://alerts.example/hook\"");
-    }
-    let advice = "use https://; plain http:// is for a receiver on this host only";
-    let url = checker.url(url_key, raw.url, PlainHttp::LoopbackOnly, advice);
-    let secret_key = "alerts.webhook.signing_secret_file";
-    if raw.signing_secret_file.is_none() {
-        let advice = "name the file that holds the secret which signs the messages by its absolute path";
-        checker.missing(table, secret_key, advice);
-    }
-    let signing_secret_file = checker.file(secret_key, raw.signing_secret_file);
-    let timeout = checker.duration("alerts.webhook.timeout", raw.timeout, &WEBHOOK_TIMEOUT);
-    let ca_file = checker.file("alerts.webhook.ca_file", raw.ca_file);
-    Some(Webhook { url: url?.0, signing_secret_file: signing_secret_file?, timeout, ca_file })
 }

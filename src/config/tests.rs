@@ -3,6 +3,7 @@
 use super::*;
 
 mod accepted;
+mod channels;
 mod example;
 mod machine;
 mod refused;

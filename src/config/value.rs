@@ -27,7 +27,8 @@ pub(super) enum Kind {
     Text(String),
     Integer(i64),
     Boolean(bool),
-    /// Something that no key of ours takes: a list, a table, a date, a number with a fraction or too many digits.
+    List(Vec<Value>),
+    /// Something that no key of ours takes: a table, a date, a number with a fraction or too many digits.
     Other,
 }
 
@@ -97,8 +98,11 @@ impl<'de> Visitor<'de> for KindVisitor {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Kind, A::Error> {
-        while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Kind::Other)
+        let mut values = Vec::new();
+        while let Some(value) = list.next_element::<Value>()? {
+            values.push(value);
+        }
+        Ok(Kind::List(values))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut table: A) -> Result<Kind, A::Error> {

@@ -1,15 +1,19 @@
 //! Alerts as the daemon runs them: the ledger first, then the log, then the channels.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::alert::delivery::{Channel, Delivery, DeliveryEvent, log};
+use crate::alert::alertmanager::Upkeep;
+use crate::alert::channel::{Channel, Outlet, outlets};
+use crate::alert::delivery::{Delivery, DeliveryEvent, log};
 use crate::alert::ledger::{Change, Ledger};
-use crate::alert::webhook::Webhook;
 use crate::config::Config;
 use crate::domain::incident::Message;
+use crate::domain::routing::Route;
 use crate::domain::snapshot::ChannelStatus;
 use crate::domain::time::Now;
 use crate::system::clock::Clock;
@@ -18,57 +22,62 @@ use super::adapters::{now, on_disk};
 use super::error::DaemonError;
 use super::services::Service;
 
-const WEBHOOK: &str = "webhook";
 const LOG: &str = "log";
 /// Reports of tries that may wait to be counted.
 const REPORTS: usize = 64;
 
 /// The ledger, the channels and what is known of them.
-#[derive(Debug)]
 pub(super) struct Alerts {
     ledger: Ledger,
     clock: Clock,
     reports: mpsc::Sender<DeliveryEvent>,
     pub(super) reported: mpsc::Receiver<DeliveryEvent>,
-    pub(super) webhook_task: Option<Service>,
-    webhook: Option<ChannelStatus>,
-    log: ChannelStatus,
+    /// One for each channel; none of them may end by itself.
+    pub(super) tasks: Vec<Service>,
+    /// What empties the ledger; the same as in the tasks, for the flush at the end.
+    deliveries: Vec<Arc<Emptying>>,
+    /// The log, then the channels.
+    statuses: Vec<ChannelStatus>,
 }
+
+type Emptying = Delivery<Box<dyn Fn() -> Now + Send + Sync>>;
 
 /// What a configuration wants of the channels, ready to be used.
 #[derive(Debug)]
-pub(super) struct Channels {
-    webhook: Option<Webhook>,
-}
+pub(super) struct Channels(Vec<Outlet>);
 
 impl Channels {
     /// Prepares the channels. Blocks on the disk.
     pub(super) fn build(config: &Config) -> Result<Self, DaemonError> {
-        let webhook = config.alerts.webhook.as_ref().map(Webhook::new).transpose();
-        let webhook = webhook.map_err(DaemonError::Webhook)?;
-        if let Some(Err(fault)) = webhook.as_ref().map(Webhook::check) {
-            // It may be mended while we run, and alerts wait for it; so it is no reason not to start.
-            tracing::error!("alerts cannot be delivered: {fault}");
+        let outlets = outlets(&config.alerts).map_err(DaemonError::Channels)?;
+        for outlet in &outlets {
+            if let Err(fault) = outlet.channel.check() {
+                // It may be mended while we run, and alerts wait for it; so it is no reason not to start.
+                tracing::error!(channel = outlet.name, "alerts cannot be delivered: {fault}");
+            }
         }
-        Ok(Self { webhook })
+        Ok(Self(outlets))
     }
 
-    fn names(&self) -> Vec<&'static str> {
-        self.webhook.iter().map(|_| WEBHOOK).collect()
+    /// The channels that the ledger keeps messages for.
+    fn queued(&self) -> Vec<(&'static str, Route)> {
+        let queued = self.0.iter().filter(|outlet| outlet.channel.takes_messages());
+        queued.map(|outlet| (outlet.name, outlet.route.clone())).collect()
     }
 }
 
 impl Alerts {
     /// Opens the ledger and starts the channels.
     pub(super) async fn open(config: &Config, channels: Channels, clock: Clock) -> Result<Self, DaemonError> {
-        let (directory, names) = (config.state.directory.clone(), channels.names());
-        let ledger = on_disk(move || Ledger::open(&directory, &names)).await.map_err(DaemonError::Ledger)?;
+        let (directory, queued) = (config.state.directory.clone(), channels.queued());
+        let ledger = on_disk(move || Ledger::open(&directory, &queued)).await.map_err(DaemonError::Ledger)?;
         if let Some(what) = ledger.recovered() {
             tracing::error!("incidents and messages of an earlier run may be lost: {what}");
         }
         let (reports, reported) = mpsc::channel(REPORTS);
-        let log = ChannelStatus { name: LOG, ..ChannelStatus::default() };
-        let mut alerts = Self { ledger, clock, reports, reported, webhook_task: None, webhook: None, log };
+        let statuses = vec![status_of(LOG)];
+        let (tasks, deliveries) = (Vec::new(), Vec::new());
+        let mut alerts = Self { ledger, clock, reports, reported, tasks, deliveries, statuses };
         alerts.start(channels);
         Ok(alerts)
     }
@@ -80,8 +89,8 @@ impl Alerts {
     /// Replaces the channels by those of a new configuration.
     pub(super) async fn replace(&mut self, channels: Channels) -> Result<(), DaemonError> {
         self.stop().await?;
-        let (ledger, names) = (self.ledger.clone(), channels.names());
-        if let Err(error) = on_disk(move || ledger.set_channels(&names)).await {
+        let (ledger, queued) = (self.ledger.clone(), channels.queued());
+        if let Err(error) = on_disk(move || ledger.set_channels(&queued)).await {
             tracing::error!(
                 cause = &error as &dyn std::error::Error,
                 "the ledger does not follow the new channels"
@@ -91,24 +100,35 @@ impl Alerts {
         Ok(())
     }
 
+    /// Starts a task for each channel. A channel that was there before goes on counting.
     fn start(&mut self, channels: Channels) {
-        let counted = self.webhook.take();
-        let Some(webhook) = channels.webhook else { return };
-        self.webhook = counted.or(Some(ChannelStatus { name: WEBHOOK, ..ChannelStatus::default() }));
-        let delivery = self.delivery(webhook);
-        self.webhook_task = Some(Service::start("delivery by webhook", |stop| async move {
-            delivery.run(stop).await;
-        }));
-    }
-
-    fn delivery(&self, webhook: Webhook) -> Delivery<impl Fn() -> Now + Send + Sync + 'static> {
-        let clock = self.clock;
-        Delivery {
-            name: WEBHOOK,
-            channel: Channel::Webhook(webhook),
-            ledger: self.ledger.clone(),
-            events: self.reports.clone(),
-            clock: move || now(&clock),
+        self.deliveries.clear();
+        let mut counted = std::mem::take(&mut self.statuses);
+        let mut status = |name: &'static str| {
+            let known = counted.iter_mut().find(|status| status.name == name);
+            known.map_or_else(|| status_of(name), |status| ChannelStatus { error: None, ..status.clone() })
+        };
+        self.statuses.push(status(LOG));
+        for Outlet { name, route, channel } in channels.0 {
+            self.statuses.push(status(name));
+            let (ledger, events, clock) = (self.ledger.clone(), self.reports.clone(), self.clock);
+            let task = match channel {
+                Channel::Alertmanager(alertmanager) => {
+                    let clock = move || now(&clock);
+                    let upkeep = Upkeep { name, alertmanager, route, ledger, events, clock };
+                    Service::start(part_of(name), |stop| async move { upkeep.run(stop).await })
+                }
+                channel @ (Channel::Webhook(_)
+                | Channel::Slack(_)
+                | Channel::PagerDuty(_)
+                | Channel::Command(_)) => {
+                    let clock: Box<dyn Fn() -> Now + Send + Sync> = Box::new(move || now(&clock));
+                    let delivery = Arc::new(Delivery { name, channel, ledger, events, clock });
+                    self.deliveries.push(delivery.clone());
+                    Service::start(part_of(name), |stop| async move { delivery.run(stop).await })
+                }
+            };
+            self.tasks.push(task);
         }
     }
 
@@ -117,10 +137,13 @@ impl Alerts {
         if messages.is_empty() {
             return;
         }
+        let in_log = self.statuses.iter_mut().find(|status| status.name == LOG);
         for message in &messages {
             log(message);
-            self.log.delivered += 1;
-            self.log.last_success_at = Some(message.at);
+        }
+        if let (Some(status), Some(last)) = (in_log, messages.last()) {
+            status.delivered += messages.len() as u64;
+            status.last_success_at = Some(last.at);
         }
         let ledger = self.ledger.clone();
         let changes: Vec<Change> = messages.into_iter().map(Change::from).collect();
@@ -140,7 +163,7 @@ impl Alerts {
 
     /// Counts a try.
     pub(super) fn count(&mut self, event: &DeliveryEvent) {
-        let Some(status) = self.webhook.as_mut().filter(|status| status.name == event.channel) else {
+        let Some(status) = self.statuses.iter_mut().find(|status| status.name == event.channel) else {
             return;
         };
         match &event.result {
@@ -162,27 +185,49 @@ impl Alerts {
             dropped: self.ledger.dropped(status.name),
             ..status.clone()
         };
-        std::iter::once(self.log.clone()).chain(self.webhook.iter().map(fresh)).collect()
+        self.statuses.iter().map(fresh).collect()
     }
 
     /// Stops the channels; what they have not delivered stays in the ledger.
     pub(super) async fn stop(&mut self) -> Result<(), DaemonError> {
-        match self.webhook_task.take() {
-            Some(task) => task.stop().await,
-            None => Ok(()),
+        let mut ended = Ok(());
+        for task in self.tasks.drain(..) {
+            ended = ended.and(task.stop().await);
         }
+        ended
     }
 
-    /// Tries everything that waits once more, for a daemon that stops.
-    pub(super) async fn flush(&self, config: &Config, limit: Duration) {
-        let Some(section) = &config.alerts.webhook else { return };
-        if self.ledger.pending(WEBHOOK) == 0 {
-            return;
+    /// Tries everything that waits once more, every channel at the same time, for a daemon that stops. An
+    /// Alertmanager needs no such thing: it is told how things stand at the next start.
+    pub(super) async fn flush(&self, limit: Duration) {
+        let deadline = Instant::now() + limit;
+        let mut flushes = JoinSet::new();
+        for delivery in &self.deliveries {
+            let delivery = delivery.clone();
+            flushes.spawn(async move { delivery.flush(deadline).await });
         }
-        let Ok(webhook) = Webhook::new(section) else { return };
-        let left = self.delivery(webhook).flush(Instant::now() + limit).await;
+        let left: u64 = flushes.join_all().await.into_iter().sum();
         if left > 0 {
             tracing::warn!(left, "messages wait for the next start");
         }
     }
 }
+
+fn status_of(name: &'static str) -> ChannelStatus {
+    ChannelStatus { name, ..ChannelStatus::default() }
+}
+
+/// The channel's task, as an error of its supervisor names it.
+fn part_of(name: &'static str) -> &'static str {
+    match name {
+        "webhook" => "delivery by webhook",
+        "slack" => "delivery to Slack",
+        "pagerduty" => "delivery to PagerDuty",
+        "alertmanager" => "the upkeep of the Alertmanager",
+        "command" => "delivery by command",
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! Why the daemon cannot start, or had to end.
 
+use crate::alert::fault::BuildError;
 use crate::alert::ledger::LedgerError;
-use crate::alert::webhook;
 use crate::domain::publication::PublishFault;
 use crate::observe::ObserveError;
 use crate::{store, vault};
@@ -15,9 +15,9 @@ pub enum DaemonError {
     /// `[check]` cannot be used.
     #[error("cannot prepare the checks of credentials")]
     Check(#[source] store::BuildError),
-    /// `[alerts.webhook]` cannot be used.
-    #[error("cannot prepare the webhook for alerts")]
-    Webhook(#[source] webhook::BuildError),
+    /// A channel of `[alerts]` cannot be used.
+    #[error("cannot prepare the channels for alerts")]
+    Channels(#[source] BuildError),
     /// The output or state directory cannot be used.
     #[error(transparent)]
     Directory(PublishFault),

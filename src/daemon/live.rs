@@ -195,11 +195,9 @@ impl Live {
                 Some(()) = self.file_changed.recv() => self.reload("the configuration file has changed").await?,
                 Some(request) = self.asked.recv() => self.answer(request),
                 Some(event) = self.alerts.reported.recv() => self.alerts.count(&event),
-                fault = async {
-                    any_ended(&mut [
-                        &mut self.listener, &mut self.file_watch, &mut self.alerts.webhook_task,
-                    ]).await
-                } => return Err(fault),
+                fault = any_ended(
+                    self.listener.iter_mut().chain(&mut self.file_watch).chain(&mut self.alerts.tasks)
+                ) => return Err(fault),
                 _ = pulse.tick() => self.alerts.settle().await,
             }
             self.passed();
@@ -391,7 +389,7 @@ impl Live {
         }
         self.alerts.keep(messages).await;
         let stopped = self.alerts.stop().await;
-        self.alerts.flush(&self.config, FLUSH_LIMIT).await;
+        self.alerts.flush(FLUSH_LIMIT).await;
         if self.config.vault.revoke_token_on_exit {
             let revoked = timeout(REVOKE_LIMIT, self.work.adapters.vault.revoke()).await;
             if revoked.is_err() {

@@ -52,9 +52,10 @@ impl Future for Stop {
 }
 
 /// Waits until one of them ends, which none of them may.
-pub(super) async fn any_ended(services: &mut [&mut Option<Service>]) -> DaemonError {
+pub(super) async fn any_ended(services: impl Iterator<Item = &mut Service>) -> DaemonError {
+    let mut services: Vec<&mut Service> = services.collect();
     poll_fn(|context| {
-        for service in services.iter_mut().filter_map(|service| service.as_mut()) {
+        for service in &mut services {
             if let Poll::Ready(end) = Pin::new(&mut service.handle).poll(context) {
                 return Poll::Ready(DaemonError::ended(service.part, end));
             }
@@ -71,12 +72,12 @@ mod tests {
     #[tokio::test]
     async fn a_part_that_ends_by_itself_is_named_with_what_it_left_behind() {
         let mut returns = Some(Service::start("the listener", |_stop| async {}));
-        let mut runs = Some(Service::start("the watch", |stop| stop));
-        let error = any_ended(&mut [&mut runs, &mut returns]).await.to_string();
+        let mut runs = vec![Service::start("the watch", |stop| stop)];
+        let error = any_ended(runs.iter_mut().chain(&mut returns)).await.to_string();
         assert!(error.starts_with("the listener ended unexpectedly: it returned"), "{error}");
         let mut panics = Some(Service::start("the watch", |_stop| async { panic!("out of luck") }));
-        let error = any_ended(&mut [&mut panics]).await.to_string();
+        let error = any_ended(panics.iter_mut()).await.to_string();
         assert!(error.starts_with("the watch ended unexpectedly: out of luck"), "{error}");
-        assert!(runs.unwrap().stop().await.is_ok());
+        assert!(runs.remove(0).stop().await.is_ok());
     }
 }

@@ -38,13 +38,15 @@ pub enum Cause {
     SourceLoginRefused,
     /// The source cannot be reached, is sealed or answers nonsense.
     SourceUnavailable,
+    /// Nothing: somebody tests the channels.
+    Test,
 }
 
 impl Cause {
     pub(crate) const FIRST: Self = Self::RegeneratedOrRevoked;
     pub(crate) const LAST: Self = Self::SourceUnavailable;
 
-    /// Every cause, in the order of the labels.
+    /// Every cause that an incident can have, in the order of the labels; a test is none.
     pub const ALL: [Self; 14] = [
         Self::RegeneratedOrRevoked,
         Self::BadWrite,
@@ -80,6 +82,7 @@ impl Cause {
             Self::PlatformTrouble => "platform_trouble",
             Self::SourceLoginRefused => "source_login_refused",
             Self::SourceUnavailable => "source_unavailable",
+            Self::Test => "test",
         }
     }
 
@@ -101,6 +104,7 @@ impl Cause {
             Self::Unverified => "credentials could not be verified for too long",
             Self::SourceLoginRefused => "Vault refuses the log-in",
             Self::SourceUnavailable => "Vault is unavailable",
+            Self::Test => "this is a test of the alerts, nothing is wrong",
         }
     }
 
@@ -121,7 +125,8 @@ impl Cause {
             | Self::SupersededLive
             | Self::CertificateTrouble
             | Self::Unverified
-            | Self::SourceUnavailable => Severity::Warning,
+            | Self::SourceUnavailable
+            | Self::Test => Severity::Warning,
         }
     }
 }
@@ -163,6 +168,8 @@ pub enum Resolution {
     NoLongerWatched,
     /// The store is no longer configured.
     NoLongerConfigured,
+    /// It was a test, and it is over.
+    TestOver,
 }
 
 impl Resolution {
@@ -182,6 +189,7 @@ impl Resolution {
                 "the superseded credentials were forgotten, and are no longer asked about"
             }
             Self::NoLongerConfigured => "the store is no longer configured",
+            Self::TestOver => "the test is over",
         }
     }
 }
@@ -233,6 +241,15 @@ pub struct Incident {
     pub repeat_at: Timestamp,
 }
 
+impl Incident {
+    /// What it is about, in a word: a store, all of them, or the source.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        let source = if self.cause == Cause::PlatformTrouble { "stores" } else { "vault" };
+        self.store.as_deref().unwrap_or(source)
+    }
+}
+
 /// What a message says of its incident.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -274,10 +291,36 @@ pub struct Message {
 }
 
 impl Message {
+    /// The two messages of a test of the channels: that it begins, and that it is over. They are about nothing
+    /// and say so; no engine knows of them.
+    #[must_use]
+    pub fn of_test(now: Timestamp) -> [Self; 2] {
+        let id = IncidentId::new(Some("test"), Cause::Test, now);
+        let incident = Incident {
+            id,
+            store: Some("test".to_owned()),
+            cause: Cause::Test,
+            severity: Cause::Test.severity(),
+            opened_at: now,
+            evidence: vec!["somebody ran `bc-secrets-sync alert-test`".to_owned()],
+            remedy: "Nothing is to be done: if you read this, the channel works.".to_owned(),
+            messages: 1,
+            repeat_at: now,
+        };
+        let message = |number: u32, kind, resolution| Self {
+            id: format!("{}:{number}", incident.id),
+            kind,
+            at: now,
+            incident: Incident { messages: number, ..incident.clone() },
+            resolution,
+        };
+        [message(1, MessageKind::Opened, None), message(2, MessageKind::Resolved, Some(Resolution::TestOver))]
+    }
+
     /// One line for a log or a subject.
     #[must_use]
     pub fn headline(&self) -> String {
-        let subject = self.incident.store.as_deref().unwrap_or("vault");
+        let subject = self.incident.subject();
         let title = self.incident.cause.title();
         match (self.kind, self.resolution) {
             (MessageKind::Opened, _) => format!("{subject}: {title}"),

@@ -7,6 +7,7 @@ pub mod credentials;
 pub mod engine;
 pub mod incident;
 pub mod publication;
+pub mod routing;
 pub mod schedule;
 pub mod secret;
 pub mod snapshot;

@@ -10,8 +10,11 @@ use tokio::sync::oneshot;
 use tokio::time::advance;
 
 use super::super::ledger::Change;
-use super::super::receiver::{NOW, Receiver, message, webhook};
+use super::super::receiver::{NOW, Receiver, message, told_everything, webhook};
+use super::super::webhook::Webhook;
 use super::*;
+
+mod crashes;
 
 type Clock = fn() -> Now;
 
@@ -68,7 +71,7 @@ fn story(store: &str) -> [Message; 3] {
 }
 
 fn ledger_with(directory: &TempDir, channels: &[&str], messages: &[Message]) -> Ledger {
-    let ledger = Ledger::open(directory.path(), channels).unwrap();
+    let ledger = Ledger::open(directory.path(), &told_everything(channels)).unwrap();
     let changes: Vec<_> = messages.iter().cloned().map(Change::from).collect();
     ledger.record(&changes).unwrap();
     ledger
@@ -158,7 +161,7 @@ async fn a_message_that_was_not_marked_before_a_crash_is_delivered_again_with_th
     before.delivery.channel.deliver(&message, NOW).await.unwrap();
     drop((before, ledger));
 
-    let ledger = Ledger::open(directory.path(), &["webhook"]).unwrap();
+    let ledger = Ledger::open(directory.path(), &told_everything(&["webhook"])).unwrap();
     let mut after = Bench::new("webhook", &ledger, &url(&receiver));
     after.run();
     after.delivered().await;

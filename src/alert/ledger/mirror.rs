@@ -1,13 +1,14 @@
 //! The ledger in memory: open incidents, one bounded queue a channel, and what the disk must write to follow.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tracing::warn;
 
 use crate::domain::incident::{Incident, Message, MessageKind};
+use crate::domain::routing::Route;
 
 use super::Change;
 
@@ -27,12 +28,14 @@ pub(super) enum Write {
     RemoveMessage(String, u64),
 }
 
-/// An open incident, and the last message recorded about it.
+/// An open incident, the last message recorded about it, and the channels that were told of it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Entry {
     pub(super) incident: Incident,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) last_message: Option<String>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(super) told: BTreeSet<String>,
 }
 
 /// What was found on disk.
@@ -47,6 +50,8 @@ pub(super) struct Contents {
 /// What one channel still has to deliver, by position.
 #[derive(Debug, Default)]
 struct Queue {
+    /// None until the channels of the configuration are known.
+    route: Option<Route>,
     messages: BTreeMap<u64, Arc<Message>>,
     dropped: u64,
     bell: Arc<Notify>,
@@ -64,6 +69,7 @@ pub(super) struct Mirror {
     /// Messages up to this position may be delivered.
     shown: u64,
     capacity: usize,
+    changed: watch::Sender<()>,
     recovered: Option<String>,
 }
 
@@ -90,6 +96,7 @@ impl Mirror {
             last,
             shown: last,
             capacity,
+            changed: watch::Sender::new(()),
             recovered: contents.lost,
         }
     }
@@ -114,24 +121,29 @@ impl Mirror {
             if message.is_some_and(|message| self.is_recorded(&message.id)) {
                 continue;
             }
+            let known = self.incidents.get(id.as_str());
+            let mut told = known.map(|entry| entry.told.clone()).unwrap_or_default();
             match change {
                 Change::Open { incident, message } => {
-                    let known = self.incidents.get(id.as_str());
+                    let receivers: BTreeSet<String> =
+                        message.iter().flat_map(|_| self.takers(incident)).collect();
+                    told.extend(receivers.iter().cloned());
                     let last_message = message
                         .as_ref()
                         .map(|message| message.id.clone())
                         .or_else(|| known.and_then(|entry| entry.last_message.clone()));
-                    let entry = Entry { incident: incident.clone(), last_message };
+                    let entry = Entry { incident: incident.clone(), last_message, told };
                     self.incidents.insert(id.as_str().to_owned(), entry.clone());
                     writes.push(Write::PutIncident(entry));
+                    if let Some(message) = message {
+                        self.enqueue(message, &receivers, &mut writes);
+                    }
                 }
-                Change::Resolved { .. } => {
+                Change::Resolved { message } => {
                     self.incidents.remove(id.as_str());
                     writes.push(Write::RemoveIncident(id.as_str().to_owned()));
+                    self.enqueue(message, &told, &mut writes);
                 }
-            }
-            if let Some(message) = message {
-                self.enqueue(message, &mut writes);
             }
         }
         writes
@@ -149,10 +161,16 @@ impl Mirror {
             .collect()
     }
 
-    pub(super) fn set_channels(&mut self, channels: &[&str]) -> Vec<Write> {
+    /// The channels whose route takes the incident.
+    fn takers(&self, incident: &Incident) -> impl Iterator<Item = String> {
+        let takes = |queue: &Queue| queue.route.as_ref().is_some_and(|route| route.takes(incident));
+        self.queues.iter().filter(move |(_, queue)| takes(queue)).map(|(channel, _)| channel.clone())
+    }
+
+    pub(super) fn set_channels(&mut self, channels: &[(&str, Route)]) -> Vec<Write> {
         let mut writes = Vec::new();
         self.queues.retain(|channel, queue| {
-            let stays = channels.contains(&channel.as_str());
+            let stays = channels.iter().any(|(name, _)| name == channel);
             if !stays && !queue.messages.is_empty() {
                 warn!(
                     channel,
@@ -166,8 +184,9 @@ impl Mirror {
             }
             stays
         });
-        for &channel in channels {
-            let queue = self.queues.entry(channel.to_owned()).or_default();
+        for (channel, route) in channels {
+            let queue = self.queues.entry((*channel).to_owned()).or_default();
+            queue.route = Some(route.clone());
             shrink(channel, queue, self.capacity, &mut writes);
         }
         writes
@@ -197,7 +216,12 @@ impl Mirror {
         if self.shown != self.last {
             self.shown = self.last;
             self.queues.values().for_each(|queue| queue.bell.notify_one());
+            self.changed.send_replace(());
         }
+    }
+
+    pub(super) fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
     }
 
     /// Everything, for a disk that starts from nothing.
@@ -215,14 +239,14 @@ impl Mirror {
         self.recorded.iter().any(|id| id == message_id) || waiting.any(|message| message.id == message_id)
     }
 
-    fn enqueue(&mut self, message: &Message, writes: &mut Vec<Write>) {
+    fn enqueue(&mut self, message: &Message, receivers: &BTreeSet<String>, writes: &mut Vec<Write>) {
         if self.recorded.len() >= REMEMBERED.max(self.incidents.len()) {
             self.recorded.pop_front();
         }
         self.recorded.push_back(message.id.clone());
         self.last += 1;
         let message = Arc::new(message.clone());
-        for (channel, queue) in &mut self.queues {
+        for (channel, queue) in self.queues.iter_mut().filter(|(channel, _)| receivers.contains(*channel)) {
             queue.messages.insert(self.last, Arc::clone(&message));
             writes.push(Write::PutMessage(channel.clone(), self.last, Arc::clone(&message)));
             shrink(channel, queue, self.capacity, writes);

@@ -7,14 +7,16 @@ use std::process::Command;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tempfile::{TempDir, tempdir};
 
-use super::super::receiver::message;
+use super::super::receiver::{message, told_everything};
 use super::*;
 use crate::domain::incident::MessageKind::{Opened, Reminder, Resolved};
+use crate::domain::incident::Severity;
+use crate::domain::routing::StorePattern;
 
 const CHANNELS: &[&str] = &["webhook", "second"];
 
 fn open(directory: &Path) -> Ledger {
-    Ledger::open(directory, CHANNELS).unwrap()
+    Ledger::open(directory, &told_everything(CHANNELS)).unwrap()
 }
 
 fn record(ledger: &Ledger, messages: &[Message]) -> Result<(), LedgerError> {
@@ -109,10 +111,80 @@ fn recording_a_message_again_changes_nothing() {
     assert_eq!(ledger.pending("webhook"), 1);
 }
 
+fn route(severity: Severity, stores: &str) -> Route {
+    Route { severity, stores: vec![StorePattern::parse(stores).unwrap()] }
+}
+
+fn waiting(ledger: &Ledger, channel: &str) -> Vec<String> {
+    let waiting = ledger.waiting(channel);
+    waiting.iter().map(|message| format!("{}:{}", message.incident.id, message.kind.label())).collect()
+}
+
+#[test]
+fn a_channel_is_told_of_what_is_routed_to_it_and_of_its_end_also_after_a_restart() {
+    let directory = tempdir().unwrap();
+    let routes = [
+        ("all", Route::everything()),
+        ("acme", route(Severity::Warning, "acme*")),
+        ("critical", route(Severity::Critical, "*")),
+    ];
+    let ledger = Ledger::open(directory.path(), &routes).unwrap();
+    let mut stories =
+        ["acme-eu", "other"].map(|store| [message(store, 1, Opened), message(store, 2, Resolved)]);
+    for message in &mut stories[1] {
+        message.incident.severity = Severity::Warning;
+    }
+    record(&ledger, &stories.each_ref().map(|[opened, _]| opened.clone())).unwrap();
+    drop(ledger);
+    let ledger = Ledger::open(directory.path(), &routes).unwrap();
+    // What an incident has become at its end does not count.
+    stories[0][1].incident.severity = Severity::Warning;
+    record(&ledger, &stories.each_ref().map(|[_, resolved]| resolved.clone())).unwrap();
+
+    let id = |store: usize| stories[store][0].incident.id.to_string();
+    let told = |store: usize| [format!("{}:opened", id(store)), format!("{}:resolved", id(store))];
+    let both = [&told(0)[0], &told(1)[0], &told(0)[1], &told(1)[1]].map(Clone::clone);
+    assert_eq!(waiting(&ledger, "all"), both);
+    assert_eq!(waiting(&ledger, "acme"), told(0));
+    assert_eq!(waiting(&ledger, "critical"), told(0));
+}
+
+#[test]
+fn a_channel_that_hears_late_hears_the_end_too_and_one_that_never_heard_does_not() {
+    let directory = tempdir().unwrap();
+    let critical = ("critical", route(Severity::Critical, "*"));
+    let ledger = Ledger::open(directory.path(), std::slice::from_ref(&critical)).unwrap();
+    let mut opened = message("acme", 1, Opened);
+    opened.incident.severity = Severity::Warning;
+    record(&ledger, &[opened.clone()]).unwrap();
+    // A change without a message tells nobody, and a new channel has not heard what was before it.
+    let worse = message("acme", 1, Opened).incident;
+    ledger.record(&[Change::Open { incident: worse, message: None }]).unwrap();
+    ledger
+        .set_channels(&[critical, ("new", Route::everything()), ("never", route(Severity::Warning, "x"))])
+        .unwrap();
+    assert_eq!(["critical", "new", "never"].map(|channel| ledger.pending(channel)), [0, 0, 0]);
+    record(&ledger, &[message("acme", 2, Reminder), message("acme", 3, Resolved)]).unwrap();
+    assert_eq!(["critical", "new", "never"].map(|channel| ledger.pending(channel)), [2, 2, 0]);
+}
+
+#[test]
+fn a_change_is_told_of_once_it_is_recorded() {
+    let directory = tempdir().unwrap();
+    let ledger = Ledger::open(directory.path(), &[]).unwrap();
+    let mut changes = ledger.changes();
+    assert!(!changes.has_changed().unwrap());
+    record(&ledger, &[message("acme", 1, Opened)]).unwrap();
+    assert!(changes.has_changed().unwrap());
+    changes.mark_unchanged();
+    record(&ledger, &[message("acme", 1, Opened)]).unwrap();
+    assert!(!changes.has_changed().unwrap());
+}
+
 #[test]
 fn a_message_is_shown_to_its_channel_only_once_it_is_durable() {
     let mut mirror = Mirror::new(mirror::Contents::default(), CAPACITY);
-    mirror.set_channels(CHANNELS);
+    mirror.set_channels(&told_everything(CHANNELS));
     assert!(!mirror.record(&[message("acme", 1, Opened).into()]).is_empty());
     assert_eq!((mirror.pending("webhook"), mirror.waiting("webhook").count()), (1, 0));
     mirror.show();
@@ -122,7 +194,7 @@ fn a_message_is_shown_to_its_channel_only_once_it_is_durable() {
 #[test]
 fn a_full_outbox_drops_the_oldest_reminders_first_and_then_the_oldest_of_all() {
     let directory = tempdir().unwrap();
-    let ledger = Ledger::open_with_capacity(directory.path(), &["webhook"], 3).unwrap();
+    let ledger = Ledger::open_with_capacity(directory.path(), &told_everything(&["webhook"]), 3).unwrap();
     let tell = |number, kind| {
         record(&ledger, &[message("acme", number, kind)]).unwrap();
         let waiting = ledger.waiting("webhook");
@@ -138,7 +210,7 @@ fn a_full_outbox_drops_the_oldest_reminders_first_and_then_the_oldest_of_all() {
     assert_eq!((ledger.pending("webhook"), ledger.dropped("webhook")), (3, 4));
     drop(ledger);
 
-    let ledger = Ledger::open_with_capacity(directory.path(), &["webhook"], 2).unwrap();
+    let ledger = Ledger::open_with_capacity(directory.path(), &told_everything(&["webhook"]), 2).unwrap();
     assert_eq!((ledger.pending("webhook"), ledger.dropped("webhook")), (2, 1));
 }
 
@@ -146,9 +218,9 @@ fn a_full_outbox_drops_the_oldest_reminders_first_and_then_the_oldest_of_all() {
 fn messages_of_a_channel_that_is_gone_are_removed() {
     let directory = tempdir().unwrap();
     record(&open(directory.path()), &[message("acme", 1, Opened)]).unwrap();
-    let ledger = Ledger::open(directory.path(), &["webhook", "new"]).unwrap();
+    let ledger = Ledger::open(directory.path(), &told_everything(&["webhook", "new"])).unwrap();
     assert_eq!(["webhook", "second", "new"].map(|channel| ledger.pending(channel)), [1, 0, 0]);
-    ledger.set_channels(&["second"]).unwrap();
+    ledger.set_channels(&told_everything(&["second"])).unwrap();
     record(&ledger, &[message("other", 1, Opened)]).unwrap();
     drop(ledger);
     let ledger = open(directory.path());
@@ -160,7 +232,7 @@ fn messages_of_a_channel_that_is_gone_are_removed() {
 fn a_second_daemon_is_refused_until_the_first_has_gone() {
     let directory = tempdir().unwrap();
     let first = open(directory.path());
-    let refusal = Ledger::open(directory.path(), CHANNELS).unwrap_err();
+    let refusal = Ledger::open(directory.path(), &told_everything(CHANNELS)).unwrap_err();
     assert_eq!(
         refusal.to_string(),
         format!(

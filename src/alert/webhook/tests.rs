@@ -1,6 +1,8 @@
 //! What a receiver gets, what its answers mean, and what errors do not show.
 
+use std::fs;
 use std::net::TcpListener;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -29,7 +31,7 @@ async fn a_message_arrives_whole_and_signed() {
     assert_eq!(request.line, "POST /alerts HTTP/1.1");
     let header = |name: &str| request.headers[name].as_str();
     assert_eq!(header("content-type"), "application/json");
-    assert_eq!(header("user-agent"), USER_AGENT);
+    assert_eq!(header("user-agent"), concat!("bc-secrets-sync/", env!("CARGO_PKG_VERSION")));
     assert_eq!(header("webhook-id"), "acme~2eeu:regenerated_or_revoked:1700000000000:2");
     assert_eq!(header("webhook-timestamp"), "1700000123");
     // Python: hmac.new(base64.b64decode(key), b"<id>.<timestamp>." + <the body below, as it was sent>, "sha256")

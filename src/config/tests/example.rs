@@ -89,6 +89,8 @@ fn it_parses_with_everything_uncommented() {
     let config = parse_example(&example(Uncomment::Everything, "[vault.auth.token_file]"));
     assert!(matches!(config.vault.auth, Auth::AppRole { .. }));
     assert!(config.alerts.webhook.is_some() && config.vault.tls.client.is_some());
+    assert!(config.alerts.slack.is_some() && config.alerts.pagerduty.is_some());
+    assert!(config.alerts.alertmanager.is_some() && config.alerts.command.is_some());
     let config = parse_example(&example(Uncomment::Everything, "[vault.auth.approle]"));
     assert!(matches!(config.vault.auth, Auth::TokenFile(_)));
 }

@@ -89,6 +89,41 @@ fn a_directory_is_no_file_and_a_file_no_directory() {
 }
 
 #[test]
+fn the_files_and_the_program_of_every_channel_are_looked_at() {
+    let root = tempfile::tempdir().unwrap();
+    let config = config(root.path(), |text| {
+        let channels = "\
+ca_file = \"ROOT/a\"
+[alerts.slack]
+url_file = \"ROOT/b\"
+ca_file = \"ROOT/c\"
+[alerts.pagerduty]
+routing_key_file = \"ROOT/d\"
+ca_file = \"ROOT/e\"
+[alerts.alertmanager]
+urls = [\"http://one\"]
+ca_file = \"ROOT/f\"
+[alerts.command]
+argv = [\"ROOT/role\"]
+[[stores]]";
+        text.replace("[[stores]]", channels)
+    });
+    let found = complaints(&config);
+    let keys: Vec<&str> = found.iter().map(|(key, _)| key.as_str()).collect();
+    let expected = [
+        "alerts.slack.url_file",
+        "alerts.pagerduty.routing_key_file",
+        "alerts.webhook.ca_file",
+        "alerts.slack.ca_file",
+        "alerts.pagerduty.ca_file",
+        "alerts.alertmanager.ca_file",
+        "alerts.command.argv",
+    ];
+    assert_eq!(keys, expected, "{found:?}");
+    assert!(found[6].1.contains("role cannot be run: Permission denied"), "{found:?}");
+}
+
+#[test]
 fn a_pipe_is_refused_without_waiting_for_it() {
     let root = tempfile::tempdir().unwrap();
     let config = config(root.path(), |text| text);

@@ -292,7 +292,8 @@ impl Store {
             | Cause::Unverified
             | Cause::PlatformTrouble
             | Cause::SourceLoginRefused
-            | Cause::SourceUnavailable => None,
+            | Cause::SourceUnavailable
+            | Cause::Test => None,
         };
         Book::settle(Some(&self.spec.name), judged, resolution, cx);
         self.advance_withdrawal(cx);
