@@ -1,6 +1,8 @@
 //! Delivery: one task a channel takes the oldest message, delivers it, and lets go of it only then.
 
+use std::collections::BTreeMap;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -61,6 +63,13 @@ pub struct Failure {
     pub wait: Option<Duration>,
 }
 
+/// A message that its receiver refuses for good, and with it those that follow about the same incident.
+#[derive(Debug)]
+struct Refused {
+    again: Instant,
+    attempt: u32,
+}
+
 /// Empties one channel's part of the ledger. There must be one for each channel, and no more.
 #[derive(Debug)]
 pub struct Delivery<Clock> {
@@ -79,16 +88,22 @@ pub struct Delivery<Clock> {
 impl<Clock: Fn() -> Now> Delivery<Clock> {
     /// Delivers messages in the order in which they were recorded, one at a time and each until it is
     /// delivered, until `stop` is ready. A try that is under way then is given up: see [`Delivery::flush`].
+    ///
+    /// A receiver that cannot take anything now holds up all of them; a message that it refuses for good holds
+    /// up those of its own incident only.
     pub async fn run(&self, stop: impl Future<Output = ()>) {
         let bell = self.ledger.bell(self.name);
         let mut stop = pin!(stop);
         let mut attempt = 0_u32;
+        let mut refused: BTreeMap<IncidentId, Refused> = BTreeMap::new();
         loop {
-            let Some(message) = self.ledger.next(self.name) else {
+            let Some(message) = self.due(&mut refused) else {
+                let again = refused.values().map(|refused| refused.again).min();
                 tokio::select! {
                     biased;
                     () = &mut stop => return,
                     () = bell.notified() => continue,
+                    () = sleep_until(again.unwrap_or_else(Instant::now)), if again.is_some() => continue,
                 }
             };
             let result = tokio::select! {
@@ -96,21 +111,48 @@ impl<Clock: Fn() -> Now> Delivery<Clock> {
                 () = &mut stop => return,
                 result = self.channel.deliver(&message, (self.clock)().wall) => result,
             };
+            let incident = message.incident.id.clone();
             let Err(fault) = result else {
                 attempt = 0;
+                refused.remove(&incident);
                 self.delivered(&message).await;
                 continue;
             };
-            attempt = attempt.saturating_add(1);
-            let wait = pause(&message.id, attempt, &fault);
-            let again = Instant::now() + wait;
-            self.failed(&message, Failure { fault, attempt, wait: Some(wait) });
+            let before = if fault.is_passing() {
+                attempt
+            } else {
+                refused.get(&incident).map_or(0, |was| was.attempt)
+            };
+            let tries = before.saturating_add(1);
+            let wait = pause(&message.id, tries, &fault);
+            // Even a receiver that refuses everything is asked about one message a second at the most.
+            let pause = if fault.is_passing() { wait } else { wait.min(FIRST_WAIT) };
+            if fault.is_passing() {
+                attempt = tries;
+            } else {
+                refused.insert(incident, Refused { again: Instant::now() + wait, attempt: tries });
+            }
+            self.failed(&message, Failure { fault, attempt: tries, wait: Some(wait) });
+            let next = Instant::now() + pause;
             tokio::select! {
                 biased;
                 () = &mut stop => return,
-                () = sleep_until(again) => {}
+                () = sleep_until(next) => {}
             }
         }
+    }
+
+    /// The oldest message that may be tried now. Forgets refusals of messages that are gone.
+    fn due(&self, refused: &mut BTreeMap<IncidentId, Refused>) -> Option<Arc<Message>> {
+        if refused.is_empty() {
+            return self.ledger.next(self.name);
+        }
+        let waiting = self.ledger.waiting(self.name);
+        refused.retain(|id, _| waiting.iter().any(|message| message.incident.id == *id));
+        let now = Instant::now();
+        let free =
+            |message: &Arc<Message>| refused.get(&message.incident.id).is_none_or(|was| was.again <= now);
+        waiting.into_iter().find(free)
     }
 
     /// Tries everything that waits once more, until the deadline; for a daemon that stops. A message whose

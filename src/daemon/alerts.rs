@@ -137,19 +137,17 @@ impl Alerts {
         if messages.is_empty() {
             return;
         }
-        let in_log = self.statuses.iter_mut().find(|status| status.name == LOG);
-        for message in &messages {
-            log(message);
-        }
-        if let (Some(status), Some(last)) = (in_log, messages.last()) {
-            status.delivered += messages.len() as u64;
-            status.last_success_at = Some(last.at);
-        }
         let ledger = self.ledger.clone();
-        let changes: Vec<Change> = messages.into_iter().map(Change::from).collect();
+        let changes: Vec<Change> = messages.iter().cloned().map(Change::from).collect();
         if let Err(error) = on_disk(move || ledger.record(&changes)).await {
             // They are kept in memory, delivered from there, and written when the disk works again.
             tracing::error!(cause = &error as &dyn std::error::Error, "alerts are not on the disk yet");
+        }
+        messages.iter().for_each(log);
+        let in_log = self.statuses.iter_mut().find(|status| status.name == LOG);
+        if let (Some(status), Some(last)) = (in_log, messages.last()) {
+            status.delivered += messages.len() as u64;
+            status.last_success_at = Some(last.at);
         }
     }
 

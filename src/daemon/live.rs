@@ -32,8 +32,8 @@ use super::work::Work;
 const PULSE: Duration = Duration::from_secs(10);
 /// How long a stop may take: generations under way are finished, then messages are tried once more, then the
 /// token is revoked. Orchestrators give 30 seconds and more.
-const FINISH_LIMIT: Duration = Duration::from_secs(5);
-const FLUSH_LIMIT: Duration = Duration::from_secs(5);
+const FINISH_LIMIT: Duration = Duration::from_secs(4);
+const FLUSH_LIMIT: Duration = Duration::from_secs(4);
 const REVOKE_LIMIT: Duration = Duration::from_secs(3);
 /// How long a service manager that does not listen is left alone.
 const DEAF_PAUSE: Duration = Duration::from_secs(1);
@@ -389,13 +389,14 @@ impl Live {
         }
         self.alerts.keep(messages).await;
         let stopped = self.alerts.stop().await;
-        self.alerts.flush(FLUSH_LIMIT).await;
-        if self.config.vault.revoke_token_on_exit {
-            let revoked = timeout(REVOKE_LIMIT, self.work.adapters.vault.revoke()).await;
-            if revoked.is_err() {
+        let revoke = async {
+            let vault = &self.work.adapters.vault;
+            if self.config.vault.revoke_token_on_exit && timeout(REVOKE_LIMIT, vault.revoke()).await.is_err()
+            {
                 warn!("Vault did not answer; the token ends with its lease");
             }
-        }
+        };
+        tokio::join!(self.alerts.flush(FLUSH_LIMIT), revoke);
         info!("stopped");
         stopped
     }

@@ -120,6 +120,26 @@ async fn a_lasting_refusal_waits_long_and_a_receivers_wish_is_granted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_message_that_is_refused_for_good_holds_up_its_own_incident_only() {
+    let directory = tempfile::tempdir().unwrap();
+    let [first, then, _] = story("acme");
+    let other = message("other", 1, MessageKind::Opened);
+    let ledger = ledger_with(&directory, &["webhook"], &[first.clone(), then.clone(), other.clone()]);
+    let mut receiver = Receiver::start(&["400 Bad Request\r\n"]);
+    let mut bench = Bench::new("webhook", &ledger, &url(&receiver));
+    bench.run();
+    assert_eq!(receiver.next_id().await, first.id);
+    let wait = bench.failed().await.wait.unwrap();
+    assert!(wait >= Duration::from_secs(200), "{wait:?}");
+    advance(Duration::from_secs(1)).await;
+    assert_eq!(bench.delivered().await, other.id);
+    assert_eq!(ledger.pending("webhook"), 2);
+    advance(wait).await;
+    assert_eq!(bench.delivered().await, first.id);
+    assert_eq!(bench.delivered().await, then.id);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_dead_channel_does_not_hold_up_another() {
     let directory = tempfile::tempdir().unwrap();
     let messages = story("acme");
