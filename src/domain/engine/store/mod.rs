@@ -223,7 +223,11 @@ impl Store {
         self.want_read(now);
         self.next_publish = now;
         if new.check_interval < old.check_interval {
-            self.next_check = self.next_check.min(self.check_turn(cx).max(self.not_before));
+            let turn = self.check_turn(cx).max(self.not_before);
+            self.next_check = self.next_check.min(turn);
+            if let Some(candidate) = &mut self.candidate {
+                candidate.next_probe = candidate.next_probe.min(turn);
+            }
         }
     }
 
