@@ -59,8 +59,8 @@ impl Store {
             Some(ReadProblem::Fault(fault)) => match fault.kind() {
                 SourceFaultKind::Missing => return Some(Outcome::SecretUnusable),
                 SourceFaultKind::Forbidden => return self.refused.then_some(Outcome::SecretUnusable),
-                SourceFaultKind::Unavailable if self.alone => return Some(Outcome::SourceUnavailable),
-                SourceFaultKind::LoginRefused | SourceFaultKind::Unavailable => return None,
+                SourceFaultKind::Unavailable => return Some(Outcome::SourceUnavailable),
+                SourceFaultKind::LoginRefused => return None,
             },
             None => {}
         }

@@ -192,10 +192,14 @@ impl Store {
 
     /// How long a store that cannot or will not answer is left alone.
     pub(super) fn pause(&self, verdict: &Verdict, count: u32) -> Duration {
-        let grown =
-            backoff(self.name().as_str(), count.saturating_add(1), UNAVAILABLE_WAIT, LONGEST_LIMIT_WAIT);
         let least = least_pause(verdict).unwrap_or_default();
-        if verdict.wait().is_some() { least } else { grown.max(least) }
+        // A first wait is kept to the second; one that is asked for again and again may be too short.
+        let attempt = match verdict.wait() {
+            Some(_) if count <= 1 => return least,
+            Some(_) => count.saturating_sub(1),
+            None => count.saturating_add(1),
+        };
+        backoff(self.name().as_str(), attempt, UNAVAILABLE_WAIT, LONGEST_LIMIT_WAIT).max(least)
     }
 
     pub(super) fn published_judged(&mut self, verdict: Verdict, cx: &mut Context<'_>) {

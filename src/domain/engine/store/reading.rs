@@ -92,13 +92,15 @@ impl Store {
 
     pub(super) fn unusable(&mut self, problem: ReadProblem, cx: &mut Context<'_>) {
         self.faults = self.faults.saturating_add(1);
+        // The source as a whole waits until it works again. Then this one is soon read, however long the
+        // interval is, unless it was read in vain many times: it may be what does not work.
+        let unavailable = matches!(
+            &problem,
+            ReadProblem::Fault(fault) if fault.kind() == SourceFaultKind::Unavailable && !self.alone
+        );
         self.next_read = match &problem {
-            // The source as a whole waits; nothing is read until it works again.
-            ReadProblem::Fault(fault) if fault.kind() == SourceFaultKind::Unavailable && !self.alone => {
-                cx.now.instant
-            }
             ReadProblem::Fault(_) | ReadProblem::Malformed { .. }
-                if self.good.is_some() && self.faults > 1 =>
+                if self.good.is_some() && self.faults > 1 && !unavailable =>
             {
                 self.poll_turn(cx)
             }

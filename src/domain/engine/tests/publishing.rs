@@ -347,3 +347,11 @@ fn a_stamp_tells_of_one_version_only() {
     assert_eq!(stamp.version, 2);
     assert!(stamp.version_created_at.is_some_and(|at| at >= written_after));
 }
+
+#[test]
+fn a_store_that_asks_for_short_waits_again_and_again_is_asked_ever_more_slowly() {
+    let mut world = World::new(&["acme"]);
+    world.shops.insert("acme".into(), Shop::Status(429, Some(SECOND)));
+    world.pass(2 * HOUR);
+    assert!(world.calls("probe") <= 15, "{}", world.calls("probe"));
+}

@@ -1,7 +1,8 @@
 //! The token's life, and what a failing source does and does not cause.
 
-use super::world::{HOUR, MINUTE, SECOND, World};
+use super::world::{HOUR, MINUTE, SECOND, World, settings};
 use crate::domain::engine::Event;
+use crate::domain::engine::Settings;
 use crate::domain::incident::{Cause, MessageKind};
 use crate::domain::source::{Lease, SourceFault};
 
@@ -245,4 +246,19 @@ fn a_token_that_may_not_look_itself_up_is_replaced_when_nothing_works_with_it() 
     world.pass(3 * HOUR);
     assert!(!world.token_dead, "it was replaced");
     assert!(world.snapshot().incidents.is_empty(), "{:?}", world.said());
+}
+
+#[test]
+fn a_source_that_reads_nothing_is_not_asked_more_often_than_one_that_works() {
+    let settings = Settings { poll_interval: 20 * MINUTE, ..settings() };
+    let mut world = World::with(&["one", "two"], settings);
+    world.pass(HOUR);
+    world.read_fault = Some(SourceFault::Unavailable { status: 500 });
+    let reads = world.calls("read");
+    world.pass(6 * HOUR);
+    // As often as healthy ones, and a bounded number at the beginning.
+    assert!(world.calls("read") - reads <= 2 * (18 + 18), "{}", world.calls("read") - reads);
+    world.read_fault = None;
+    world.pass(20 * MINUTE);
+    assert!(world.snapshot().incidents.is_empty());
 }
