@@ -67,6 +67,8 @@ pub struct Engine {
     index: BTreeMap<StoreName, usize>,
     /// When each store is due next; a store stands in it once at most.
     timers: BTreeSet<(Instant, usize)>,
+    /// Which stores are published: asked for at each pass of the daemon, so it is not counted anew each time.
+    published: BTreeSet<usize>,
     shared: Shared,
     /// Incidents of stores that are no longer configured may be open: of a configuration, or of a life, before.
     stores_changed: bool,
@@ -94,6 +96,7 @@ impl Engine {
             stores,
             index: BTreeMap::new(),
             timers: BTreeSet::new(),
+            published: BTreeSet::new(),
             shared,
             stores_changed: true,
             started: false,
@@ -238,6 +241,11 @@ impl Engine {
             }
             store.due = next;
             self.timers.extend(next.map(|next| (next, at)));
+            if store.is_published() {
+                self.published.insert(at);
+            } else {
+                self.published.remove(&at);
+            }
         }
         let troubled = self.shared.platform.is_troubled();
         let told = self.shared.book.is_open(None, Cause::PlatformTrouble);
@@ -248,7 +256,7 @@ impl Engine {
                 Context { now, settings: &self.settings, key: &self.key, actions, shared: &mut self.shared };
             Book::settle(None, [judged], |_| None, &mut cx);
         }
-        self.started = self.started || self.stores.iter().all(Store::is_published);
+        self.started = self.started || self.all_published();
     }
 
     /// Weighs what a store says now against what the others say. Returns the stores that have to act on it.
@@ -305,11 +313,17 @@ impl Engine {
         self.shared.book.hasten(self.settings.repeat_interval, now);
     }
 
+    fn all_published(&self) -> bool {
+        self.published.len() == self.stores.len()
+    }
+
     /// Rebuilds the index and makes every store due at once.
     fn reindex(&mut self) {
         self.index = self.stores.iter().enumerate().map(|(at, store)| (store.name().clone(), at)).collect();
         self.stores_changed = true;
         self.timers.clear();
+        let published = self.stores.iter().enumerate().filter(|(_, store)| store.is_published());
+        self.published = published.map(|(at, _)| at).collect();
         for (at, store) in self.stores.iter_mut().enumerate() {
             store.due = Some(Instant::default());
             self.timers.insert((Instant::default(), at));

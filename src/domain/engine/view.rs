@@ -68,7 +68,7 @@ impl Engine {
     #[must_use]
     pub fn headline(&self) -> String {
         let all = self.stores.len();
-        let published = self.stores.iter().filter(|store| store.is_published()).count();
+        let published = self.published.len();
         let open = self.shared.book.len();
         let vault = if self.source.usable() { "" } else { "; Vault is not available" };
         format!("{published} of {all} stores published, {open} incidents open{vault}")
@@ -81,7 +81,7 @@ impl Engine {
         Vitals {
             last_pass_at: last_pass.wall,
             last_pass_age_ms: u64::try_from(age).unwrap_or(u64::MAX),
-            ready: self.stores.iter().all(Store::is_published),
+            ready: self.all_published(),
             started: self.started,
         }
     }
