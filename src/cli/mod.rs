@@ -31,7 +31,7 @@ Exit codes:
   11  Vault is unavailable
   12  a secret is missing or malformed
   13  a store rejects its credentials
-  14  nobody could tell whether credentials work
+  14  nobody could tell whether credentials work, or a single pass was interrupted
   15  publishing failed
   16  an alert could not be delivered (alert-test)
   70  internal error

@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::io::{self, Write};
 
+use crate::system::errors::chain;
+
 /// Writes a result. A reader that has gone away is no trouble of ours.
 pub(super) fn print(text: &str) {
     let _closed = io::stdout().lock().write_all(text.as_bytes());
@@ -10,20 +12,8 @@ pub(super) fn print(text: &str) {
 
 /// Writes what went wrong, with all its causes.
 pub(super) fn complain(error: &dyn Error) {
-    let text = format!("bc-secrets-sync: {}\n", with_causes(error));
+    let text = format!("bc-secrets-sync: {}\n", chain(error));
     let _closed = io::stderr().lock().write_all(text.as_bytes());
-}
-
-/// An error and all its causes.
-pub(super) fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 /// Lays out rows under their headings, each column as wide as its widest cell.

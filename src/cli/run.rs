@@ -10,10 +10,11 @@ use tracing::Level;
 use crate::config::{Config, Environment, LogFormat};
 use crate::daemon::{self, DaemonError, Start};
 use crate::system::clock::Clock;
+use crate::system::errors::chain;
 use crate::system::hardening;
 use crate::system::logging::{self, Format};
 
-use super::output::{complain, with_causes};
+use super::output::complain;
 use super::{ConfigFile, Exit, runtime};
 
 #[derive(Args, Debug)]
@@ -95,7 +96,7 @@ fn fail(error: &dyn Error, format: Format) {
     match format {
         Format::Human => complain(error),
         Format::Json => {
-            for problem in with_causes(error).lines() {
+            for problem in chain(error).lines() {
                 tracing::error!("{problem}");
             }
         }

@@ -16,6 +16,7 @@ use crate::domain::time::Now;
 use crate::observe::{self, Heartbeat, SnapshotRequest, SnapshotSource};
 use crate::publish::key;
 use crate::system::clock::Clock;
+use crate::system::errors::chain;
 use crate::system::files::FileWatch;
 use crate::system::logging::Levels;
 use crate::system::service::{self, State, Told};
@@ -424,16 +425,4 @@ fn watch_file(path: &Path, changed: mpsc::Sender<()>) -> Service {
             () = stop => {}
         }
     })
-}
-
-/// An error with all its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

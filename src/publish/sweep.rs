@@ -14,16 +14,7 @@ use crate::domain::publication::PublishFault;
 /// When it cannot be told which generation is published, none is removed: the next publication mends that
 /// and removes them.
 pub(super) fn sweep(output: &Output, store: &StoreName) -> Result<(), PublishFault> {
-    let above = match Directory::at(&output.directory) {
-        Ok(above) => above,
-        Err(Errno::NOENT) => return Ok(()),
-        Err(error) => return Err(fault("cannot open", &output.directory, error)),
-    };
-    let directory = match above.open(store.as_str()) {
-        Ok(directory) => directory,
-        Err(Errno::NOENT) => return Ok(()),
-        Err(error) => return Err(above.fault("cannot open", store.as_str(), error)),
-    };
+    let Some(directory) = existing(output, store)? else { return Ok(()) };
     // One listing tells that there is nothing to do, which is so nearly every time: this runs at each look at the disk.
     let names = list(&directory)?;
     for temporary in ENTRIES.iter().map(|entry| entry.temporary).chain([DATA_TEMPORARY]) {
@@ -49,6 +40,20 @@ pub(super) fn sweep(output: &Output, store: &StoreName) -> Result<(), PublishFau
     match generation_before(&directory, number)? {
         Some(before) => keep_only(&directory, &[published, &before]),
         None => keep_only(&directory, &[published]),
+    }
+}
+
+/// A store's directory; none: nothing was ever published there.
+pub(super) fn existing(output: &Output, store: &StoreName) -> Result<Option<Directory>, PublishFault> {
+    let above = match Directory::at(&output.directory) {
+        Ok(above) => above,
+        Err(Errno::NOENT) => return Ok(None),
+        Err(error) => return Err(fault("cannot open", &output.directory, error)),
+    };
+    match above.open(store.as_str()) {
+        Ok(directory) => Ok(Some(directory)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(error) => Err(above.fault("cannot open", store.as_str(), error)),
     }
 }
 

@@ -1,10 +1,7 @@
 //! Withdrawing: takes a store's published set away, for operators who prefer no credentials to dead ones.
 
-use rustix::io::Errno;
-
-use super::directory::{Directory, fault};
 use super::layout::{DATA, DATA_TEMPORARY};
-use super::sweep::keep_only;
+use super::sweep::{existing, keep_only};
 use crate::config::Output;
 use crate::domain::credentials::StoreName;
 use crate::domain::publication::PublishFault;
@@ -12,16 +9,7 @@ use crate::domain::publication::PublishFault;
 /// Removes the published generation and all others. The links that apps open stay, and lead nowhere until
 /// the next publication.
 pub(super) fn withdraw(output: &Output, store: &StoreName) -> Result<(), PublishFault> {
-    let above = match Directory::at(&output.directory) {
-        Ok(above) => above,
-        Err(Errno::NOENT) => return Ok(()),
-        Err(error) => return Err(fault("cannot open", &output.directory, error)),
-    };
-    let directory = match above.open(store.as_str()) {
-        Ok(directory) => directory,
-        Err(Errno::NOENT) => return Ok(()),
-        Err(error) => return Err(above.fault("cannot open", store.as_str(), error)),
-    };
+    let Some(directory) = existing(output, store)? else { return Ok(()) };
     // The one name first: a reader finds the whole set or nothing.
     directory.remove(DATA_TEMPORARY)?;
     directory.remove(DATA)?;

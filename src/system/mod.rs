@@ -2,6 +2,7 @@
 //! They know nothing of the rest of the crate.
 
 pub mod clock;
+pub mod errors;
 pub mod files;
 pub mod hardening;
 pub mod logging;
