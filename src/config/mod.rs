@@ -17,6 +17,7 @@ mod accounts;
 mod alerts;
 mod channels;
 mod checker;
+mod control;
 mod directories;
 mod environment;
 mod error;
@@ -49,6 +50,8 @@ pub struct Config {
     pub state: State,
     /// The listener for probes, metrics and status.
     pub http: Http,
+    /// The socket for commands to the running daemon.
+    pub control: Control,
     /// What is logged, and how.
     pub log: Log,
     /// Who is told of incidents.
@@ -161,6 +164,15 @@ pub struct State {
 pub struct Http {
     /// Where to listen; none: no listener.
     pub listen: Option<SocketAddr>,
+    /// File with the token that apps report with; none: reports are not taken.
+    pub report_token_file: Option<PathBuf>,
+}
+
+/// `[control]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Control {
+    /// Where the control socket is; none: there is none.
+    pub socket: Option<PathBuf>,
 }
 
 /// `[log]`.

@@ -48,6 +48,14 @@ pub fn preflight(config: &Config) -> Result<(), ConfigError> {
     if let Some(path) = &config.check.ca_file {
         look("check.ca_file", readable(path, MAX_CERTIFICATES_SIZE));
     }
+    if let Some(path) = &config.http.report_token_file {
+        look("http.report_token_file", readable(path, MAX_SECRET_SIZE));
+    }
+    let socket = config.control.socket.as_ref().and_then(|socket| socket.parent());
+    // The state directory is made when it is missing, and no other one.
+    if let Some(directory) = socket.filter(|directory| *directory != config.state.directory) {
+        look("control.socket", metadata(directory).and_then(|_| writable(directory)));
+    }
     for (key, file, most) in alert_files(&config.alerts) {
         look(key, readable(file, most));
     }

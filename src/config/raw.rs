@@ -12,6 +12,7 @@ pub(super) struct Config {
     pub(super) output: Option<Table<Output>>,
     pub(super) state: Option<Table<State>>,
     pub(super) http: Option<Table<Http>>,
+    pub(super) control: Option<Table<Control>>,
     pub(super) log: Option<Table<Log>>,
     pub(super) alerts: Option<Table<Alerts>>,
     pub(super) stores: Vec<Table<Store>>,
@@ -97,6 +98,13 @@ pub(super) struct State {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Http {
     pub(super) listen: Option<Value>,
+    pub(super) report_token_file: Option<Value>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Control {
+    pub(super) socket: Option<Value>,
 }
 
 #[derive(Default, Deserialize)]

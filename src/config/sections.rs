@@ -77,10 +77,11 @@ pub(super) fn check(checker: &mut Checker<'_>, table: Option<Table<raw::Check>>)
 pub(super) fn http(checker: &mut Checker<'_>, table: Option<Table<raw::Http>>) -> Http {
     let key = "http.listen";
     let (_, raw) = open(table);
+    let report_token_file = checker.file("http.report_token_file", raw.report_token_file);
     let (text, origin) =
         checker.text(key, raw.listen).unwrap_or_else(|| (DEFAULT_LISTEN.to_owned(), Origin::Nowhere));
     if text == "off" {
-        return Http { listen: None };
+        return Http { listen: None, report_token_file };
     }
     let listen = text.parse().ok();
     if listen.is_none() {
@@ -88,7 +89,7 @@ pub(super) fn http(checker: &mut Checker<'_>, table: Option<Table<raw::Http>>) -
             "must be an IP address and a port, such as \"127.0.0.1:9847\" or \"[::]:9847\", or \"off\"";
         checker.refuse(&origin, key, message);
     }
-    Http { listen }
+    Http { listen, report_token_file }
 }
 
 /// Checks `[log]`.

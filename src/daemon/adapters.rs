@@ -82,7 +82,7 @@ impl Adapters {
                 };
                 Event::Reloaded { store, generation, result }
             }
-            Action::Notify(_) | Action::Say(_) => return None,
+            Action::Notify(_) | Action::Keep(_) | Action::Say(_) | Action::Reply(_) => return None,
         })
     }
 }

@@ -35,6 +35,8 @@ pub struct Snapshot {
     pub channels: Vec<ChannelStatus>,
     /// The configuration in force.
     pub configuration: ConfigurationStatus,
+    /// Reports of apps that were refused because of their token, since the start.
+    pub reports_refused: u64,
 }
 
 impl Snapshot {
@@ -175,6 +177,21 @@ pub struct StoreStatus {
     pub publications: u64,
     /// Sets found damaged or gone, and written again, since the start.
     pub restorations: u64,
+    /// What apps have reported of it.
+    pub reports: ReportStatus,
+}
+
+/// What apps have reported of a store, since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ReportStatus {
+    /// Reports that came.
+    pub received: u64,
+    /// Those of them that started no check at once.
+    pub absorbed: u64,
+    /// Checks that were made because of reports.
+    pub checks: u64,
+    /// When the last report came.
+    pub last_at: Option<Timestamp>,
 }
 
 /// A version in the source that is not published (yet).

@@ -95,6 +95,21 @@ pub(super) fn counters(families: &mut Families<'_>, snapshot: &Snapshot) -> fmt:
         "store_restorations_total",
         "Published sets that were found damaged or gone, and written again.",
         each_store(snapshot, |store| Some(Value::Whole(store.restorations))),
+    )?;
+    families.counter(
+        "store_reports_total",
+        "Reports of apps that the store refuses its credentials.",
+        each_store(snapshot, |store| Some(Value::Whole(store.reports.received))),
+    )?;
+    families.counter(
+        "store_reports_absorbed_total",
+        "Those of them that started no check at once.",
+        each_store(snapshot, |store| Some(Value::Whole(store.reports.absorbed))),
+    )?;
+    families.counter(
+        "store_report_checks_total",
+        "Checks that were made because of reports.",
+        each_store(snapshot, |store| Some(Value::Whole(store.reports.checks))),
     )
 }
 

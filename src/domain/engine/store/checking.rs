@@ -272,12 +272,18 @@ impl Store {
         if let Some(candidate) = candidate {
             return Some(candidate.credentials.clone());
         }
-        let published = self.good.as_ref().filter(|_| now >= self.next_check);
+        let published = self.good.as_ref().filter(|_| now >= self.check_due());
         if let Some(published) = published {
             return Some(published.credentials.clone());
         }
         let superseded = self.superseded.as_ref().filter(|old| now >= old.next_probe);
         superseded.map(|old| old.credentials.clone())
+    }
+
+    /// When the published set is checked next, unless the store wants to be left alone: in its turn, or earlier
+    /// because of a report.
+    pub(in crate::domain::engine) fn check_due(&self) -> Instant {
+        self.reports.due().map_or(self.next_check, |due| due.min(self.next_check))
     }
 
     pub(super) fn waiting_candidate(&self, cx: &Context<'_>) -> Option<&Candidate> {

@@ -4,6 +4,7 @@ mod checking;
 mod publishing;
 mod reading;
 mod reloading;
+mod reporting;
 mod superseded;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use crate::domain::verdict::VerdictKind;
 
 pub(super) use self::checking::{Rejection, Streak};
 use self::reloading::Reload;
+use self::reporting::Reports;
 use self::superseded::Superseded;
 
 /// The first wait after a failure of our own making; it doubles with each further one.
@@ -109,6 +111,7 @@ pub(super) struct Store {
     publish_failures: u32,
     pub(super) publish_fault: Option<PublishFault>,
     pub(super) reload: Reload,
+    pub(super) reports: Reports,
 
     pub(super) requests_remaining: Option<u64>,
     pub(super) verdicts: BTreeMap<VerdictKind, u64>,
@@ -157,6 +160,7 @@ impl Store {
             publish_failures: 0,
             publish_fault: None,
             reload: Reload::default(),
+            reports: Reports::default(),
             requests_remaining: None,
             verdicts: BTreeMap::new(),
             publications: 0,
@@ -267,6 +271,7 @@ impl Store {
             if let Some(credentials) = self.to_probe(cx) {
                 match cx.shared.budgets.spend(credentials.account(cx.key), now) {
                     Ok(()) => {
+                        self.check_begins(&credentials, cx);
                         self.probing = Some(credentials.clone());
                         cx.actions.push(Action::Probe { store: self.name().clone(), credentials });
                     }
@@ -318,7 +323,7 @@ impl Store {
             }
             if self.probing.is_none() {
                 let candidate = self.waiting_candidate(cx).map(|candidate| candidate.next_probe);
-                let published = self.good.as_ref().map(|_| self.next_check);
+                let published = self.good.as_ref().map(|_| self.check_due());
                 let superseded = self.superseded.as_ref().map(|old| old.next_probe);
                 let probes = candidate.into_iter().chain(published).chain(superseded);
                 due.extend(probes.map(|at| at.max(self.not_before)));

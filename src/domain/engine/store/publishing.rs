@@ -81,6 +81,7 @@ impl Store {
         self.verified_at = published.stamp.verified_at;
         self.good = Some(published);
         self.rejection = None;
+        self.reports.forget();
         self.accepted = accepted;
         self.known_since = cx.now;
         self.streak = Streak::default();

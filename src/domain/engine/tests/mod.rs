@@ -4,6 +4,8 @@ mod fleet;
 mod incidents;
 mod overlaps;
 mod publishing;
+mod reports;
+mod silences;
 mod source;
 mod superseded;
 mod withdrawal;
