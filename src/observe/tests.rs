@@ -15,6 +15,8 @@ use super::server::converse;
 use super::*;
 use crate::domain::snapshot::STALLED_AFTER;
 
+mod api;
+
 /// A listener on a free port of the loopback, and the loop's side of it.
 struct Running {
     address: String,

@@ -8,6 +8,7 @@ mod support;
 
 mod check;
 mod configuration;
+mod control;
 mod damage;
 mod life;
 mod one_time;
