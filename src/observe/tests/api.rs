@@ -211,7 +211,9 @@ async fn an_incident_that_is_not_meant_for_sure_is_not_silenced_and_the_answer_s
             let id = |cause| IncidentId::new(Some("acme"), cause, now);
             Reply::AmbiguousIncident(vec![id(Cause::BadWrite), id(Cause::Moved)])
         }
-        _ => Reply::UnknownIncident,
+        Request::Report { .. } | Request::Silence { .. } | Request::Unsilence { .. } => {
+            Reply::UnknownIncident
+        }
     });
     let answer = send_to(&socket, "DELETE", "/v1/incidents/acme/silence", "").await;
     assert_eq!(answer.status, 409);

@@ -16,10 +16,9 @@ fn quiet() -> World {
 }
 
 fn report(world: &mut World, store: &str) -> Reported {
-    match world.ask(Request::Report { store: StoreName::parse(store).unwrap() }) {
-        Reply::Reported(reported) => reported,
-        other => panic!("{other:?}"),
-    }
+    let reply = world.ask(Request::Report { store: StoreName::parse(store).unwrap() });
+    let Reply::Reported(reported) = reply else { panic!("{reply:?}") };
+    reported
 }
 
 #[test]

@@ -24,10 +24,9 @@ fn kinds(world: &World) -> Vec<MessageKind> {
 
 fn silence(world: &mut World, incident: &str, time: std::time::Duration) -> Incident {
     let span = SilenceSpan::new(time).unwrap();
-    match world.ask(Request::Silence { incident: incident.to_owned(), span }) {
-        Reply::Incident(incident) => *incident,
-        other => panic!("{other:?}"),
-    }
+    let reply = world.ask(Request::Silence { incident: incident.to_owned(), span });
+    let Reply::Incident(incident) = reply else { panic!("{reply:?}") };
+    *incident
 }
 
 fn unsilence(world: &mut World, incident: &str) -> Reply {
