@@ -125,6 +125,7 @@ impl Live {
         let (requests, requested) = RequestSource::channel();
         let (heartbeat, beats) = watch::channel(Heartbeat::starting());
         let guard = ReportGuard::new(config.http.report_token_file.clone());
+        check(&guard).await;
         let pages = Pages::new(snapshots, requests, beats, guard.clone());
         let listeners = Listeners::open(&config, pages).await?;
         let (changed, file_changed) = mpsc::channel(1);
@@ -364,6 +365,7 @@ impl Live {
         };
         self.listeners.apply(listeners).await?;
         self.guard.set_file(config.http.report_token_file.clone());
+        check(&self.guard).await;
         self.alerts.replace(channels).await?;
         self.work.replace(adapters, &config, source == SourceChange::Replaced);
         let Log { level, format: LogFormat::Auto | LogFormat::Human | LogFormat::Json } = config.log;
@@ -409,6 +411,11 @@ impl Live {
         info!("stopped");
         stopped.and(closed)
     }
+}
+
+async fn check(guard: &ReportGuard) {
+    let guard = guard.clone();
+    on_disk(move || guard.check()).await;
 }
 
 struct Prepared {

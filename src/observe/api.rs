@@ -112,7 +112,7 @@ async fn silence(pages: &Pages, request: engine::Request, uid: u32, pid: i32) ->
     match pages.requests.ask(request).await {
         Ok(Reply::Incident(incident)) => {
             let (id, until) = (incident.id.as_str(), incident.silenced_until.map(|until| until.to_string()));
-            tracing::info!(incident = id, until, uid, pid, "silence set through the control socket");
+            tracing::info!(incident = id, until, uid, pid, "asked through the control socket");
             json(StatusCode::OK, &*incident)
         }
         Ok(Reply::UnknownIncident) => say(

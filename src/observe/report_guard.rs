@@ -1,6 +1,6 @@
 //! Who may report: whoever bears the token in a file, which is read anew for each report.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -53,6 +53,29 @@ impl ReportGuard {
         *self.0.file.lock().unwrap_or_else(PoisonError::into_inner) = file;
     }
 
+    /// Looks whether the token can be used, and logs it when it cannot: it may be mended while we run, so it is no
+    /// reason not to start. Blocks on the disk.
+    pub fn check(&self) {
+        let file = self.0.file.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(file) = file {
+            let read = short_file::read(&file).map_err(|error| error.to_string());
+            let _said = self.noted(&file, read.and_then(|text| usable(&text)));
+        }
+    }
+
+    /// Keeps in mind whether the token can be used, and logs the first of a row of failures.
+    fn noted(&self, file: &Path, token: Result<Secret, String>) -> Option<Secret> {
+        let was_failing = self.0.failing.swap(token.is_err(), Ordering::Relaxed);
+        token
+            .inspect_err(|why| {
+                if !was_failing {
+                    let file = file.display();
+                    tracing::error!(%file, "reports cannot be taken: http.report_token_file: {why}");
+                }
+            })
+            .ok()
+    }
+
     /// How many reports were refused because of their token, or for want of one.
     #[must_use]
     pub fn refused(&self) -> u64 {
@@ -73,29 +96,22 @@ impl ReportGuard {
         let Some(file) = file else { return Err(Refusal::NotConfigured) };
         let borne = bearer(headers).ok_or(Refusal::NoToken)?;
         let token = match short_file::read_in_background(&file).await {
-            Ok(text) => usable(&text).map_err(str::to_owned),
+            Ok(text) => usable(&text),
             Err(error) => Err(error.to_string()),
         };
-        let token = token.map_err(|why| {
-            if !self.0.failing.swap(true, Ordering::Relaxed) {
-                let file = file.display();
-                tracing::error!(%file, "reports cannot be taken: http.report_token_file: {why}");
-            }
-            Refusal::Unusable
-        })?;
-        self.0.failing.store(false, Ordering::Relaxed);
+        let token = self.noted(&file, token).ok_or(Refusal::Unusable)?;
         token.is(borne).then_some(()).ok_or(Refusal::WrongToken)
     }
 }
 
 /// The token of a file, without the line break that editors add.
-fn usable(text: &str) -> Result<Secret, &'static str> {
+fn usable(text: &str) -> Result<Secret, String> {
     let token = text.trim_ascii();
     if token.len() < SHORTEST {
-        return Err("it holds less than 16 characters, which could be guessed");
+        return Err("it holds less than 16 characters, which could be guessed".to_owned());
     }
     if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err("it holds more than one word of plain letters, digits and signs");
+        return Err("it must hold one word of plain letters, digits and signs".to_owned());
     }
     Ok(Secret::new(token.to_owned()))
 }

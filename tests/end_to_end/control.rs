@@ -118,6 +118,15 @@ async fn a_token_for_reports_is_rotated_and_taken_away_without_a_restart() {
     assert_eq!(daemon.post("/v1/stores/acme/report", Some(TOKEN)).await.0, 401);
     assert_eq!(daemon.post("/v1/stores/acme/report", Some(new)).await.0, 202);
 
+    std::fs::write(world.configuration.home().join("report-token"), "short").unwrap();
+    for _ in 0..3 {
+        let (status, text) = daemon.post("/v1/stores/acme/report", Some("short")).await;
+        assert!(status == 503 && text.contains("the daemon's log says why"), "{text}");
+    }
+    let lines = daemon.log();
+    let said = lines.iter().filter(|line| line["message"].as_str().unwrap().contains("could be guessed"));
+    assert_eq!(said.count(), 1);
+
     let text = world.configuration.text();
     let without = text.lines().filter(|line| !line.starts_with("report_token_file"));
     world.configuration.write_text(&without.collect::<Vec<_>>().join("\n"));
@@ -190,7 +199,7 @@ async fn a_silence_survives_a_kill_and_reminders_resume_when_it_is_ended() {
     const SILENCED: &str = "incidents_silenced{cause=\"regenerated_or_revoked\"}";
     assert_eq!(daemon.metric(SILENCED).await, Some(1.0));
     let said = daemon.log_text();
-    assert!(said.contains("silence set through the control socket"), "{said}");
+    assert!(said.contains("asked through the control socket"), "{said}");
     wait_until("what was under way is delivered", async || {
         daemon.metric("alerts_pending{channel=\"webhook\"}").await == Some(0.0)
     })
