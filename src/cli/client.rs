@@ -9,8 +9,8 @@ use reqwest::{Client, Method, Response, StatusCode, redirect, retry};
 use url::Url;
 
 use crate::config::{Config, ConfigError, Environment};
+use crate::system::crypto;
 use crate::system::socket_path::SocketPath;
-use crate::vault::choose_ring;
 
 use super::{DEFAULT_CONFIG, Exit};
 
@@ -103,7 +103,7 @@ impl Line {
     }
 
     fn new(base: Url, place: String, socket: Option<SocketPath>) -> Result<Self, AskError> {
-        choose_ring();
+        crypto::choose();
         let mut builder = Client::builder()
             .redirect(redirect::Policy::none())
             .retry(retry::never())
