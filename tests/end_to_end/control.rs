@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::support::configuration::Configuration;
@@ -307,6 +308,13 @@ async fn a_live_socket_is_not_stolen_and_a_new_configuration_moves_it() {
     let mut second = Daemon::launch(&other);
     assert_eq!(second.ended(DEADLINE).await.code(), Some(2));
     assert!(second.log_text().contains("another process listens on the control socket"));
+    assert_eq!(command(&world.configuration, &["incidents"]).await.code, Some(0));
+
+    // One that somebody has removed is made again with the configuration.
+    world.configuration.write();
+    std::fs::remove_file(&path).unwrap();
+    daemon.signal(Signal::HUP);
+    wait_until("it is back", async || path.exists()).await;
     assert_eq!(command(&world.configuration, &["incidents"]).await.code, Some(0));
 
     let text = world.configuration.text();
