@@ -124,6 +124,8 @@ pub struct Check {
     pub confirmation_spacing: Duration,
     /// How long nobody may be able to tell before that is an incident of its own.
     pub stale_after: Duration,
+    /// How long before a store's certificate expires somebody is warned; none: nobody is.
+    pub certificate_warning: Option<Duration>,
     /// How many probes run at once.
     pub concurrency: usize,
     /// Which addresses an API Path may name.

@@ -71,6 +71,7 @@ pub(super) struct Check {
     pub(super) confirmations: Option<Value>,
     pub(super) confirmation_spacing: Option<Value>,
     pub(super) stale_after: Option<Value>,
+    pub(super) certificate_warning: Option<Value>,
     pub(super) concurrency: Option<Value>,
     pub(super) allow_private_addresses: Option<Value>,
     pub(super) ca_file: Option<Value>,

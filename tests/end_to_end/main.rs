@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod certificates;
 mod check;
 mod configuration;
 mod damage;
