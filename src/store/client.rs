@@ -15,6 +15,7 @@ use rustls_platform_verifier::BuilderVerifierExt;
 
 use super::resolve::PolicyResolver;
 use crate::config::Check;
+use crate::system::crypto;
 
 /// Why the probe cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -68,10 +69,6 @@ pub enum BuildError {
 
 /// Builds the client.
 pub(super) fn build(check: &Check) -> Result<Client, BuildError> {
-    // One provider serves the whole process; whoever comes first installs it, and losing that race is fine.
-    if CryptoProvider::get_default().is_none() {
-        let _ = ring::default_provider().install_default();
-    }
     Client::builder()
         .user_agent(concat!("bc-secrets-sync/", env!("CARGO_PKG_VERSION"), " (+credential check)"))
         // Credentials go to the store's own host and no other.
@@ -99,7 +96,10 @@ pub(super) fn build(check: &Check) -> Result<Client, BuildError> {
 
 /// Whom the probe trusts: these authorities only, or the system's.
 fn tls(ca_file: Option<&Path>) -> Result<ClientConfig, BuildError> {
-    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    crypto::choose();
+    let provider = CryptoProvider::get_default().cloned();
+    let provider = provider.unwrap_or_else(|| Arc::new(ring::default_provider()));
+    let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(BuildError::Tls)?;
     let builder = match ca_file {
