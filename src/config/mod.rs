@@ -20,6 +20,7 @@ mod checker;
 mod directories;
 mod environment;
 mod error;
+mod kubernetes;
 mod locations;
 mod parse;
 mod preflight;
@@ -31,7 +32,7 @@ mod stores;
 mod value;
 mod vault;
 
-pub use alerts::{AlertCommand, Alertmanager, Alerts, PagerDuty, Slack, Webhook};
+pub use alerts::{AlertCommand, Alertmanager, Alerts, Kubernetes, PagerDuty, Regarding, Slack, Webhook};
 pub use environment::Environment;
 pub use error::{ConfigError, Place, Problem};
 pub use preflight::preflight;

@@ -115,6 +115,7 @@ pub(super) struct Alerts {
     pub(super) slack: Option<Table<Slack>>,
     pub(super) pagerduty: Option<Table<PagerDuty>>,
     pub(super) alertmanager: Option<Table<Alertmanager>>,
+    pub(super) kubernetes: Option<Table<Kubernetes>>,
     pub(super) command: Option<Table<AlertCommand>>,
 }
 
@@ -160,6 +161,28 @@ pub(super) struct Alertmanager {
     pub(super) ca_file: Option<Value>,
     pub(super) severity: Option<Value>,
     pub(super) stores: Option<Value>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Kubernetes {
+    pub(super) url: Option<Value>,
+    pub(super) namespace: Option<Value>,
+    pub(super) token_file: Option<Value>,
+    pub(super) ca_file: Option<Value>,
+    pub(super) timeout: Option<Value>,
+    pub(super) severity: Option<Value>,
+    pub(super) stores: Option<Value>,
+    pub(super) regarding: Option<Table<Regarding>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Regarding {
+    pub(super) api_version: Option<Value>,
+    pub(super) kind: Option<Value>,
+    pub(super) name: Option<Value>,
+    pub(super) uid: Option<Value>,
 }
 
 #[derive(Default, Deserialize)]

@@ -10,6 +10,7 @@ mod certificates;
 mod check;
 mod configuration;
 mod damage;
+mod kubernetes;
 mod life;
 mod one_time;
 mod options;

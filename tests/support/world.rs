@@ -23,7 +23,7 @@ const POLICY: &str = r#"path "secret/data/stores/*" { capabilities = ["read"] }"
 pub(crate) struct World {
     pub(crate) bao: OpenBao,
     pub(crate) bigcommerce: SimulatedBigCommerce,
-    authority: Authority,
+    pub(crate) authority: Authority,
     pub(crate) receiver: Receiver,
     pub(crate) configuration: Configuration,
     home: TempDir,
