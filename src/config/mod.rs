@@ -21,6 +21,7 @@ mod control;
 mod directories;
 mod environment;
 mod error;
+mod kubernetes;
 mod locations;
 mod parse;
 mod preflight;
@@ -32,7 +33,7 @@ mod stores;
 mod value;
 mod vault;
 
-pub use alerts::{AlertCommand, Alertmanager, Alerts, PagerDuty, Slack, Webhook};
+pub use alerts::{AlertCommand, Alertmanager, Alerts, Kubernetes, PagerDuty, Regarding, Slack, Webhook};
 pub use environment::Environment;
 pub use error::{ConfigError, Place, Problem};
 pub use preflight::preflight;
@@ -127,6 +128,8 @@ pub struct Check {
     pub confirmation_spacing: Duration,
     /// How long nobody may be able to tell before that is an incident of its own.
     pub stale_after: Duration,
+    /// How long before a store's certificate expires somebody is warned; none: nobody is.
+    pub certificate_warning: Option<Duration>,
     /// How many probes run at once.
     pub concurrency: usize,
     /// Which addresses an API Path may name.

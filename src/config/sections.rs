@@ -33,6 +33,11 @@ const STALE_AFTER: DurationRule = DurationRule {
     least: Duration::from_secs(1),
     most: Duration::from_secs(7 * DAY),
 };
+const CERTIFICATE_WARNING: DurationRule = DurationRule {
+    default: Duration::from_secs(14 * DAY),
+    least: Duration::from_secs(HOUR),
+    most: Duration::from_secs(30 * DAY),
+};
 const DEFAULT_LISTEN: &str = "127.0.0.1:9847";
 
 /// Checks `[check]`.
@@ -62,6 +67,11 @@ pub(super) fn check(checker: &mut Checker<'_>, table: Option<Table<raw::Check>>)
             &CONFIRMATION_SPACING,
         ),
         stale_after,
+        certificate_warning: checker.duration_or_off(
+            "check.certificate_warning",
+            raw.certificate_warning,
+            &CERTIFICATE_WARNING,
+        ),
         concurrency: concurrency.into(),
         addresses: if private { AddressPolicy::AllowPrivate } else { AddressPolicy::PublicOnly },
         ca_file: checker.file("check.ca_file", raw.ca_file),

@@ -121,6 +121,7 @@ impl Alerts {
                 channel @ (Channel::Webhook(_)
                 | Channel::Slack(_)
                 | Channel::PagerDuty(_)
+                | Channel::Kubernetes(_)
                 | Channel::Command(_)) => {
                     let clock: Box<dyn Fn() -> Now + Send + Sync> = Box::new(move || now(&clock));
                     let delivery = Arc::new(Delivery { name, channel, ledger, events, clock });
@@ -222,6 +223,7 @@ fn part_of(name: &'static str) -> &'static str {
         "slack" => "delivery to Slack",
         "pagerduty" => "delivery to PagerDuty",
         "alertmanager" => "the upkeep of the Alertmanager",
+        "kubernetes" => "delivery to Kubernetes",
         "command" => "delivery by command",
         other => other,
     }

@@ -29,7 +29,7 @@ pub enum Cause {
     PublishFailed,
     /// Credentials that another version has taken the place of still work.
     SupersededLive,
-    /// The store's certificate cannot be trusted.
+    /// The store's certificate cannot be trusted, or soon expires.
     CertificateTrouble,
     /// Nobody could tell for too long whether the published credentials work.
     Unverified,
@@ -100,7 +100,7 @@ impl Cause {
             Self::SecretMalformed => "secret in Vault is unusable",
             Self::PublishFailed => "credentials cannot be published",
             Self::SupersededLive => "superseded credentials still work",
-            Self::CertificateTrouble => "store's certificate cannot be trusted",
+            Self::CertificateTrouble => "trouble with the store's certificate",
             Self::PlatformTrouble => "many stores reject their credentials at once",
             Self::Unverified => "credentials could not be verified for too long",
             Self::SourceLoginRefused => "Vault refuses the log-in",

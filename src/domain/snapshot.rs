@@ -157,6 +157,8 @@ pub struct StoreStatus {
     pub verified_at: Option<Timestamp>,
     /// When the published credentials will be probed next.
     pub next_check_at: Option<Timestamp>,
+    /// When the certificate expires that the store last showed to a probe of the published credentials.
+    pub certificate_expires_at: Option<Timestamp>,
     /// The last verdict on the published credentials.
     pub last_verdict: Option<VerdictKind>,
     /// The last attempt to read the secret.

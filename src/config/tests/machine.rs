@@ -106,6 +106,12 @@ ca_file = \"ROOT/e\"
 [alerts.alertmanager]
 urls = [\"http://one\"]
 ca_file = \"ROOT/f\"
+[alerts.kubernetes]
+url = \"https://kubernetes\"
+namespace = \"shop\"
+token_file = \"ROOT/g\"
+ca_file = \"ROOT/h\"
+regarding = { name = \"pod\" }
 [alerts.command]
 argv = [\"ROOT/role\"]
 [[stores]]";
@@ -116,14 +122,16 @@ argv = [\"ROOT/role\"]
     let expected = [
         "alerts.slack.url_file",
         "alerts.pagerduty.routing_key_file",
+        "alerts.kubernetes.token_file",
         "alerts.webhook.ca_file",
         "alerts.slack.ca_file",
         "alerts.pagerduty.ca_file",
+        "alerts.kubernetes.ca_file",
         "alerts.alertmanager.ca_file",
         "alerts.command.argv",
     ];
     assert_eq!(keys, expected, "{found:?}");
-    assert!(found[6].1.contains("role cannot be run: Permission denied"), "{found:?}");
+    assert!(found[8].1.contains("role cannot be run: Permission denied"), "{found:?}");
 }
 
 #[test]

@@ -89,6 +89,13 @@ impl Book {
         self.open.range(range).map(|(_, entry)| entry.next_reminder()).min()
     }
 
+    /// Things have become worse: the next reminder about it is due now.
+    pub(super) fn remind_now(&mut self, store: &StoreName, cause: Cause, now: Instant) {
+        if let Some(entry) = self.open.get_mut(&(Some(store.as_str().to_owned()), cause)) {
+            entry.remind_at = entry.remind_at.min(now);
+        }
+    }
+
     /// Compares what is judged with what is open, and acts on the difference. `resolution` says what ended
     /// a rejection, where something better than "recovered" can be said.
     pub(super) fn settle(

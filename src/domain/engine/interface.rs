@@ -23,6 +23,8 @@ pub struct Settings {
     pub confirmation_spacing: Duration,
     /// How long nobody may be able to tell before that is an incident of its own.
     pub stale_after: Duration,
+    /// How long before a store's certificate expires somebody is warned; none: nobody is.
+    pub certificate_warning: Option<Duration>,
     /// How long after the first message about an open incident the next one follows; the pause doubles each
     /// time, up to a day.
     pub repeat_interval: Duration,

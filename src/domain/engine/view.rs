@@ -172,6 +172,7 @@ impl Store {
             last_check_at: self.streak.last.is_some().then_some(self.streak.latest.wall),
             verified_at: self.verified_at,
             next_check_at: self.good.is_some().then(|| cx.now.wall_at(self.check_due())),
+            certificate_expires_at: self.certificate.map(|certificate| certificate.validity.until),
             last_verdict: self.streak.kind(),
             last_read_attempt_at: at(self.read_attempt),
             last_read_at: at(self.read_success),

@@ -1,5 +1,6 @@
 //! A store's state machine: what its disk, its secret and its store say, and what is to be done about it.
 
+mod certificate;
 mod checking;
 mod publishing;
 mod reading;
@@ -22,6 +23,7 @@ use crate::domain::source::SourceFault;
 use crate::domain::time::{Instant, Now, Timestamp};
 use crate::domain::verdict::VerdictKind;
 
+pub(super) use self::certificate::Certificate;
 pub(super) use self::checking::{Rejection, Streak};
 use self::reloading::Reload;
 use self::reporting::Reports;
@@ -54,6 +56,7 @@ pub(super) struct Candidate {
     pub(super) seen: Now,
     pub(super) accepted_at: Option<Timestamp>,
     pub(super) streak: Streak,
+    pub(super) certificate: Option<Certificate>,
     pub(super) next_probe: Instant,
 }
 
@@ -99,6 +102,8 @@ pub(super) struct Store {
     /// The store asked us to wait until then, whatever anybody wants.
     not_before: Instant,
     pub(super) streak: Streak,
+    /// What the store showed of itself to the probes of the published set.
+    pub(super) certificate: Option<Certificate>,
     pub(super) rejection: Option<Rejection>,
     pub(super) accepted: Option<Now>,
     pub(super) verified_at: Option<Timestamp>,
@@ -150,6 +155,7 @@ impl Store {
             next_check: now.instant,
             not_before: now.instant,
             streak: Streak::default(),
+            certificate: None,
             rejection: None,
             accepted: None,
             verified_at: None,

@@ -15,11 +15,12 @@ use crate::domain::secret::{FingerprintKey, Secret};
 use crate::domain::snapshot::{Snapshot, StoreStatus};
 use crate::domain::source::{Lease, SecretVersion, SourceFault};
 use crate::domain::time::{Instant, Now, Timestamp};
-use crate::domain::verdict::{Answer, ProbeFault, ProbeOutcome};
+use crate::domain::verdict::{Answer, ProbeFault, ProbeOutcome, Validity};
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
 pub(super) const HOUR: Duration = Duration::from_secs(3600);
+pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// What a simulated store answers.
 #[derive(Clone, Debug)]
@@ -45,6 +46,8 @@ pub(super) struct World {
     pub(super) renew: Result<Lease, SourceFault>,
     pub(super) look_up: Result<Lease, SourceFault>,
     pub(super) shops: BTreeMap<String, Shop>,
+    /// How long the stores' certificates are valid, where that can be read.
+    pub(super) certificates: BTreeMap<String, Validity>,
     pub(super) disks: BTreeMap<String, OnDisk>,
     pub(super) publish_fault: Option<PublishFault>,
     pub(super) reload: Result<(), ReloadFault>,
@@ -68,6 +71,7 @@ pub(super) fn settings() -> Settings {
         confirmations: 3,
         confirmation_spacing: MINUTE,
         stale_after: HOUR,
+        certificate_warning: Some(14 * DAY),
         repeat_interval: 4 * HOUR,
         addresses: AddressPolicy::PublicOnly,
         gate: Gate::Verified,
@@ -115,6 +119,7 @@ impl World {
             renew: Ok(lease),
             look_up: Ok(lease),
             shops: BTreeMap::new(),
+            certificates: BTreeMap::new(),
             disks: BTreeMap::new(),
             publish_fault: None,
             reload: Ok(()),
@@ -315,7 +320,15 @@ impl World {
     fn answer(&self, store: &str, credentials: &Credentials) -> ProbeOutcome {
         let answer = |status, wait, body: &str| {
             let body = body.as_bytes().to_vec();
-            ProbeOutcome::Answered(Answer { status, location_host: None, wait, remaining: None, body })
+            let certificate = self.certificates.get(store).copied();
+            ProbeOutcome::Answered(Answer {
+                status,
+                location_host: None,
+                wait,
+                remaining: None,
+                certificate,
+                body,
+            })
         };
         let pair = (credentials.username().expose(), credentials.api_token().expose());
         match &self.shops[store] {
