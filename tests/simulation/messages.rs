@@ -31,7 +31,7 @@ impl Watch {
             MessageKind::Resolved => {
                 it_goes_on_with_an_open_incident(open, message)?;
                 match (open, at) {
-                    (Some(open), Some(at)) => nothing_ends_without_evidence(&self.stores[at], open, message),
+                    (Some(open), Some(at)) => nothing_ends_without_evidence(self, at, open, message),
                     _ => Ok(()),
                 }
             }
@@ -218,12 +218,15 @@ fn nothing_is_said_of_the_source_without_evidence(
     })
 }
 
-/// A rejection ends with an acceptance and with nothing less.
+/// A rejection ends with an acceptance and with nothing less, and a failure to write when it was written or
+/// nothing waits to be.
 fn nothing_ends_without_evidence(
-    store: &StoreFacts,
+    watch: &Watch,
+    at: usize,
     open: &Open,
     message: &Message,
 ) -> Result<(), Violation> {
+    let store = &watch.stores[at];
     let cause = message.incident.cause;
     let gone = message.resolution == Some(Resolution::NoLongerConfigured);
     let accepted = || {
@@ -235,7 +238,7 @@ fn nothing_ends_without_evidence(
             Cause::RegeneratedOrRevoked | Cause::Misconfigured => accepted(),
             Cause::SecretMissing => !matches!(store.read, LastRead::Fault(_) | LastRead::None),
             Cause::SecretMalformed => store.read != LastRead::Malformed,
-            Cause::PublishFailed => !store.publish_failed,
+            Cause::PublishFailed => !store.publish_failed || !store.waits_to_be_written(&watch.settings),
             Cause::BadWrite
             | Cause::Forbidden
             | Cause::Moved

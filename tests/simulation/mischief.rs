@@ -33,7 +33,11 @@ impl Simulation {
     /// Every store has an account, and Vault has it too.
     pub(crate) fn furnish(&mut self) {
         for at in 0..self.plan.stores {
-            let account = self.account(at);
+            let mut account = self.account(at);
+            if self.plan.crowded {
+                account.user = "user-of-all".into();
+                account.host = "shop-of-all.mybigcommerce.com".into();
+            }
             let host = account.host.clone();
             self.shops.push(Shop { accounts: vec![account.clone()], host, phase: Phase::default() });
             self.write(at, account, Form::Whole);
@@ -329,7 +333,7 @@ impl Simulation {
     /// A new configuration: other stores, other places, other settings, another way to log in.
     fn reconfigure(&mut self) -> Result<(), Violation> {
         let at = usize::try_from(self.random.below(self.plan.stores as u64)).unwrap();
-        let mut source = SourceChange::Kept;
+        let (mut source, mut moved) = (SourceChange::Kept, None);
         match self.random.below(5) {
             0 | 1 => self.places[at] = self.places[at].is_none().then(|| format!("bc/{at}")),
             2 => {
@@ -337,7 +341,9 @@ impl Simulation {
                 if self.places[at].is_some() {
                     let content = self.secrets(at).clone();
                     self.vault.places.entry(other.clone()).or_insert(content);
-                    self.places[at] = Some(other);
+                    if self.places[at].replace(other.clone()) != Some(other) {
+                        moved = Some(at);
+                    }
                 }
             }
             3 => {
@@ -349,11 +355,11 @@ impl Simulation {
         }
         let line = format!("configured: {:?}, {:?}", self.places, self.settings);
         self.note(None, || line);
-        self.apply(source)
+        self.apply(source, moved)
     }
 
     /// Tells the process, if one runs, of the configuration.
-    fn apply(&mut self, source: SourceChange) -> Result<(), Violation> {
+    fn apply(&mut self, source: SourceChange, moved: Option<usize>) -> Result<(), Violation> {
         self.watch.settings = self.settings.clone();
         self.watch.settings_since = self.time;
         self.source_occasions += 1;
@@ -365,6 +371,9 @@ impl Simulation {
             (facts.probes, facts.reads) = (0, 0);
             facts.occasions += 1;
             facts.in_flight[Kind::Read as usize] = 0;
+            if source == SourceChange::Replaced || moved == Some(at) {
+                facts.candidate = None;
+            }
             if self.places[at].is_none() {
                 self.watch.forget(at, self.time);
             } else {

@@ -20,6 +20,9 @@ pub(crate) const LONGEST_WAIT: u64 = HOUR;
 /// The longest pause that the engine makes by itself for a store that is limited or unavailable.
 pub(crate) const LONGEST_PAUSE: u64 = 15 * MINUTE;
 
+/// An account has one request in this time on average.
+pub(crate) const GRANTED_EACH: u64 = 600;
+
 /// One world, as its seed describes it.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
@@ -40,25 +43,51 @@ pub(crate) struct Plan {
     pub(crate) may_look_up: bool,
     /// The mean time between two troubles of one store.
     pub(crate) pace: u64,
+    /// All stores begin with one account, which they want to ask more often than it grants.
+    pub(crate) crowded: bool,
 }
 
 impl Plan {
     pub(crate) fn of(seed: u64) -> Self {
         let mut random = Random::new(seed);
         let dense = seed % 24 == 5;
-        let settings = if dense { Self::defaults() } else { settings(&mut random) };
+        let crowded = seed % 24 == 17;
+        let settings = match () {
+            () if dense => Self::defaults(),
+            () if crowded => Self::hurried(),
+            () => settings(&mut random),
+        };
         let gate = if random.once_in(7) { Gate::Open } else { Gate::Verified };
         Self {
             seed,
-            stores: usize::try_from(random.between(2, 6)).unwrap(),
-            length: if dense { 2 * DAY } else { 30 * DAY },
-            trouble: if dense { 12 * HOUR } else { random.between(3, 7) * DAY },
+            stores: if crowded { 12 } else { usize::try_from(random.between(2, 6)).unwrap() },
+            length: match () {
+                () if dense => 2 * DAY,
+                () if crowded => 6 * HOUR,
+                () => 30 * DAY,
+            },
+            trouble: match () {
+                () if dense => 12 * HOUR,
+                () if crowded => 3 * HOUR,
+                () => random.between(3, 7) * DAY,
+            },
             settings: Settings { gate, ..settings },
             real_ledger: seed % 32 == 1,
             lease: random.pick(&[0, 1800, 3600, 4 * 3600, 24 * 3600]),
             max_life: random.pick(&[6 * HOUR, 3 * DAY, 60 * DAY]),
             may_look_up: !random.once_in(8),
-            pace: if dense { 2 * HOUR } else { random.between(6, 48) * HOUR },
+            pace: if dense || crowded { 2 * HOUR } else { random.between(6, 48) * HOUR },
+            crowded,
+        }
+    }
+
+    /// Checks as often as a configuration may ask for.
+    fn hurried() -> Settings {
+        Settings {
+            poll_interval: Duration::from_secs(10 * 60),
+            check_interval: Duration::from_secs(1),
+            confirmation_spacing: Duration::from_secs(1),
+            ..Self::defaults()
         }
     }
 

@@ -9,7 +9,8 @@ use bc_secrets_sync::domain::source::SourceFaultKind;
 use bc_secrets_sync::domain::time::Timestamp;
 use bc_secrets_sync::domain::verdict::{Verdict, VerdictKind};
 
-use crate::plan::{LONGEST_PAUSE, MINUTE, millis, probe_budget, read_budget, repeat_after};
+use crate::places::Account;
+use crate::plan::{GRANTED_EACH, LONGEST_PAUSE, MINUTE, millis, probe_budget, read_budget, repeat_after};
 
 /// An invariant that does not hold.
 #[derive(Debug)]
@@ -98,6 +99,10 @@ pub(crate) enum LastRead {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StoreFacts {
     pub(crate) sets: BTreeMap<u64, SetFacts>,
+    /// What was last read and is not published, and since when it is what was read.
+    pub(crate) candidate: Option<(u64, u64)>,
+    /// When the published set was taken away.
+    pub(crate) withdrawn_at: Option<u64>,
     /// What the daemon was last told to be on the disk.
     pub(crate) published: Option<u64>,
     pub(crate) published_since: u64,
@@ -127,6 +132,26 @@ impl StoreFacts {
             self.published_since = time;
         }
         self.published = Some(key);
+        self.candidate = self.candidate.filter(|(candidate, _)| *candidate != key);
+        self.withdrawn_at = None;
+    }
+
+    /// The source was read. A fault that says nothing of the secret leaves what was read before it.
+    pub(crate) fn was_read(&mut self, read: LastRead, time: u64) {
+        self.read = read;
+        self.candidate = match (read, self.candidate) {
+            (LastRead::Whole(key), _) if Some(key) == self.published => None,
+            (LastRead::Whole(key), Some((known, since))) if known == key => Some((key, since)),
+            (LastRead::Whole(key), _) => Some((key, time)),
+            (LastRead::None | LastRead::Malformed | LastRead::Fault(SourceFaultKind::Missing), _) => None,
+            (LastRead::Fault(_), known) => known,
+        };
+    }
+
+    /// Whether something may still have to be written: a candidate that is not known to be dead.
+    pub(crate) fn waits_to_be_written(&self, settings: &Settings) -> bool {
+        let set = self.candidate.and_then(|(key, _)| self.sets.get(&key));
+        set.is_some_and(|set| !set.rejected.confirms(settings))
     }
 }
 
@@ -155,6 +180,8 @@ pub(crate) struct Watch {
     pub(crate) may_look_up: bool,
     pub(crate) life: u32,
     pub(crate) life_began: u64,
+    /// Until when each account, at its host, has used up what is granted to it.
+    pub(crate) accounts: BTreeMap<(String, String), u64>,
     /// When the source last failed as a whole, or was refused to us.
     pub(crate) source_faults: BTreeMap<SourceFaultKind, u64>,
 }
@@ -170,6 +197,7 @@ impl Watch {
             may_look_up: true,
             life: 0,
             life_began: 0,
+            accounts: BTreeMap::new(),
             source_faults: BTreeMap::new(),
         }
     }
@@ -179,6 +207,7 @@ impl Watch {
         (self.life, self.life_began) = (life, time);
         self.shorten_pauses();
         self.source_faults.clear();
+        self.accounts.clear();
         (0..self.stores.len()).for_each(|at| self.forget(at, time));
         let mut kept: Vec<&str> = open.iter().map(|incident| incident.id.as_str()).collect();
         let mut known: Vec<&str> = self.book.values().map(|open| open.id.as_str()).collect();
@@ -279,6 +308,17 @@ impl Watch {
         if kind == Kind::Probe { waits_are_kept(store, name, time) } else { Ok(()) }
     }
 
+    /// A request of an account: 6,000 an hour, whatever the configuration, and 61 at once after a quiet time.
+    pub(crate) fn spends(&mut self, account: &Account, name: &str, time: u64) -> Result<(), Violation> {
+        let key = (account.user.clone(), account.host.clone());
+        let used = self.accounts.entry(key).or_default();
+        *used = time.max(*used) + GRANTED_EACH;
+        let ahead = *used - time;
+        ensure(ahead <= 61 * GRANTED_EACH, "accounts_keep_their_budget", Some(name), || {
+            format!("{} requests more than are granted by now", ahead / GRANTED_EACH)
+        })
+    }
+
     /// The daemon wants a published set taken away.
     pub(crate) fn withdraws(&self, at: usize, name: &str) -> Result<(), Violation> {
         let store = &self.stores[at];
@@ -300,23 +340,33 @@ impl Watch {
         let none = SetFacts::default();
         let set = self.stores[at].sets.get(&key).unwrap_or(&none);
         if self.settings.gate == Gate::Verified {
-            only_accepted_credentials_are_published(set, stamp, name)?;
+            only_accepted_credentials_are_published(&self.stores[at], key, stamp, self.life, name)?;
         }
         a_set_never_mixes_versions(set, stamp, name)?;
         nothing_comes_from_a_place_that_is_not_configured(set, place, name)
     }
 }
 
-/// With the gate on, the store accepted the set after it was read, and the stamp says so; or the set was
-/// published before and is restored.
+/// With the gate on, the store accepted the set in this life and since it was read, and the stamp says so; or
+/// the published set is restored, and after it was taken away only when it was accepted again.
 fn only_accepted_credentials_are_published(
-    set: &SetFacts,
+    store: &StoreFacts,
+    key: u64,
     stamp: &GenerationStamp,
+    life: u32,
     name: &str,
 ) -> Result<(), Violation> {
-    let accepted = set.published || (set.accepted && stamp.verified_at.is_some());
-    ensure(accepted, "only_accepted_credentials_are_published", Some(name), || {
-        format!("{stamp:?} was not accepted: {set:?}")
+    let set = store.sets.get(&key);
+    let accepted_since = |since: u64| set.and_then(|set| set.accepted_at).is_some_and(|at| at >= since);
+    let right = if store.published == Some(key) {
+        store.withdrawn_at.is_none_or(accepted_since)
+    } else {
+        let (candidate, since) = store.candidate.unwrap_or_default();
+        let in_life = set.is_some_and(|set| set.accepted_in_life == Some(life));
+        candidate == key && accepted_since(since) && in_life && stamp.verified_at.is_some()
+    };
+    ensure(right, "only_accepted_credentials_are_published", Some(name), || {
+        format!("{stamp:?} was not accepted: {set:?}, candidate: {:?}", store.candidate)
     })
 }
 

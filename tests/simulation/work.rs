@@ -49,7 +49,11 @@ impl Simulation {
             Action::Renew | Action::LookUp => (None, true),
             Action::Read { store, .. } => (asks(store.as_str(), Kind::Read)?, true),
             Action::Inspect { store } => (asks(store.as_str(), Kind::Inspect)?, false),
-            Action::Probe { store, .. } => (asks(store.as_str(), Kind::Probe)?, false),
+            Action::Probe { store, credentials } => {
+                let at = asks(store.as_str(), Kind::Probe)?;
+                self.watch.spends(&Account::of(credentials), store.as_str(), time)?;
+                (at, false)
+            }
             Action::Reload { store, .. } => (asks(store.as_str(), Kind::Reload)?, false),
             Action::Withdraw { store } => {
                 let at = asks(store.as_str(), Kind::Publish)?;
@@ -110,6 +114,9 @@ impl Simulation {
                 let key = account.key();
                 self.watch.stores[at].sets.entry(key).or_default().published = true;
                 self.unsettle(at);
+                if !self.calm && self.random.once_in(200) {
+                    return Event::PublishEnded { store, result: Err(fault("cannot sync")) };
+                }
                 Event::PublishEnded { store, result: Ok(published) }
             }
             Action::Withdraw { store } => {
@@ -184,7 +191,7 @@ impl Simulation {
                     Some((secret.version, place.versions.get(number - 1)?.clone()))
                 });
                 let facts = &mut self.watch.stores[at];
-                facts.read = match (result, version) {
+                let read = match (result, version) {
                     (Err(fault), _) => LastRead::Fault(fault.kind()),
                     (Ok(_), Some((number, version))) if version.form == Form::Whole => {
                         let key = version.account.key();
@@ -198,6 +205,7 @@ impl Simulation {
                     }
                     (Ok(_), _) => LastRead::Malformed,
                 };
+                facts.was_read(read, time);
                 if result.is_ok() {
                     facts.denied = false;
                 }
@@ -253,6 +261,7 @@ impl Simulation {
                 let facts = &mut self.watch.stores[at];
                 done(facts, Kind::Publish);
                 facts.publish_failed = result.is_err();
+                facts.withdrawn_at = result.is_ok().then_some(time).or(facts.withdrawn_at);
             }
             Event::Reloaded { store, generation, result } => {
                 let at = index(store.as_str());

@@ -274,7 +274,8 @@ impl Store {
                 }
             }
         }
-        if self.is_published() && self.wanted(cx).is_none() {
+        let dead = self.candidate_rejection.is_some_and(|rejection| self.confirmed(&rejection, cx));
+        if self.is_published() && self.wanted(cx).is_none() && (self.candidate.is_none() || dead) {
             // Nothing waits to be written any more: it was, or the source took it back.
             self.publish_fault = None;
             self.publish_failures = 0;
