@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::book::Book;
+use super::budget::Turn;
 use super::source::Trouble;
 use super::{Action, Context, OnRejection, Settings, SourceChange, StoreSpec, conditions};
 use crate::domain::credentials::{Credentials, FieldError, StoreName};
@@ -93,6 +94,8 @@ pub(super) struct Store {
     pub(super) newest_version: Option<u64>,
 
     probing: Option<Arc<Credentials>>,
+    /// When this store may ask, where its account's budget was used up.
+    turn: Option<Turn>,
     pub(super) next_check: Instant,
     /// The store asked us to wait until then, whatever anybody wants.
     not_before: Instant,
@@ -144,6 +147,7 @@ impl Store {
             read_success: None,
             newest_version: None,
             probing: None,
+            turn: None,
             next_check: now.instant,
             not_before: now.instant,
             streak: Streak::default(),
@@ -265,12 +269,13 @@ impl Store {
                 cx.actions.push(Action::Publish { store: self.name().clone(), credentials, stamp });
             }
             if let Some(credentials) = self.to_probe(cx) {
-                match cx.shared.budgets.spend(credentials.account(cx.key), now) {
-                    Ok(()) => {
-                        self.probing = Some(credentials.clone());
-                        cx.actions.push(Action::Probe { store: self.name().clone(), credentials });
-                    }
-                    Err(at) => self.not_before = self.not_before.max(at),
+                let turn = cx.shared.budgets.turn(self.turn.take(), credentials.account(cx.key), now);
+                if turn.at <= now {
+                    self.probing = Some(credentials.clone());
+                    cx.actions.push(Action::Probe { store: self.name().clone(), credentials });
+                } else {
+                    self.not_before = self.not_before.max(turn.at);
+                    self.turn = Some(turn);
                 }
             }
         }
