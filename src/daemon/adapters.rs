@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::config::{Config, Reload};
-use crate::domain::credentials::{AddressPolicy, StoreName};
+use crate::domain::credentials::StoreName;
 use crate::domain::engine::{Action, Event};
 use crate::domain::publication::ReloadFault;
 use crate::domain::secret::FingerprintKey;
@@ -38,7 +38,8 @@ impl Adapters {
         Ok(Self { vault, prober, publisher, hooks: Arc::new(hooks.collect()) })
     }
 
-    /// Does one action and reports what came of it; `None` for what needs no adapter.
+    /// Does one action and reports what came of it; `None` for what needs no adapter, and for what blocks on the
+    /// disk.
     pub(super) async fn perform(self, action: Action, clock: Clock) -> Option<Event> {
         Some(match action {
             Action::LogIn => Event::LoggedIn(self.vault.log_in().await),
@@ -52,37 +53,51 @@ impl Adapters {
                 let outcome = self.prober.probe(&credentials, now(&clock).wall).await;
                 Event::Probed { store, credentials, outcome }
             }
+            Action::Inspect { .. }
+            | Action::Publish { .. }
+            | Action::Withdraw { .. }
+            | Action::Reload { .. }
+            | Action::Notify(_)
+            | Action::Say(_) => return None,
+        })
+    }
+
+    /// Does actions that block on the disk, one after the other, and reports what came of each.
+    pub(super) async fn perform_on_disk(self, actions: Vec<Action>) -> Vec<Event> {
+        on_disk(move || actions.into_iter().filter_map(|action| self.block(action)).collect()).await
+    }
+
+    fn block(&self, action: Action) -> Option<Event> {
+        Some(match action {
             Action::Inspect { store } => {
-                let name = store.clone();
-                let result = on_disk(move || {
-                    if let Err(fault) = self.publisher.sweep(&name) {
-                        tracing::warn!(store = %name, "leftovers stay: {fault}");
-                    }
-                    // What was published under another policy stays; whether it is asked about, and whether
-                    // the source's version is taken, is decided under the one in force.
-                    self.publisher.read(&name, AddressPolicy::AllowPrivate)
-                });
-                Event::Inspected { store, result: result.await }
+                let inspection = self.publisher.inspect(&store);
+                if let Err(fault) = inspection.swept {
+                    tracing::warn!(%store, "leftovers stay: {fault}");
+                }
+                Event::Inspected { store, result: inspection.found }
             }
             Action::Publish { store, credentials, stamp } => {
-                let name = store.clone();
-                let result = on_disk(move || self.publisher.publish(&name, &credentials, &stamp));
-                Event::PublishEnded { store, result: result.await }
+                let result = self.publisher.publish(&store, &credentials, &stamp);
+                Event::PublishEnded { store, result }
             }
             Action::Withdraw { store } => {
-                let name = store.clone();
-                let result = on_disk(move || self.publisher.withdraw(&name));
-                Event::Withdrawn { store, result: result.await }
+                let result = self.publisher.withdraw(&store);
+                Event::Withdrawn { store, result }
             }
             Action::Reload { store, generation } => {
-                let hook = self.hooks.get(&store).cloned();
-                let result = match hook {
-                    Some(hook) => on_disk(move || reload::tell(&hook)).await,
+                let result = match self.hooks.get(&store) {
+                    Some(hook) => reload::tell(hook),
                     None => Err(ReloadFault("it is no longer configured".into())),
                 };
                 Event::Reloaded { store, generation, result }
             }
-            Action::Notify(_) | Action::Say(_) => return None,
+            Action::LogIn
+            | Action::Renew
+            | Action::LookUp
+            | Action::Read { .. }
+            | Action::Probe { .. }
+            | Action::Notify(_)
+            | Action::Say(_) => return None,
         })
     }
 }

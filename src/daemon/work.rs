@@ -14,6 +14,9 @@ use super::error::DaemonError;
 
 /// How many generations are read or written at once: more would not make a disk faster.
 const DISK_LIMIT: usize = 2;
+/// How much of it is handed over to a thread at once, where more waits than there are threads: handing over costs
+/// about as much as the work itself. A stop waits for what was handed over.
+const DISK_BATCH: usize = 8;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lane {
@@ -22,8 +25,6 @@ enum Lane {
     Probe,
     Disk,
 }
-
-const LANES: [Lane; 4] = [Lane::Source, Lane::Read, Lane::Probe, Lane::Disk];
 
 #[derive(Debug, Default)]
 struct Queue {
@@ -36,7 +37,7 @@ struct Queue {
 struct Done {
     lane: Lane,
     epoch: u64,
-    event: Option<Event>,
+    events: Vec<Event>,
 }
 
 /// The engine and everything that it has asked for.
@@ -45,6 +46,8 @@ pub(super) struct Work {
     pub(super) adapters: Adapters,
     clock: Clock,
     tasks: JoinSet<Done>,
+    /// What was done and not handed on yet.
+    done: VecDeque<Event>,
     queues: [Queue; 4],
     /// Counts the sources: an answer of an earlier one means nothing any more.
     epoch: u64,
@@ -52,8 +55,8 @@ pub(super) struct Work {
 
 impl Work {
     pub(super) fn new(engine: Engine, adapters: Adapters, config: &Config, clock: Clock) -> Self {
-        let mut work =
-            Self { engine, adapters, clock, tasks: JoinSet::new(), queues: Default::default(), epoch: 0 };
+        let (tasks, done, queues) = (JoinSet::new(), VecDeque::new(), Default::default());
+        let mut work = Self { engine, adapters, clock, tasks, done, queues, epoch: 0 };
         work.limit(config);
         work
     }
@@ -102,12 +105,18 @@ impl Work {
 
     /// Starts what waits, as far as the lanes have room.
     pub(super) fn start(&mut self) {
-        for lane in LANES {
+        let (clock, epoch) = (self.clock, self.epoch);
+        for lane in [Lane::Source, Lane::Read, Lane::Probe] {
             while let Some(action) = self.queue(lane).next() {
-                let task = self.adapters.clone().perform(action, self.clock);
-                let epoch = self.epoch;
-                self.tasks.spawn(async move { Done { lane, epoch, event: task.await } });
+                let task = self.adapters.clone().perform(action, clock);
+                self.tasks
+                    .spawn(async move { Done { lane, epoch, events: task.await.into_iter().collect() } });
             }
+        }
+        let lane = Lane::Disk;
+        while let Some(actions) = self.queue(lane).batch() {
+            let task = self.adapters.clone().perform_on_disk(actions);
+            self.tasks.spawn(async move { Done { lane, epoch, events: task.await } });
         }
     }
 
@@ -117,10 +126,11 @@ impl Work {
     /// A task has panicked.
     pub(super) async fn next(&mut self) -> Result<Event, DaemonError> {
         loop {
-            let Some(done) = self.tasks.join_next().await else { std::future::pending().await };
-            if let Some(event) = self.ended(done)? {
+            if let Some(event) = self.done.pop_front() {
                 return Ok(event);
             }
+            let Some(done) = self.tasks.join_next().await else { std::future::pending().await };
+            self.ended(done)?;
         }
     }
 
@@ -129,12 +139,17 @@ impl Work {
     /// what ended an incident.
     pub(super) async fn finish_writing(&mut self, messages: &mut Vec<Message>) {
         self.drop_waiting();
-        while self.queue(Lane::Disk).running > 0 {
-            let Some(done) = self.tasks.join_next().await else { return };
-            if let Ok(Some(event)) = self.ended(done) {
+        loop {
+            while let Some(event) = self.done.pop_front() {
                 messages.extend(self.handle(event));
                 self.drop_waiting();
             }
+            if self.queue(Lane::Disk).running == 0 {
+                break;
+            }
+            let Some(done) = self.tasks.join_next().await else { return };
+            // What has failed is no longer of interest.
+            let _ = self.ended(done);
         }
         self.tasks.abort_all();
     }
@@ -145,12 +160,15 @@ impl Work {
         }
     }
 
-    fn ended(&mut self, done: Result<Done, JoinError>) -> Result<Option<Event>, DaemonError> {
+    fn ended(&mut self, done: Result<Done, JoinError>) -> Result<(), DaemonError> {
         let done = done.map_err(|end| DaemonError::ended("a piece of work", Err(end)))?;
         let queue = self.queue(done.lane);
         queue.running = queue.running.saturating_sub(1);
         let outdated = done.epoch != self.epoch && matches!(done.lane, Lane::Source | Lane::Read);
-        Ok(done.event.filter(|_| !outdated))
+        if !outdated {
+            self.done.extend(done.events);
+        }
+        Ok(())
     }
 
     fn enqueue(&mut self, lane: Lane, action: Action) {
@@ -176,6 +194,14 @@ impl Queue {
         let action = self.waiting.pop_front()?;
         self.running += 1;
         Some(action)
+    }
+
+    /// As many as may be handed over at once; no more than their share, so that no thread is without work.
+    fn batch(&mut self) -> Option<Vec<Action>> {
+        let share = self.waiting.len() / self.limit.saturating_sub(self.running).max(1);
+        let first = self.next()?;
+        let more = share.clamp(1, DISK_BATCH).saturating_sub(1).min(self.waiting.len());
+        Some(std::iter::once(first).chain(self.waiting.drain(..more)).collect())
     }
 }
 

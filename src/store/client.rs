@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use reqwest::{Certificate, Client, redirect, retry};
-use rustls::crypto::{CryptoProvider, ring};
 
 use super::fault::chain;
 use super::resolve::PolicyResolver;
 use crate::config::Check;
+use crate::system::crypto;
 
 /// Why the probe cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -52,10 +52,7 @@ pub enum BuildError {
 
 /// Builds the client.
 pub(super) fn build(check: &Check) -> Result<Client, BuildError> {
-    // One provider serves the whole process; whoever comes first installs it, and losing that race is fine.
-    if CryptoProvider::get_default().is_none() {
-        let _ = ring::default_provider().install_default();
-    }
+    crypto::choose();
     let mut builder = Client::builder()
         .user_agent(concat!("bc-secrets-sync/", env!("CARGO_PKG_VERSION"), " (+credential check)"))
         // Credentials go to the store's own host and no other.

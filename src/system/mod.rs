@@ -2,6 +2,7 @@
 //! They know nothing of the rest of the crate.
 
 pub mod clock;
+pub mod crypto;
 pub mod errors;
 pub mod files;
 pub mod hardening;

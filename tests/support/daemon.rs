@@ -55,7 +55,7 @@ impl Daemon {
             .spawn()
             .unwrap();
         let pid = Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()).unwrap();
-        bc_secrets_sync::vault::choose_ring();
+        bc_secrets_sync::system::crypto::choose();
         let client = reqwest::Client::builder()
             .tls_certs_only([])
             .no_proxy()
