@@ -1,6 +1,7 @@
 //! Simulates stores, Vault, disks, people and a daemon that crashes for thousands of months, from seeds, and
 //! checks at each step what must always hold. See `plan.rs` for what a seed stands for, `mischief.rs` for
-//! what goes wrong, and `watch.rs`, `messages.rs` and `truth.rs` for the invariants.
+//! what goes wrong, and `watch.rs`, `messages.rs` and `truth.rs` for the invariants. The README says how to
+//! simulate more, and how to replay a seed that fails.
 
 #![expect(
     clippy::expect_used,
@@ -30,10 +31,13 @@ use plan::Plan;
 use simulation::{Counts, Simulation, clock};
 use watch::Violation;
 
-/// How many worlds are simulated, unless the environment says otherwise: as many as unoptimised code can in
-/// a few seconds. `tests/run` asks for thousands.
-const SEEDS: u64 = 12;
-const HOW_MANY: &str = "BC_SECRETS_SYNC_SIMULATION_SEEDS";
+/// How many store-months are simulated at the least, unless the environment says otherwise: as many as
+/// unoptimised code can in a few seconds. `tests/run` asks for thousands.
+const STORE_MONTHS: u64 = 50;
+const HOW_MANY: &str = "BC_SECRETS_SYNC_SIMULATION_STORE_MONTHS";
+/// The first seed, for a run that is to meet other worlds than those of each day.
+const FROM: &str = "BC_SECRETS_SYNC_SIMULATION_FIRST_SEED";
+/// The only seed.
 const WHICH: &str = "BC_SECRETS_SYNC_SIMULATION_SEED";
 
 fn number(name: &str) -> Option<u64> {
@@ -60,7 +64,7 @@ fn report(seed: u64) -> Option<String> {
     Some(format!(
         "seed {seed}, event {}, {}, {}: {} does not hold: {}\n\
          {:?}\nthe last that happened to it:\n  {}\n\
-         replay: {WHICH}={seed} cargo nextest run --test simulation --no-capture",
+         replay: {WHICH}={seed} cargo test --test simulation -- --nocapture",
         counts.events,
         clock(world.time),
         violation.store.as_deref().unwrap_or("all stores"),
@@ -80,16 +84,17 @@ fn months_of_trouble_break_no_invariant() {
         println!("seed {seed}: 0 violations");
         return;
     }
-    let seeds = number(HOW_MANY).unwrap_or(SEEDS);
-    let (next, failed) = (AtomicU64::new(0), Mutex::new(Vec::new()));
+    let wanted = f64::from(u32::try_from(number(HOW_MANY).unwrap_or(STORE_MONTHS)).unwrap());
+    let first = number(FROM).unwrap_or(0);
+    let (next, failed) = (AtomicU64::new(first), Mutex::new(Vec::new()));
     let total = Mutex::new(Counts::default());
     let began = Instant::now();
     let work = || {
         loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= seeds || failed.lock().unwrap().len() >= 10 {
+            if total.lock().unwrap().store_months >= wanted || failed.lock().unwrap().len() >= 10 {
                 return;
             }
+            let seed = next.fetch_add(1, Ordering::Relaxed);
             let (counts, ended, _) = simulate(seed, false);
             total.lock().unwrap().add(counts);
             if let Err(violation) = ended {
@@ -104,8 +109,10 @@ fn months_of_trouble_break_no_invariant() {
     let total = total.into_inner().unwrap();
     let failed = failed.into_inner().unwrap();
     println!(
-        "simulated {:.0} store-months, {} events, {} publications, {} messages, {} crashes, {} violations, in {:.1} s",
-        total.store_months,
+        "simulated {} store-months (seeds {first} to {}), {} events, {} publications, {} messages, {} crashes, \
+         {} violations, in {:.1} s",
+        total.store_months.floor(),
+        next.into_inner() - 1,
         total.events,
         total.publications,
         total.messages,
