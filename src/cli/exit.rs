@@ -26,6 +26,8 @@ pub enum Exit {
     PublishFailed = 15,
     /// A test alert could not be delivered.
     AlertFailed = 16,
+    /// An app could not be told of what is published.
+    Untold = 17,
     /// A fault of the program or of the machine.
     Internal = 70,
 }
@@ -40,6 +42,7 @@ impl From<Outcome> for Exit {
     fn from(outcome: Outcome) -> Self {
         match outcome {
             Outcome::Good => Self::Good,
+            Outcome::Untold => Self::Untold,
             Outcome::Inconclusive => Self::Inconclusive,
             Outcome::SourceUnavailable => Self::SourceUnavailable,
             Outcome::LoginRefused => Self::LoginRefused,

@@ -34,6 +34,7 @@ Exit codes:
   14  nobody could tell whether credentials work, or a single pass was interrupted
   15  publishing failed
   16  an alert could not be delivered (alert-test)
+  17  an app could not be told of what is published (run --one-time)
   70  internal error
 With several stores, the most serious one: 70, 2, 15, 13, 12, 10, 11, 14, 0.";
 
@@ -52,7 +53,7 @@ enum Command {
     ///
     /// Runs until SIGTERM or SIGINT. SIGHUP, and a change of the configuration file, load the configuration
     /// anew; SIGUSR1 checks every store now. With --one-time it makes a single pass instead, for an init
-    /// container or a Job: read, verify, publish, and tell by the exit code what it came to.
+    /// container or a Job: read, verify, publish, tell the apps, and tell by the exit code what it came to.
     #[command(after_help = EXIT_CODES)]
     Run(run::Run),
     /// Read every secret and ask every store; publish nothing

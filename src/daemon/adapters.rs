@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::config::{Config, Reload};
+use crate::config::Config;
 use crate::domain::credentials::{AddressPolicy, StoreName};
 use crate::domain::engine::{Action, Event};
-use crate::domain::publication::ReloadFault;
+use crate::domain::publication::Told;
 use crate::domain::secret::FingerprintKey;
 use crate::domain::time::{Instant, Now, Timestamp};
 use crate::publish::Publisher;
-use crate::reload;
+use crate::reload::Hooks;
 use crate::store::Prober;
 use crate::system::clock::Clock;
 use crate::vault::Vault;
@@ -23,19 +24,21 @@ pub(super) struct Adapters {
     pub(super) vault: Vault,
     prober: Prober,
     publisher: Publisher,
-    hooks: Arc<BTreeMap<StoreName, Reload>>,
+    hooks: Hooks,
+    /// What apps had been told when this was built.
+    pub(super) told: Arc<BTreeMap<StoreName, Told>>,
 }
 
 impl Adapters {
     /// Builds all of them or none, and then makes the output directory. Nothing is sent. Blocks on the disk.
     pub(super) fn build(config: &Config, key: Arc<FingerprintKey>) -> Result<Self, DaemonError> {
-        let hooks =
-            config.stores.iter().filter_map(|store| Some((store.name.clone(), store.reload.clone()?)));
         let vault = Vault::new(&config.vault).map_err(DaemonError::Vault)?;
         let prober = Prober::new(&config.check).map_err(DaemonError::Check)?;
         let publisher = Publisher::new(&config.output, key);
         publisher.prepare().map_err(DaemonError::Directory)?;
-        Ok(Self { vault, prober, publisher, hooks: Arc::new(hooks.collect()) })
+        let hooks = Hooks::new(config);
+        let told = Arc::new(hooks.remembered());
+        Ok(Self { vault, prober, publisher, hooks, told })
     }
 
     /// Does one action and reports what came of it; `None` for what needs no adapter.
@@ -75,15 +78,28 @@ impl Adapters {
                 Event::Withdrawn { store, result: result.await }
             }
             Action::Reload { store, generation } => {
-                let hook = self.hooks.get(&store).cloned();
-                let result = match hook {
-                    Some(hook) => on_disk(move || reload::tell(&hook)).await,
-                    None => Err(ReloadFault("it is no longer configured".into())),
-                };
-                Event::Reloaded { store, generation, result }
+                let begun = clock.elapsed_millis();
+                let result = self.hooks.tell(&store, generation).await;
+                let took = Duration::from_millis(clock.elapsed_millis().saturating_sub(begun));
+                if result.is_ok() {
+                    let told = Told { generation, told_at: now(&clock).wall };
+                    self.remember(store.clone(), told).await;
+                }
+                Event::Reloaded { store, generation, took, result }
+            }
+            Action::Remember { store, told } => {
+                self.remember(store, told).await;
+                return None;
             }
             Action::Notify(_) | Action::Say(_) => return None,
         })
+    }
+
+    async fn remember(self, store: StoreName, told: Told) {
+        let hooks = self.hooks;
+        if let Err(error) = on_disk(move || hooks.remember(&store, &told)).await {
+            tracing::warn!("an app may be told of the same generation again after a restart: {error}");
+        }
     }
 }
 

@@ -1,8 +1,10 @@
 //! Work under way: bounded lanes, so that no kind of work and no single store crowds out the rest.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::timeout;
 
 use crate::config::Config;
 use crate::domain::engine::{Action, Decision, Engine, Event};
@@ -14,6 +16,9 @@ use super::error::DaemonError;
 
 /// How many generations are read or written at once: more would not make a disk faster.
 const DISK_LIMIT: usize = 2;
+/// How many apps are told at once: enough that some that hang do not hold up the others, and few enough that all
+/// of their commands fit beside the apps.
+const HOOK_LIMIT: usize = 16;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lane {
@@ -21,9 +26,10 @@ enum Lane {
     Read,
     Probe,
     Disk,
+    Hook,
 }
 
-const LANES: [Lane; 4] = [Lane::Source, Lane::Read, Lane::Probe, Lane::Disk];
+const LANES: [Lane; 5] = [Lane::Source, Lane::Read, Lane::Probe, Lane::Disk, Lane::Hook];
 
 #[derive(Debug, Default)]
 struct Queue {
@@ -45,7 +51,7 @@ pub(super) struct Work {
     pub(super) adapters: Adapters,
     clock: Clock,
     tasks: JoinSet<Done>,
-    queues: [Queue; 4],
+    queues: [Queue; 5],
     /// Counts the sources: an answer of an earlier one means nothing any more.
     epoch: u64,
 }
@@ -63,6 +69,7 @@ impl Work {
         self.queue(Lane::Read).limit = config.vault.concurrency;
         self.queue(Lane::Probe).limit = config.check.concurrency;
         self.queue(Lane::Disk).limit = DISK_LIMIT;
+        self.queue(Lane::Hook).limit = HOOK_LIMIT;
     }
 
     /// From now on new work is done by other adapters.
@@ -94,7 +101,8 @@ impl Work {
                 action @ (Action::Inspect { .. }
                 | Action::Publish { .. }
                 | Action::Withdraw { .. }
-                | Action::Reload { .. }) => self.enqueue(Lane::Disk, action),
+                | Action::Remember { .. }) => self.enqueue(Lane::Disk, action),
+                action @ Action::Reload { .. } => self.enqueue(Lane::Hook, action),
             }
         }
         messages
@@ -124,19 +132,31 @@ impl Work {
         }
     }
 
-    /// Waits until no generation is being written, and drops everything else. What must be kept is added to
-    /// `messages` as it comes, so that it is there also when the wait is broken off: only now can it be said
-    /// what ended an incident.
-    pub(super) async fn finish_writing(&mut self, messages: &mut Vec<Message>) {
+    /// Waits until no generation is being written and no app is being told, and drops everything else. What takes
+    /// longer than `limit` is ended, or left alone where it cannot be: the next start makes up for it. What must be
+    /// kept is added to `messages` as it comes: only now can it be said what ended an incident.
+    pub(super) async fn finish(&mut self, limit: Duration, messages: &mut Vec<Message>) {
+        if timeout(limit, self.finish_begun(messages)).await.is_err() {
+            if self.queue(Lane::Disk).running > 0 {
+                tracing::warn!("a generation that was being written is left to the next start");
+            }
+            if self.queue(Lane::Hook).running > 0 {
+                tracing::warn!("a hook took too long and was ended; the next start runs it again");
+            }
+        }
+        // Waits until they are gone: a command must not outlive the daemon that limits its time.
+        self.tasks.shutdown().await;
+    }
+
+    async fn finish_begun(&mut self, messages: &mut Vec<Message>) {
         self.drop_waiting();
-        while self.queue(Lane::Disk).running > 0 {
+        while self.queue(Lane::Disk).running + self.queue(Lane::Hook).running > 0 {
             let Some(done) = self.tasks.join_next().await else { return };
             if let Ok(Some(event)) = self.ended(done) {
                 messages.extend(self.handle(event));
                 self.drop_waiting();
             }
         }
-        self.tasks.abort_all();
     }
 
     fn drop_waiting(&mut self) {
@@ -158,12 +178,13 @@ impl Work {
     }
 
     fn queue(&mut self, lane: Lane) -> &mut Queue {
-        let [source, read, probe, disk] = &mut self.queues;
+        let [source, read, probe, disk, hook] = &mut self.queues;
         match lane {
             Lane::Source => source,
             Lane::Read => read,
             Lane::Probe => probe,
             Lane::Disk => disk,
+            Lane::Hook => hook,
         }
     }
 }

@@ -26,6 +26,8 @@ pub enum Cause {
     SecretMalformed,
     /// A generation could not be written.
     PublishFailed,
+    /// The app could not be told of what was published.
+    ReloadFailed,
     /// Credentials that another version has taken the place of still work.
     SupersededLive,
     /// The store's certificate cannot be trusted.
@@ -47,7 +49,7 @@ impl Cause {
     pub(crate) const LAST: Self = Self::SourceUnavailable;
 
     /// Every cause that an incident can have, in the order of the labels; a test is none.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::RegeneratedOrRevoked,
         Self::BadWrite,
         Self::Misconfigured,
@@ -56,6 +58,7 @@ impl Cause {
         Self::SecretMissing,
         Self::SecretMalformed,
         Self::PublishFailed,
+        Self::ReloadFailed,
         Self::SupersededLive,
         Self::CertificateTrouble,
         Self::Unverified,
@@ -76,6 +79,7 @@ impl Cause {
             Self::SecretMissing => "secret_missing",
             Self::SecretMalformed => "secret_malformed",
             Self::PublishFailed => "publish_failed",
+            Self::ReloadFailed => "reload_failed",
             Self::SupersededLive => "superseded_live",
             Self::CertificateTrouble => "certificate_trouble",
             Self::Unverified => "unverified",
@@ -98,6 +102,7 @@ impl Cause {
             Self::SecretMissing => "secret cannot be read from Vault",
             Self::SecretMalformed => "secret in Vault is unusable",
             Self::PublishFailed => "credentials cannot be published",
+            Self::ReloadFailed => "the app cannot be told of new credentials",
             Self::SupersededLive => "superseded credentials still work",
             Self::CertificateTrouble => "store's certificate cannot be trusted",
             Self::PlatformTrouble => "many stores reject their credentials at once",
@@ -122,6 +127,7 @@ impl Cause {
             | Self::Moved
             | Self::SecretMissing
             | Self::SecretMalformed
+            | Self::ReloadFailed
             | Self::SupersededLive
             | Self::CertificateTrouble
             | Self::Unverified

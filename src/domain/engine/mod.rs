@@ -157,10 +157,10 @@ impl Engine {
                     store.withdraw_ended(result, &mut cx);
                 }
             }
-            Event::Reloaded { store, generation, result } => {
+            Event::Reloaded { store, generation, took, result } => {
                 touched = self.index.get(&store).copied();
                 if let Some(store) = touched.and_then(|at| self.stores.get_mut(at)) {
-                    store.reloaded(generation, result, &mut cx);
+                    store.reloaded(generation, took, result, &mut cx);
                 }
             }
             Event::CheckNow => {
@@ -188,7 +188,8 @@ impl Engine {
             | Action::Probe { .. }
             | Action::Publish { .. }
             | Action::Withdraw { .. }
-            | Action::Reload { .. } => 2,
+            | Action::Reload { .. }
+            | Action::Remember { .. } => 2,
         });
         actions
     }

@@ -10,7 +10,7 @@ use crate::domain::engine::{
     SourceChange, StoreSpec,
 };
 use crate::domain::incident::{Cause, Message, MessageKind};
-use crate::domain::publication::{GenerationStamp, OnDisk, PublishFault, Published, ReloadFault};
+use crate::domain::publication::{GenerationStamp, OnDisk, PublishFault, Published, ReloadFault, Told};
 use crate::domain::secret::{FingerprintKey, Secret};
 use crate::domain::snapshot::{Snapshot, StoreStatus};
 use crate::domain::source::{Lease, SecretVersion, SourceFault};
@@ -48,6 +48,11 @@ pub(super) struct World {
     pub(super) disks: BTreeMap<String, OnDisk>,
     pub(super) publish_fault: Option<PublishFault>,
     pub(super) reload: Result<(), ReloadFault>,
+    /// The generations that apps were told of, or would have been; with the moment.
+    pub(super) reloads: Vec<(u64, Instant)>,
+    /// What the disk says that apps were told.
+    pub(super) notes: BTreeMap<String, Told>,
+    pub(super) min_interval: Duration,
     pub(super) messages: Vec<Message>,
     pub(super) publications: Vec<(String, GenerationStamp)>,
     /// How often each kind of action was asked for.
@@ -78,7 +83,7 @@ pub(super) fn spec(name: &str) -> StoreSpec {
     StoreSpec {
         name: StoreName::parse(name).unwrap(),
         location: Arc::new(location),
-        hook: Hook::Configured,
+        hook: Some(Hook { min_interval: Duration::ZERO, retries: 3, told: None }),
         on_rejection: OnRejection::Keep,
     }
 }
@@ -101,7 +106,7 @@ impl World {
         let now = Now { instant: Instant::default(), wall: Timestamp::from_millis(1_800_000_000_000) };
         let lease = Lease { duration: HOUR, renewable: true };
         let mut world = Self {
-            engine: engine(stores, &settings, Vec::new(), now),
+            engine: engine(stores.iter().map(|name| spec(name)), &settings, Vec::new(), now),
             settings,
             now,
             secrets: BTreeMap::new(),
@@ -115,6 +120,9 @@ impl World {
             disks: BTreeMap::new(),
             publish_fault: None,
             reload: Ok(()),
+            reloads: Vec::new(),
+            notes: BTreeMap::new(),
+            min_interval: Duration::ZERO,
             messages: Vec::new(),
             publications: Vec::new(),
             calls: BTreeMap::new(),
@@ -145,11 +153,18 @@ impl World {
         let open = self.engine.snapshot(About::default(), self.now).incidents;
         self.now.instant = Instant::default();
         let stores: Vec<&str> = self.secrets.keys().map(String::as_str).collect();
-        self.engine = engine(&stores, &self.settings, open, self.now);
+        let specs: Vec<StoreSpec> = stores.iter().map(|name| self.spec(name)).collect();
+        self.engine = engine(specs, &self.settings, open, self.now);
+    }
+
+    /// A store as it is configured now, with what its app was told as far as the disk says.
+    pub(super) fn spec(&self, name: &str) -> StoreSpec {
+        let told = self.notes.get(name).copied();
+        StoreSpec { hook: Some(Hook { min_interval: self.min_interval, retries: 3, told }), ..spec(name) }
     }
 
     pub(super) fn configure(&mut self, stores: &[&str]) {
-        self.configure_specs(stores.iter().map(|name| spec(name)).collect());
+        self.configure_specs(stores.iter().map(|name| self.spec(name)).collect());
     }
 
     pub(super) fn configure_specs(&mut self, stores: Vec<StoreSpec>) {
@@ -274,7 +289,18 @@ impl World {
             }
             Action::Reload { store, generation } => {
                 count("reload");
-                Event::Reloaded { store, generation, result: self.reload.clone() }
+                self.reloads.push((generation.generation, self.now.instant));
+                let result = self.reload.clone().map(|()| "a test".to_owned());
+                if result.is_ok() {
+                    let told = Told { generation, told_at: self.now.wall };
+                    self.notes.insert(store.as_str().into(), told);
+                }
+                Event::Reloaded { store, generation, took: SECOND, result }
+            }
+            Action::Remember { store, told } => {
+                count("remember");
+                self.notes.insert(store.as_str().into(), told);
+                return None;
             }
             Action::Notify(message) => {
                 self.messages.push(message);
@@ -339,17 +365,18 @@ fn kind(action: &Action) -> &'static str {
         Action::Publish { .. } => "publish",
         Action::Withdraw { .. } => "withdraw",
         Action::Reload { .. } => "reload",
+        Action::Remember { .. } => "remember",
         Action::Notify(_) => "notify",
         Action::Say(_) => "say",
     }
 }
 
 fn engine(
-    stores: &[&str],
+    stores: impl IntoIterator<Item = StoreSpec>,
     settings: &Settings,
     open: Vec<crate::domain::incident::Incident>,
     now: Now,
 ) -> Engine {
     let key = Arc::new(FingerprintKey::new(&[7; 32]));
-    Engine::new(settings.clone(), stores.iter().map(|name| spec(name)).collect(), key, open, now)
+    Engine::new(settings.clone(), stores.into_iter().collect(), key, open, now)
 }
