@@ -124,7 +124,7 @@ mod tests {
             fs::write(proc.path().join("42/cmdline"), cmdline).unwrap();
             look(proc.path(), 42)
         };
-        let rest = "1 1 1 0 -1 4194560 1 0 0 0 1 1 0 0 20 0 1 0 9876 1 2 3";
+        let rest = "1 1 0 -1 4194560 1 0 0 0 1 1 0 0 20 0 1 0 9876 1 2 3";
         let read = write(format!("42 (a) R (b) S 7 {rest}").as_bytes(), b"/usr/bin/x y\0-z\0").unwrap();
         assert_eq!((read.name(), read.parent, read.started), ("a) R (b", 7, 9876));
         assert!(read.is_named("x y") && read.is_named("a) R (b") && !read.is_named("-z"));
