@@ -5,6 +5,7 @@ use super::*;
 mod accepted;
 mod channels;
 mod example;
+mod hooks;
 mod machine;
 mod refused;
 mod secrecy;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::Config;
-use crate::domain::credentials::{AddressPolicy, StoreName};
+use crate::domain::credentials::StoreName;
 use crate::domain::engine::{Action, Event};
 use crate::domain::publication::Told;
 use crate::domain::secret::FingerprintKey;
@@ -41,7 +41,8 @@ impl Adapters {
         Ok(Self { vault, prober, publisher, hooks, told })
     }
 
-    /// Does one action and reports what came of it; `None` for what needs no adapter.
+    /// Does one action and reports what came of it; `None` for what needs no adapter, and for what blocks on the
+    /// disk.
     pub(super) async fn perform(self, action: Action, clock: Clock) -> Option<Event> {
         Some(match action {
             Action::LogIn => Event::LoggedIn(self.vault.log_in().await),
@@ -55,50 +56,65 @@ impl Adapters {
                 let outcome = self.prober.probe(&credentials, now(&clock).wall).await;
                 Event::Probed { store, credentials, outcome }
             }
-            Action::Inspect { store } => {
-                let name = store.clone();
-                let result = on_disk(move || {
-                    if let Err(fault) = self.publisher.sweep(&name) {
-                        tracing::warn!(store = %name, "leftovers stay: {fault}");
-                    }
-                    // What was published under another policy stays; whether it is asked about, and whether
-                    // the source's version is taken, is decided under the one in force.
-                    self.publisher.read(&name, AddressPolicy::AllowPrivate)
-                });
-                Event::Inspected { store, result: result.await }
-            }
-            Action::Publish { store, credentials, stamp } => {
-                let name = store.clone();
-                let result = on_disk(move || self.publisher.publish(&name, &credentials, &stamp));
-                Event::PublishEnded { store, result: result.await }
-            }
-            Action::Withdraw { store } => {
-                let name = store.clone();
-                let result = on_disk(move || self.publisher.withdraw(&name));
-                Event::Withdrawn { store, result: result.await }
-            }
             Action::Reload { store, generation } => {
                 let begun = clock.elapsed_millis();
                 let result = self.hooks.tell(&store, generation).await;
                 let took = Duration::from_millis(clock.elapsed_millis().saturating_sub(begun));
                 if result.is_ok() {
-                    let told = Told { generation, told_at: now(&clock).wall };
-                    self.remember(store.clone(), told).await;
+                    let (store, told) = (store.clone(), Told { generation, told_at: now(&clock).wall });
+                    on_disk(move || self.remember(&store, &told)).await;
                 }
                 Event::Reloaded { store, generation, took, result }
             }
-            Action::Remember { store, told } => {
-                self.remember(store, told).await;
-                return None;
-            }
-            Action::Notify(_) | Action::Say(_) => return None,
+            Action::Inspect { .. }
+            | Action::Publish { .. }
+            | Action::Withdraw { .. }
+            | Action::Remember { .. }
+            | Action::Notify(_)
+            | Action::Say(_) => return None,
         })
     }
 
-    async fn remember(self, store: StoreName, told: Told) {
-        let hooks = self.hooks;
-        if let Err(error) = on_disk(move || hooks.remember(&store, &told)).await {
-            tracing::warn!("an app may be told of the same generation again after a restart: {error}");
+    /// Does actions that block on the disk, one after the other, and reports what came of each.
+    pub(super) async fn perform_on_disk(self, actions: Vec<Action>) -> Vec<Event> {
+        on_disk(move || actions.into_iter().filter_map(|action| self.block(action)).collect()).await
+    }
+
+    fn block(&self, action: Action) -> Option<Event> {
+        Some(match action {
+            Action::Inspect { store } => {
+                let inspection = self.publisher.inspect(&store);
+                if let Err(fault) = inspection.swept {
+                    tracing::warn!(%store, "leftovers stay: {fault}");
+                }
+                Event::Inspected { store, result: inspection.found }
+            }
+            Action::Publish { store, credentials, stamp } => {
+                let result = self.publisher.publish(&store, &credentials, &stamp);
+                Event::PublishEnded { store, result }
+            }
+            Action::Withdraw { store } => {
+                let result = self.publisher.withdraw(&store);
+                Event::Withdrawn { store, result }
+            }
+            Action::Remember { store, told } => {
+                self.remember(&store, &told);
+                return None;
+            }
+            Action::LogIn
+            | Action::Renew
+            | Action::LookUp
+            | Action::Read { .. }
+            | Action::Probe { .. }
+            | Action::Reload { .. }
+            | Action::Notify(_)
+            | Action::Say(_) => return None,
+        })
+    }
+
+    fn remember(&self, store: &StoreName, told: &Told) {
+        if let Err(error) = self.hooks.remember(store, told) {
+            tracing::warn!(%store, "the app may be told of the same generation again after a restart: {error}");
         }
     }
 }

@@ -19,6 +19,9 @@ const DISK_LIMIT: usize = 2;
 /// How many apps are told at once: enough that some that hang do not hold up the others, and few enough that all
 /// of their commands fit beside the apps.
 const HOOK_LIMIT: usize = 16;
+/// How much of it is handed over to a thread at once, where more waits than there are threads: handing over costs
+/// about as much as the work itself. A stop waits for what was handed over.
+const DISK_BATCH: usize = 8;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lane {
@@ -28,8 +31,6 @@ enum Lane {
     Disk,
     Hook,
 }
-
-const LANES: [Lane; 5] = [Lane::Source, Lane::Read, Lane::Probe, Lane::Disk, Lane::Hook];
 
 #[derive(Debug, Default)]
 struct Queue {
@@ -42,7 +43,7 @@ struct Queue {
 struct Done {
     lane: Lane,
     epoch: u64,
-    event: Option<Event>,
+    events: Vec<Event>,
 }
 
 /// The engine and everything that it has asked for.
@@ -51,6 +52,8 @@ pub(super) struct Work {
     pub(super) adapters: Adapters,
     clock: Clock,
     tasks: JoinSet<Done>,
+    /// What was done and not handed on yet.
+    done: VecDeque<Event>,
     queues: [Queue; 5],
     /// Counts the sources: an answer of an earlier one means nothing any more.
     epoch: u64,
@@ -58,8 +61,8 @@ pub(super) struct Work {
 
 impl Work {
     pub(super) fn new(engine: Engine, adapters: Adapters, config: &Config, clock: Clock) -> Self {
-        let mut work =
-            Self { engine, adapters, clock, tasks: JoinSet::new(), queues: Default::default(), epoch: 0 };
+        let (tasks, done, queues) = (JoinSet::new(), VecDeque::new(), Default::default());
+        let mut work = Self { engine, adapters, clock, tasks, done, queues, epoch: 0 };
         work.limit(config);
         work
     }
@@ -110,12 +113,18 @@ impl Work {
 
     /// Starts what waits, as far as the lanes have room.
     pub(super) fn start(&mut self) {
-        for lane in LANES {
+        let (clock, epoch) = (self.clock, self.epoch);
+        for lane in [Lane::Source, Lane::Read, Lane::Probe, Lane::Hook] {
             while let Some(action) = self.queue(lane).next() {
-                let task = self.adapters.clone().perform(action, self.clock);
-                let epoch = self.epoch;
-                self.tasks.spawn(async move { Done { lane, epoch, event: task.await } });
+                let task = self.adapters.clone().perform(action, clock);
+                self.tasks
+                    .spawn(async move { Done { lane, epoch, events: task.await.into_iter().collect() } });
             }
+        }
+        let lane = Lane::Disk;
+        while let Some(actions) = self.queue(lane).batch() {
+            let task = self.adapters.clone().perform_on_disk(actions);
+            self.tasks.spawn(async move { Done { lane, epoch, events: task.await } });
         }
     }
 
@@ -125,10 +134,11 @@ impl Work {
     /// A task has panicked.
     pub(super) async fn next(&mut self) -> Result<Event, DaemonError> {
         loop {
-            let Some(done) = self.tasks.join_next().await else { std::future::pending().await };
-            if let Some(event) = self.ended(done)? {
+            if let Some(event) = self.done.pop_front() {
                 return Ok(event);
             }
+            let Some(done) = self.tasks.join_next().await else { std::future::pending().await };
+            self.ended(done)?;
         }
     }
 
@@ -150,12 +160,17 @@ impl Work {
 
     async fn finish_begun(&mut self, messages: &mut Vec<Message>) {
         self.drop_waiting();
-        while self.queue(Lane::Disk).running + self.queue(Lane::Hook).running > 0 {
-            let Some(done) = self.tasks.join_next().await else { return };
-            if let Ok(Some(event)) = self.ended(done) {
+        loop {
+            while let Some(event) = self.done.pop_front() {
                 messages.extend(self.handle(event));
                 self.drop_waiting();
             }
+            if self.queue(Lane::Disk).running + self.queue(Lane::Hook).running == 0 {
+                break;
+            }
+            let Some(done) = self.tasks.join_next().await else { return };
+            // What has failed is no longer of interest.
+            let _ = self.ended(done);
         }
     }
 
@@ -165,12 +180,15 @@ impl Work {
         }
     }
 
-    fn ended(&mut self, done: Result<Done, JoinError>) -> Result<Option<Event>, DaemonError> {
+    fn ended(&mut self, done: Result<Done, JoinError>) -> Result<(), DaemonError> {
         let done = done.map_err(|end| DaemonError::ended("a piece of work", Err(end)))?;
         let queue = self.queue(done.lane);
         queue.running = queue.running.saturating_sub(1);
         let outdated = done.epoch != self.epoch && matches!(done.lane, Lane::Source | Lane::Read);
-        Ok(done.event.filter(|_| !outdated))
+        if !outdated {
+            self.done.extend(done.events);
+        }
+        Ok(())
     }
 
     fn enqueue(&mut self, lane: Lane, action: Action) {
@@ -197,6 +215,14 @@ impl Queue {
         let action = self.waiting.pop_front()?;
         self.running += 1;
         Some(action)
+    }
+
+    /// As many as may be handed over at once; no more than their share, so that no thread is without work.
+    fn batch(&mut self) -> Option<Vec<Action>> {
+        let share = self.waiting.len() / self.limit.saturating_sub(self.running).max(1);
+        let first = self.next()?;
+        let more = share.clamp(1, DISK_BATCH).saturating_sub(1).min(self.waiting.len());
+        Some(std::iter::once(first).chain(self.waiting.drain(..more)).collect())
     }
 }
 

@@ -88,7 +88,8 @@ impl Directory {
     pub(super) fn write(&self, name: &str, content: &[u8], rights: Rights) -> Result<(), PublishFault> {
         let path = self.path.join(name);
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let handle = openat(&self.handle, name, flags, Mode::RUSR | Mode::WUSR)
+        // With its mode from the first: where the umask takes nothing off, there is nothing left to set.
+        let handle = openat(&self.handle, name, flags, rights.mode())
             .map_err(|error| fault("cannot create", &path, error))?;
         rights.give(handle.as_fd()).map_err(|error| rights_fault(&path, error))?;
         let mut file = File::from(handle);
@@ -110,14 +111,19 @@ impl Directory {
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Ok(Content::Unfit("it is not a regular file"));
         }
-        // Room for one byte more than is allowed, at once: growing would leave copies of a secret behind.
-        let mut bytes = Zeroizing::new(Vec::with_capacity(limit + 1));
-        File::from(handle)
-            .take(limit as u64 + 1)
-            .read_to_end(&mut bytes)
-            .map_err(|error| fault("cannot read", &path, error))?;
-        if bytes.len() > limit {
-            return Ok(Content::Unfit("it is too long"));
+        let length = match usize::try_from(stat.st_size) {
+            Ok(length) if length <= limit => length,
+            Ok(_) | Err(_) => return Ok(Content::Unfit("it is too long")),
+        };
+        // Its whole length at once: growing would leave copies of a secret behind. Nor is it asked whether more
+        // has come since: who writes to a published file has damaged it anyway.
+        let mut bytes = Zeroizing::new(vec![0; length]);
+        match File::from(handle).read_exact(&mut bytes) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                return Ok(Content::Unfit("it became shorter while it was read"));
+            }
+            Err(error) => return Err(fault("cannot read", &path, error)),
         }
         Ok(Content::Whole(bytes, stat))
     }
@@ -134,9 +140,15 @@ impl Directory {
 
     /// Makes `name` a link to `target` in one step: whoever opens the name sees what it was, or what it is now.
     pub(super) fn replace_link(&self, name: &str, target: &str, temporary: &str) -> Result<(), PublishFault> {
-        self.remove(temporary)?;
-        symlinkat(target, &self.handle, temporary)
-            .map_err(|error| fault("cannot create the link", &self.path.join(temporary), error))?;
+        let made = match symlinkat(target, &self.handle, temporary) {
+            // Left over from a crash.
+            Err(Errno::EXIST) => {
+                self.remove(temporary)?;
+                symlinkat(target, &self.handle, temporary)
+            }
+            made => made,
+        };
+        made.map_err(|error| fault("cannot create the link", &self.path.join(temporary), error))?;
         renameat(&self.handle, temporary, &self.handle, name).map_err(|error| {
             // The fault to tell is that of the rename; the next publication or sweep removes what is left.
             let _ = self.remove(temporary);

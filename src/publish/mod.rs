@@ -32,9 +32,19 @@ use rustix::io::Errno;
 use self::directory::{Directory, fault};
 use self::rights::Rights;
 use crate::config;
-use crate::domain::credentials::{AddressPolicy, Credentials, StoreName};
+use crate::domain::credentials::{Credentials, StoreName};
 use crate::domain::publication::{GenerationStamp, OnDisk, PublishFault, Published};
 use crate::domain::secret::FingerprintKey;
+
+/// What was found in a store's directory.
+#[derive(Debug)]
+pub struct Inspection {
+    /// Whether all leftovers are gone.
+    pub swept: Result<(), PublishFault>,
+    /// What is published; what is merely wrong is [`OnDisk::Damaged`], and a fault is that the disk could not be
+    /// read.
+    pub found: Result<OnDisk, PublishFault>,
+}
 
 /// Writes and reads generations below one output directory. Cheap to clone.
 ///
@@ -78,13 +88,23 @@ impl Publisher {
         self.open_output().map(drop)
     }
 
-    /// Reads what is published for a store. Everything is checked: the links, the rights, the files against
-    /// the fingerprint in `generation.json`, and each value under `policy`.
-    ///
-    /// # Errors
-    /// The disk could not be read. What is merely wrong on it is [`OnDisk::Damaged`].
-    pub fn read(&self, store: &StoreName, policy: AddressPolicy) -> Result<OnDisk, PublishFault> {
-        read::read(&self.output, &self.key, store, policy)
+    /// Removes what a crash may have left in a store's directory, staged generations and half-made links, and
+    /// reads what is published. The published generation and the one before it stay, and so does everything that
+    /// is not ours. Everything is checked: the links, the rights, the files against the fingerprint in
+    /// `generation.json`, and each value.
+    #[must_use]
+    pub fn inspect(&self, store: &StoreName) -> Inspection {
+        let directory = match read::open_store(&self.output, store) {
+            Ok(Some(directory)) => directory,
+            Ok(None) => return Inspection { swept: Ok(()), found: Ok(OnDisk::Nothing) },
+            Err(unread) => return Inspection { swept: Ok(()), found: unread.into() },
+        };
+        let swept = sweep::sweep(&directory);
+        let found = match read::read_store(&directory, &self.output, &self.key, store) {
+            Ok(found) => Ok(found.map_or(OnDisk::Nothing, OnDisk::Published)),
+            Err(unread) => unread.into(),
+        };
+        Inspection { swept, found }
     }
 
     /// Publishes a set under a stamp and returns what was read back. When the very same is published
@@ -108,15 +128,6 @@ impl Publisher {
     /// Something could not be removed. Once the link is gone, apps find nothing, whatever failed after it.
     pub fn withdraw(&self, store: &StoreName) -> Result<(), PublishFault> {
         withdraw::withdraw(&self.output, store)
-    }
-
-    /// Removes what a crash may have left in a store's directory: staged generations and half-made links.
-    /// The published generation and the one before it stay, and so does everything that is not ours.
-    ///
-    /// # Errors
-    /// A leftover could not be found out or removed.
-    pub fn sweep(&self, store: &StoreName) -> Result<(), PublishFault> {
-        sweep::sweep(&self.output, store)
     }
 
     fn open_output(&self) -> Result<Directory, PublishFault> {

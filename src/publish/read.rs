@@ -32,39 +32,37 @@ impl From<PublishFault> for Unread {
     }
 }
 
-/// Reads what is published for a store.
-pub(super) fn read(
-    output: &Output,
-    key: &FingerprintKey,
-    store: &StoreName,
-    policy: AddressPolicy,
-) -> Result<OnDisk, PublishFault> {
-    let found = match Directory::at(&output.directory) {
-        Ok(above) => read_store(&above, output, key, store, policy),
-        Err(Errno::NOENT) => return Ok(OnDisk::Nothing),
-        Err(error) => return Err(fault("cannot open", &output.directory, error)),
-    };
-    match found {
-        Ok(found) => Ok(found.map_or(OnDisk::Nothing, OnDisk::Published)),
-        Err(Unread::Damaged(why)) => Ok(OnDisk::Damaged(why)),
-        Err(Unread::Fault(fault)) => Err(fault),
+impl From<Unread> for Result<OnDisk, PublishFault> {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::Damaged(why) => Ok(OnDisk::Damaged(why)),
+            Unread::Fault(fault) => Err(fault),
+        }
     }
 }
 
-fn read_store(
-    above: &Directory,
+/// A store's directory; none: nothing was ever published there.
+pub(super) fn open_store(output: &Output, store: &StoreName) -> Result<Option<Directory>, Unread> {
+    let above = match Directory::at(&output.directory) {
+        Ok(above) => above,
+        Err(Errno::NOENT) => return Ok(None),
+        Err(error) => return Err(fault("cannot open", &output.directory, error).into()),
+    };
+    match above.open(store.as_str()) {
+        Ok(directory) => Ok(Some(directory)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(Errno::NOTDIR | Errno::LOOP) => Err(damage(store.as_str(), "it is not a directory")),
+        Err(error) => Err(above.fault("cannot open", store.as_str(), error).into()),
+    }
+}
+
+/// Reads what is published in a store's directory.
+pub(super) fn read_store(
+    directory: &Directory,
     output: &Output,
     key: &FingerprintKey,
     store: &StoreName,
-    policy: AddressPolicy,
 ) -> Result<Option<Published>, Unread> {
-    let name = store.as_str();
-    let directory = match above.open(name) {
-        Ok(directory) => directory,
-        Err(Errno::NOENT) => return Ok(None),
-        Err(Errno::NOTDIR | Errno::LOOP) => return Err(damage(name, "it is not a directory")),
-        Err(error) => return Err(above.fault("cannot open", name, error).into()),
-    };
     let target = match directory.link(DATA)? {
         Link::Missing => return Ok(None),
         Link::Other => return Err(damage(DATA, "it is not a link")),
@@ -73,14 +71,14 @@ fn read_store(
     let Some(target) = generation_of(&target) else {
         return Err(damage(DATA, "it points out of the store's directory"));
     };
-    check_rights(name, &directory, Rights::of_directories(output))?;
+    check_rights(store.as_str(), directory, Rights::of_directories(output))?;
     let generation = match directory.open(target) {
         Ok(generation) => generation,
         Err(Errno::NOENT) => return Err(damage(DATA, "the generation that it points to is missing")),
         Err(Errno::NOTDIR | Errno::LOOP) => return Err(damage(DATA, "it does not point to a directory")),
         Err(error) => return Err(directory.fault("cannot open", target, error).into()),
     };
-    let published = read_generation(&generation, target, output, key, policy)?;
+    let published = read_generation(&generation, target, output, key)?;
     for entry in &ENTRIES {
         match directory.link(entry.name)? {
             Link::To(target) if target == entry.target => {}
@@ -98,7 +96,6 @@ pub(super) fn read_generation(
     name: &str,
     output: &Output,
     key: &FingerprintKey,
-    policy: AddressPolicy,
 ) -> Result<Published, Unread> {
     check_rights(name, generation, Rights::of_directories(output))?;
     let rights = Rights::of_files(output);
@@ -117,8 +114,10 @@ pub(super) fn read_generation(
         api_token: API_TOKEN.to_owned(),
         api_path: API_PATH.to_owned(),
     };
-    let credentials =
-        Credentials::parse(fields, &names, policy).map_err(|error| Unread::Damaged(error.to_string()))?;
+    // What was published under another policy stays; whether it is asked about, and whether the source's version
+    // is taken, is decided under the one in force.
+    let credentials = Credentials::parse(fields, &names, AddressPolicy::AllowPrivate)
+        .map_err(|error| Unread::Damaged(error.to_string()))?;
     // An API Path can be written in several forms; only the normalised one was published.
     let same_path = as_written.expose() == credentials.api_path().as_str();
     if !same_path || credentials.fingerprint(key) != stamp.fingerprint {

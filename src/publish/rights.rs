@@ -45,19 +45,25 @@ impl Rights {
     /// made of them. What is right already is not touched, so that no privilege is needed for it.
     pub(super) fn give(&self, handle: impl AsFd) -> Result<(), RightsError> {
         let look = || fstat(&handle).map_err(|error| RightsError::new("cannot look at", error));
-        let is = look()?;
+        let mut is = look()?;
         let owner = self.owner.filter(|owner| *owner != is.st_uid);
         let group = self.group.filter(|group| *group != is.st_gid);
         if owner.is_some() || group.is_some() {
             fchown(&handle, owner.map(Uid::from_raw), group.map(Gid::from_raw))
                 .map_err(|error| RightsError::new("cannot set the owner of", error))?;
+            // A change of the owner may clear bits of the mode.
+            is = look()?;
         }
-        // After the owner: a change of the owner may clear bits of the mode.
-        if look()?.st_mode & MODE_BITS != self.mode {
-            fchmod(&handle, Mode::from_raw_mode(self.mode))
+        if is.st_mode & MODE_BITS != self.mode {
+            fchmod(&handle, self.mode())
                 .map_err(|error| RightsError::new("cannot set the mode of", error))?;
         }
         Ok(())
+    }
+
+    /// The mode alone.
+    pub(super) fn mode(&self) -> Mode {
+        Mode::from_raw_mode(self.mode)
     }
 
     /// What is different from these rights, in words.

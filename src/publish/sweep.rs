@@ -2,21 +2,18 @@
 
 use rustix::io::Errno;
 
-use super::directory::{Directory, Link, fault};
+use super::directory::{Directory, Link};
 use super::layout::{DATA, DATA_TEMPORARY, ENTRIES, generation_of, is_generation_name};
 use super::read::{Unread, read_stamp};
-use crate::config::Output;
-use crate::domain::credentials::StoreName;
 use crate::domain::publication::PublishFault;
 
 /// Removes a store's leftovers; keeps the published generation and the one before it.
 ///
 /// When it cannot be told which generation is published, none is removed: the next publication mends that
 /// and removes them.
-pub(super) fn sweep(output: &Output, store: &StoreName) -> Result<(), PublishFault> {
-    let Some(directory) = existing(output, store)? else { return Ok(()) };
+pub(super) fn sweep(directory: &Directory) -> Result<(), PublishFault> {
     // One listing tells that there is nothing to do, which is so nearly every time: this runs at each look at the disk.
-    let names = list(&directory)?;
+    let names = list(directory)?;
     for temporary in ENTRIES.iter().map(|entry| entry.temporary).chain([DATA_TEMPORARY]) {
         if names.iter().any(|name| name == temporary) {
             directory.remove(temporary)?;
@@ -24,7 +21,7 @@ pub(super) fn sweep(output: &Output, store: &StoreName) -> Result<(), PublishFau
     }
     let published = match directory.link(DATA)? {
         // A first publication that did not come to its end.
-        Link::Missing => return keep_only(&directory, &[]),
+        Link::Missing => return keep_only(directory, &[]),
         Link::Other => return Ok(()),
         Link::To(target) => target,
     };
@@ -34,26 +31,12 @@ pub(super) fn sweep(output: &Output, store: &StoreName) -> Result<(), PublishFau
     if !names.iter().any(|name| is_generation_name(name) && name != published) {
         return Ok(());
     }
-    let Some(number) = number_of(&directory, published)? else {
+    let Some(number) = number_of(directory, published)? else {
         return Ok(());
     };
-    match generation_before(&directory, number)? {
-        Some(before) => keep_only(&directory, &[published, &before]),
-        None => keep_only(&directory, &[published]),
-    }
-}
-
-/// A store's directory; none: nothing was ever published there.
-pub(super) fn existing(output: &Output, store: &StoreName) -> Result<Option<Directory>, PublishFault> {
-    let above = match Directory::at(&output.directory) {
-        Ok(above) => above,
-        Err(Errno::NOENT) => return Ok(None),
-        Err(error) => return Err(fault("cannot open", &output.directory, error)),
-    };
-    match above.open(store.as_str()) {
-        Ok(directory) => Ok(Some(directory)),
-        Err(Errno::NOENT) => Ok(None),
-        Err(error) => Err(above.fault("cannot open", store.as_str(), error)),
+    match generation_before(directory, number)? {
+        Some(before) => keep_only(directory, &[published, &before]),
+        None => keep_only(directory, &[published]),
     }
 }
 

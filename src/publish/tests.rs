@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use super::write::Step;
 use super::*;
-use crate::domain::credentials::{Field, FieldNames, Fields};
+use crate::domain::credentials::{AddressPolicy, Field, FieldNames, Fields};
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 
@@ -80,7 +80,7 @@ impl Place {
     }
 
     fn read(&self) -> OnDisk {
-        self.publisher.read(&store(), AddressPolicy::PublicOnly).unwrap()
+        self.publisher.inspect(&store()).found.unwrap()
     }
 
     /// The number of the published generation; none when nothing is published.

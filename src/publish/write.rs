@@ -10,11 +10,11 @@ use super::directory::{Directory, Link};
 use super::layout::{
     API_PATH, API_TOKEN, DATA, DATA_TEMPORARY, ENTRIES, STAMP, USERNAME, generation_name, generation_of,
 };
-use super::read::{Unread, read_generation};
+use super::read::{Unread, read_generation, read_store};
 use super::rights::Rights;
 use super::sweep::keep_only;
-use crate::domain::credentials::{AddressPolicy, Credentials, StoreName};
-use crate::domain::publication::{GenerationStamp, OnDisk, PublishFault, Published};
+use crate::domain::credentials::{Credentials, StoreName};
+use crate::domain::publication::{GenerationStamp, PublishFault, Published};
 
 /// How often a name for the staged directory is drawn before giving up: twice is already once in billions.
 const MAX_DRAWS: usize = 16;
@@ -40,10 +40,10 @@ pub(super) fn publish(
     credentials: &Arc<Credentials>,
     stamp: &GenerationStamp,
 ) -> Result<Published, PublishFault> {
-    let publication =
-        Publication { publisher, directory: open_store(publisher, store)?, store, credentials, stamp };
+    let (directory, made) = make_store(publisher, store)?;
+    let publication = Publication { publisher, directory, store, credentials, stamp };
     // What cannot be read is written anew.
-    if publication.is_published().unwrap_or(false) {
+    if !made && publication.is_published().unwrap_or(false) {
         return Ok(publication.done());
     }
     let before = match publication.directory.link(DATA)? {
@@ -57,14 +57,15 @@ pub(super) fn publish(
     }
     // The set is published. An older generation that cannot be removed now is removed by the next
     // publication or by the sweep at start, which reports it.
-    if publication.reach(Step::RemoveOlder, &staged).is_ok() {
+    if !made && publication.reach(Step::RemoveOlder, &staged).is_ok() {
         let before = before.as_deref().and_then(generation_of);
         let _ = keep_only(&publication.directory, &[&staged, before.unwrap_or(&staged)]);
     }
     Ok(publication.done())
 }
 
-fn open_store(publisher: &Publisher, store: &StoreName) -> Result<Directory, PublishFault> {
+/// A store's directory, and whether it was made just now.
+fn make_store(publisher: &Publisher, store: &StoreName) -> Result<(Directory, bool), PublishFault> {
     let output = publisher.open_output()?;
     let name = store.as_str();
     let made = match output.make(name) {
@@ -86,7 +87,7 @@ fn open_store(publisher: &Publisher, store: &StoreName) -> Result<Directory, Pub
     if made {
         output.sync()?;
     }
-    Ok(directory)
+    Ok((directory, made))
 }
 
 /// One set on its way into a store's directory.
@@ -163,14 +164,7 @@ impl Publication<'_> {
         self.reach(Step::SyncGeneration, name)?;
         generation.sync()?;
         self.reach(Step::ReadBackStaged, name)?;
-        let read = read_generation(
-            &generation,
-            name,
-            &self.publisher.output,
-            &self.publisher.key,
-            AddressPolicy::AllowPrivate,
-        );
-        match read {
+        match read_generation(&generation, name, &self.publisher.output, &self.publisher.key) {
             Ok(read) if self.is_what_was_read(&read) => Ok(()),
             Ok(_) => Err(self.differs(name, "it holds something else than what was written")),
             Err(Unread::Damaged(why)) => Err(self.differs(name, &why)),
@@ -193,7 +187,7 @@ impl Publication<'_> {
         }
         self.reach(Step::Swap, DATA)?;
         self.directory.replace_link(DATA, staged, DATA_TEMPORARY)?;
-        let settled = self.settle();
+        let settled = self.settle(staged);
         if settled.is_err() {
             // The fault to tell is the first one. Where the old link cannot be set again either, the new
             // generation stays, and the next reading says what it is.
@@ -206,25 +200,24 @@ impl Publication<'_> {
         settled
     }
 
-    fn settle(&self) -> Result<(), PublishFault> {
+    fn settle(&self, staged: &str) -> Result<(), PublishFault> {
         self.reach(Step::SyncStore, "")?;
         self.directory.sync()?;
         self.reach(Step::ReadBackPublished, DATA)?;
-        match self.is_published() {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(self.differs(DATA, "it holds something else than what was written")),
-            Err(Unread::Damaged(why)) => Err(self.differs(DATA, &why)),
-            Err(Unread::Fault(fault)) => Err(fault),
+        // What it leads to was read back before.
+        match self.directory.link(DATA)? {
+            Link::To(target) if target == staged => Ok(()),
+            Link::To(_) | Link::Missing | Link::Other => {
+                Err(self.differs(DATA, "it does not lead to what was written"))
+            }
         }
     }
 
     /// Whether the disk holds this very set under this very stamp.
     fn is_published(&self) -> Result<bool, Unread> {
-        match self.publisher.read(self.store, AddressPolicy::AllowPrivate)? {
-            OnDisk::Nothing => Ok(false),
-            OnDisk::Damaged(why) => Err(Unread::Damaged(why)),
-            OnDisk::Published(read) => Ok(self.is_what_was_read(&read)),
-        }
+        let Publisher { output, key, .. } = self.publisher;
+        let read = read_store(&self.directory, output, key, self.store)?;
+        Ok(read.is_some_and(|read| self.is_what_was_read(&read)))
     }
 
     fn is_what_was_read(&self, read: &Published) -> bool {

