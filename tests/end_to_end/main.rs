@@ -9,6 +9,7 @@ mod support;
 mod check;
 mod configuration;
 mod damage;
+mod hooks;
 mod life;
 mod one_time;
 mod options;
