@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use ::http::header::{CONTENT_TYPE, RETRY_AFTER};
-use ::http::{HeaderMap, StatusCode};
-use reqwest::Client;
+use ::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use ::http::{HeaderMap, HeaderValue, StatusCode};
+use reqwest::{Client, RequestBuilder};
 use url::Url;
 
 use crate::system::http;
@@ -58,10 +58,26 @@ impl Poster {
         body: Vec<u8>,
     ) -> Result<(), DeliveryFault> {
         let host = host(&url);
-        let mut request = self.client.post(url).header(CONTENT_TYPE, "application/json").body(body);
+        let mut request = self.client.post(url);
         for (name, value) in headers {
             request = request.header(*name, value);
         }
+        self.send(host, request, body).await
+    }
+
+    /// The same, in the name of whom a token stands for.
+    pub(super) async fn post_with_token(
+        &self,
+        url: Url,
+        token: HeaderValue,
+        body: Vec<u8>,
+    ) -> Result<(), DeliveryFault> {
+        let host = host(&url);
+        self.send(host, self.client.post(url).header(AUTHORIZATION, token), body).await
+    }
+
+    async fn send(&self, host: String, request: RequestBuilder, body: Vec<u8>) -> Result<(), DeliveryFault> {
+        let request = request.header(CONTENT_TYPE, "application/json").body(body);
         let answer = request
             .send()
             .await

@@ -26,8 +26,10 @@ pub enum Exit {
     PublishFailed = 15,
     /// A test alert could not be delivered.
     AlertFailed = 16,
+    /// No daemon answers.
+    NoDaemon = 17,
     /// An app could not be told of what is published.
-    Untold = 17,
+    Untold = 18,
     /// A fault of the program or of the machine.
     Internal = 70,
 }
@@ -60,7 +62,8 @@ impl From<&DaemonError> for Exit {
             | DaemonError::Check(_)
             | DaemonError::Channels(_)
             | DaemonError::Ledger(_)
-            | DaemonError::Listen(_) => Self::Usage,
+            | DaemonError::Listen(_)
+            | DaemonError::Control(_) => Self::Usage,
             DaemonError::Directory(_) => Self::PublishFailed,
             DaemonError::Signals(_) | DaemonError::Ended { .. } => Self::Internal,
         }

@@ -71,7 +71,9 @@ impl Adapters {
             | Action::Withdraw { .. }
             | Action::Remember { .. }
             | Action::Notify(_)
-            | Action::Say(_) => return None,
+            | Action::Keep(_)
+            | Action::Say(_)
+            | Action::Reply(_) => return None,
         })
     }
 
@@ -108,7 +110,9 @@ impl Adapters {
             | Action::Probe { .. }
             | Action::Reload { .. }
             | Action::Notify(_)
-            | Action::Say(_) => return None,
+            | Action::Keep(_)
+            | Action::Say(_)
+            | Action::Reply(_) => return None,
         })
     }
 

@@ -6,9 +6,10 @@ use std::time::Duration;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 
+use crate::alert::ledger::Change;
 use crate::config::Config;
-use crate::domain::engine::{Action, Decision, Engine, Event};
-use crate::domain::incident::{Message, Severity};
+use crate::domain::engine::{Action, Decision, Engine, Event, Reply};
+use crate::domain::incident::Severity;
 use crate::system::clock::Clock;
 
 use super::adapters::{Adapters, now};
@@ -38,6 +39,15 @@ struct Queue {
     waiting: VecDeque<Action>,
     running: usize,
     limit: usize,
+}
+
+/// What follows from an event and comes before everything else.
+#[derive(Debug, Default)]
+pub(super) struct First {
+    /// What the ledger must hold.
+    pub(super) changes: Vec<Change>,
+    /// What is said then to whoever asked.
+    pub(super) reply: Option<Reply>,
 }
 
 struct Done {
@@ -87,14 +97,16 @@ impl Work {
         }
     }
 
-    /// Hands an event to the engine, starts what it asks for, and returns the messages that must be kept.
+    /// Hands an event to the engine, and returns what must be on the disk before anything else happens.
     ///
-    /// The rest is started only by [`Work::start`], once the messages are on the disk.
-    pub(super) fn handle(&mut self, event: Event) -> Vec<Message> {
-        let mut messages = Vec::new();
+    /// The rest is started only by [`Work::start`].
+    pub(super) fn handle(&mut self, event: Event) -> First {
+        let mut first = First::default();
         for action in self.engine.handle(event, now(&self.clock)) {
             match action {
-                Action::Notify(message) => messages.push(message),
+                Action::Notify(message) => first.changes.push(message.into()),
+                Action::Keep(incident) => first.changes.push(Change::Open { incident, message: None }),
+                Action::Reply(reply) => first.reply = Some(reply),
                 Action::Say(decision) => say(&decision),
                 action @ (Action::LogIn | Action::Renew | Action::LookUp) => {
                     self.enqueue(Lane::Source, action)
@@ -108,7 +120,7 @@ impl Work {
                 action @ Action::Reload { .. } => self.enqueue(Lane::Hook, action),
             }
         }
-        messages
+        first
     }
 
     /// Starts what waits, as far as the lanes have room.
@@ -144,9 +156,9 @@ impl Work {
 
     /// Waits until no generation is being written and no app is being told, and drops everything else. What takes
     /// longer than `limit` is ended, or left alone where it cannot be: the next start makes up for it. What must be
-    /// kept is added to `messages` as it comes: only now can it be said what ended an incident.
-    pub(super) async fn finish(&mut self, limit: Duration, messages: &mut Vec<Message>) {
-        if timeout(limit, self.finish_begun(messages)).await.is_err() {
+    /// kept is added to `changes` as it comes: only now can it be said what ended an incident.
+    pub(super) async fn finish(&mut self, limit: Duration, changes: &mut Vec<Change>) {
+        if timeout(limit, self.finish_begun(changes)).await.is_err() {
             if self.queue(Lane::Disk).running > 0 {
                 tracing::warn!("a generation that was being written is left to the next start");
             }
@@ -158,11 +170,11 @@ impl Work {
         self.tasks.shutdown().await;
     }
 
-    async fn finish_begun(&mut self, messages: &mut Vec<Message>) {
+    async fn finish_begun(&mut self, changes: &mut Vec<Change>) {
         self.drop_waiting();
         loop {
             while let Some(event) = self.done.pop_front() {
-                messages.extend(self.handle(event));
+                changes.extend(self.handle(event).changes);
                 self.drop_waiting();
             }
             if self.queue(Lane::Disk).running + self.queue(Lane::Hook).running == 0 {

@@ -140,15 +140,21 @@ impl Directory {
 
     /// Makes `name` a link to `target` in one step: whoever opens the name sees what it was, or what it is now.
     pub(super) fn replace_link(&self, name: &str, target: &str, temporary: &str) -> Result<(), PublishFault> {
-        let made = match symlinkat(target, &self.handle, temporary) {
-            // Left over from a crash.
-            Err(Errno::EXIST) => {
-                self.remove(temporary)?;
-                symlinkat(target, &self.handle, temporary)
-            }
-            made => made,
+        let make = |name: &str| match symlinkat(target, &self.handle, name) {
+            Ok(()) => Ok(true),
+            Err(Errno::EXIST) => Ok(false),
+            Err(error) => Err(fault("cannot create the link", &self.path.join(name), error)),
         };
-        made.map_err(|error| fault("cannot create the link", &self.path.join(temporary), error))?;
+        if make(name)? {
+            return Ok(());
+        }
+        if !make(temporary)? {
+            // Left over from a crash.
+            self.remove(temporary)?;
+            if !make(temporary)? {
+                return Err(fault("cannot create the link", &self.path.join(temporary), Errno::EXIST));
+            }
+        }
         renameat(&self.handle, temporary, &self.handle, name).map_err(|error| {
             // The fault to tell is that of the rename; the next publication or sweep removes what is left.
             let _ = self.remove(temporary);

@@ -10,7 +10,7 @@ use crate::config;
 use crate::domain::publication::ReloadFault;
 use crate::domain::secret::Secret;
 use crate::system::http::{self, Transport, host, unreachable};
-use crate::system::{errors, secret_file};
+use crate::system::{errors, short_file};
 
 const STORE: &str = "bc-secrets-sync-store";
 const GENERATION: &str = "bc-secrets-sync-generation";
@@ -74,7 +74,7 @@ fn prepare(request: &HookRequest) -> Result<(Client, Option<HeaderValue>), Reloa
     let unusable = |why: &dyn std::fmt::Display| {
         ReloadFault::new(format!("cannot use bearer_token_file {}: {why}", path.display()))
     };
-    let mut token = secret_file::read(path).map_err(|error| unusable(&error))?;
+    let mut token = short_file::read(path).map_err(|error| unusable(&error))?;
     let token = Secret::new(std::mem::take(&mut *token));
     let header = Zeroizing::new(format!("Bearer {}", token.expose().trim()));
     let mut header = HeaderValue::from_str(&header)

@@ -9,6 +9,8 @@ use std::time::Duration;
 use reqwest::{Certificate, Client, redirect, retry};
 use url::Url;
 
+use super::crypto;
+
 const USER_AGENT: &str = concat!("bc-secrets-sync/", env!("CARGO_PKG_VERSION"));
 
 /// Whether there is anything to verify.
@@ -60,8 +62,7 @@ pub fn client(
     ca_file: Option<&Path>,
     transport: Transport,
 ) -> Result<Client, ClientError> {
-    // Refused when another part of the program was first: then it is the same one.
-    rustls::crypto::ring::default_provider().install_default().ok();
+    crypto::choose();
     let builder = Client::builder()
         .user_agent(USER_AGENT)
         .redirect(redirect::Policy::none())

@@ -3,11 +3,13 @@
 
 pub mod clock;
 pub mod command;
+pub mod crypto;
 pub mod errors;
 pub mod files;
 pub mod hardening;
 pub mod http;
 pub mod logging;
-pub mod secret_file;
 pub mod service;
+pub mod short_file;
 pub mod signals;
+pub mod socket_path;

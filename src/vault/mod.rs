@@ -20,7 +20,7 @@ use crate::domain::source::{Lease, SecretVersion, SourceFault};
 use self::login::{LogIn, Token};
 use self::transport::Transport;
 
-pub use self::transport::{BuildError, choose_ring};
+pub use self::transport::BuildError;
 
 /// A connection to Vault or OpenBao and the token that is in use. Clones share both.
 ///

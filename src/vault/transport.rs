@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::config;
 use crate::domain::source::SourceFault;
+use crate::system::crypto;
 
 use super::answer::Answer;
 use super::login::Token;
@@ -89,13 +90,6 @@ pub enum BuildError {
     Tls(#[source] reqwest::Error),
 }
 
-/// Makes *ring* the cryptography of all TLS connections of this process. To be called before the first
-/// client is built; [`super::Vault::new`] does. Calling it again changes nothing.
-pub fn choose_ring() {
-    // The error says only that a provider has been chosen before.
-    let _chosen = rustls::crypto::ring::default_provider().install_default();
-}
-
 /// A client for one server.
 pub(super) struct Transport {
     client: reqwest::Client,
@@ -107,7 +101,7 @@ impl Transport {
     /// Prepares a client that follows no redirect, takes no proxy from the environment (so `HTTPS_PROXY` is
     /// not honoured), keeps no cookies and speaks HTTP/1 only.
     pub(super) fn new(config: &config::Vault) -> Result<Self, BuildError> {
-        choose_ring();
+        crypto::choose();
         let mut base = shown(&config.address)?;
         let address = base.as_str().trim_end_matches('/').to_owned();
         let mut headers = HeaderMap::new();

@@ -6,10 +6,13 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod certificates;
 mod check;
 mod configuration;
+mod control;
 mod damage;
 mod hooks;
+mod kubernetes;
 mod life;
 mod one_time;
 mod options;

@@ -55,7 +55,7 @@ impl Daemon {
             .spawn()
             .unwrap();
         let pid = Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()).unwrap();
-        bc_secrets_sync::vault::choose_ring();
+        bc_secrets_sync::system::crypto::choose();
         let client = reqwest::Client::builder()
             .tls_certs_only([])
             .no_proxy()
@@ -79,6 +79,22 @@ impl Daemon {
         let answer = self.client.get(format!("http://{}{path}", self.address)).send().await;
         let answer = answer.unwrap_or_else(|error| panic!("GET {path}: {error:?}"));
         (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
+    /// Posts nothing, with a token or without: the answer's status and its text.
+    pub(crate) async fn post(&self, path: &str, token: Option<&str>) -> (u16, String) {
+        let request = self.client.post(format!("http://{}{path}", self.address));
+        let request = match token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        };
+        let answer = request.send().await.unwrap_or_else(|error| panic!("POST {path}: {error:?}"));
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
     }
 
     /// The status of a page alone.

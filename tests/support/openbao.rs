@@ -72,7 +72,7 @@ impl OpenBao {
                 .stderr(output)
                 .spawn()
                 .unwrap_or_else(|error| panic!("{BINARY} names {}: {error}", binary.display()));
-            bc_secrets_sync::vault::choose_ring();
+            bc_secrets_sync::system::crypto::choose();
             let client = Client::builder()
                 .no_proxy()
                 .tls_danger_accept_invalid_certs(true)

@@ -110,6 +110,7 @@ fn it_parses_with_everything_uncommented() {
         assert!(config.alerts.webhook.is_some() && config.vault.tls.client.is_some());
         assert!(config.alerts.slack.is_some() && config.alerts.pagerduty.is_some());
         assert!(config.alerts.alertmanager.is_some() && config.alerts.command.is_some());
+        assert!(config.alerts.kubernetes.is_some_and(|kubernetes| kubernetes.regarding.uid.is_some()));
         told.push(config.stores[0].reload.clone().unwrap().hook);
     }
     assert!(matches!(told.as_slice(), [Hook::Command { .. }, Hook::Request(_), Hook::Signal { .. }]));

@@ -43,7 +43,7 @@ impl Identity {
 
 /// Answers a lookup to whoever shows this client certificate, and returns the port and the Host headers seen.
 async fn serve(server: &Identity, client: &Identity) -> (u16, Arc<Mutex<Vec<String>>>) {
-    choose_ring();
+    crate::system::crypto::choose();
     let verifier = WebPkiClientVerifier::builder(Arc::new(client.roots())).build().unwrap();
     let key = PrivateKeyDer::try_from(server.key.serialize_der()).unwrap();
     let chain: Vec<CertificateDer<'static>> = vec![server.certificate.der().clone()];
