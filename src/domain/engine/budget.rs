@@ -11,26 +11,41 @@ const PERIOD: Duration = Duration::from_millis(600);
 /// Requests that may come at once after a quiet time.
 const BURST: u64 = 60;
 
+/// A turn that is missed by more than this lapses: many that were kept must not come at once.
+const LATEST: Duration = Duration::from_secs(5);
+
+/// The right to one request of an account. It is given once and kept until its time comes, so that whoever
+/// asks more often than others takes nobody's turn.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Turn {
+    account: Fingerprint,
+    /// When the request may be made.
+    pub(super) at: Instant,
+}
+
+impl Turn {
+    fn serves(&self, account: Fingerprint, now: Instant) -> bool {
+        self.account == account && now.since(self.at) <= LATEST
+    }
+}
+
 /// When each account's budget will be whole again. Accounts that have not been asked of late need no entry.
 #[derive(Debug, Default)]
 pub(super) struct Budgets(BTreeMap<Fingerprint, Instant>);
 
 impl Budgets {
-    /// Spends one request of an account's budget.
-    ///
-    /// # Errors
-    /// Nothing is left; when there will be.
-    pub(super) fn spend(&mut self, account: Fingerprint, now: Instant) -> Result<(), Instant> {
+    /// When the next request of an account may be made by the holder of a turn, or by one that gets a new turn
+    /// because it has none for this account. What is granted is spent, whether it is used or not.
+    pub(super) fn turn(&mut self, held: Option<Turn>, account: Fingerprint, now: Instant) -> Turn {
+        if let Some(turn) = held.filter(|turn| turn.serves(account, now)) {
+            return turn;
+        }
         let whole = self.0.get(&account).copied().filter(|at| *at > now).unwrap_or(now);
         let spent = whole.plus(PERIOD);
         let most = PERIOD.saturating_mul(u32::try_from(BURST).unwrap_or(u32::MAX));
-        let owed = spent.since(now);
-        if owed > most {
-            return Err(now.plus(owed.saturating_sub(most)));
-        }
         self.0.retain(|_, at| *at > now);
         self.0.insert(account, spent);
-        Ok(())
+        Turn { account, at: now.plus(spent.since(now).saturating_sub(most)) }
     }
 }
 
@@ -45,13 +60,9 @@ mod tests {
         let account = key.of(&["acme"]);
         let (mut now, mut spent) = (Instant::default(), 0);
         while now < Instant::from_millis(3_600_000) {
-            match budgets.spend(account, now) {
-                Ok(()) => spent += 1,
-                Err(at) => {
-                    assert!(at > now);
-                    now = at;
-                }
-            }
+            let turn = budgets.turn(None, account, now);
+            spent += 1;
+            now = turn.at;
         }
         assert!((6_000..=6_000 + BURST + 1).contains(&spent), "{spent}");
     }
@@ -61,11 +72,27 @@ mod tests {
         let (key, mut budgets) = (FingerprintKey::new(&[1; 32]), Budgets::default());
         let now = Instant::from_millis(5);
         for _ in 0..BURST {
-            assert!(budgets.spend(key.of(&["one"]), now).is_ok());
+            assert_eq!(budgets.turn(None, key.of(&["one"]), now).at, now);
         }
-        assert!(budgets.spend(key.of(&["one"]), now).is_err());
-        assert!(budgets.spend(key.of(&["two"]), now).is_ok());
-        assert!(budgets.spend(key.of(&["three"]), now.plus(PERIOD * 100)).is_ok());
+        assert!(budgets.turn(None, key.of(&["one"]), now).at > now);
+        assert_eq!(budgets.turn(None, key.of(&["two"]), now).at, now);
+        let later = now.plus(PERIOD * 100);
+        assert_eq!(budgets.turn(None, key.of(&["three"]), later).at, later);
         assert_eq!(budgets.0.len(), 1);
+    }
+
+    #[test]
+    fn a_turn_is_kept_for_its_holder_and_lapses_when_it_is_missed() {
+        let (key, mut budgets) = (FingerprintKey::new(&[1; 32]), Budgets::default());
+        let (account, now) = (key.of(&["one"]), Instant::from_millis(5));
+        for _ in 0..BURST {
+            let _ = budgets.turn(None, account, now);
+        }
+        let held = budgets.turn(None, account, now);
+        assert!(budgets.turn(None, account, now).at > held.at, "the next one comes later");
+        assert_eq!(budgets.turn(Some(held), account, held.at).at, held.at, "it costs nothing again");
+        assert_eq!(budgets.turn(Some(held), key.of(&["two"]), now).at, now, "of another account");
+        let late = held.at.plus(LATEST + PERIOD);
+        assert!(budgets.turn(Some(held), account, late).at >= late);
     }
 }

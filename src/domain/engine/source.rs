@@ -70,8 +70,10 @@ pub(super) struct Source {
     /// A read was not answered, and none has been since.
     unread: bool,
     last_read: Option<Instant>,
-    /// A read has worked with this token.
+    /// A read, or a question about it, has worked with this token.
     proved: bool,
+    /// The token before this one was given up because it was refused when it was asked about itself.
+    refused_before: bool,
     /// The token may not look itself up, so a refusal to do so says nothing about its life.
     blind: bool,
     due: Option<Instant>,
@@ -98,6 +100,7 @@ impl Source {
             unread: false,
             last_read: None,
             proved: false,
+            refused_before: false,
             blind: false,
             due: None,
             last_attempt_at: None,
@@ -197,15 +200,19 @@ impl Source {
         match result {
             Ok(_) => {
                 self.blind = false;
+                (self.proved, self.refused_before) = (true, false);
                 self.works(cx);
             }
             // A new token that is refused like the one before it: it is not the token's life that ended.
             // Logging in again and again would fill the server with tokens.
-            Err(SourceFault::Forbidden) if self.blind || (!self.proved && self.logins > 1) => {
+            Err(SourceFault::Forbidden) if self.blind || (!self.proved && self.refused_before) => {
                 self.blind = true;
                 self.works(cx);
             }
-            Err(fault) => self.token_in_doubt(fault, cx),
+            Err(fault) => {
+                self.refused_before = fault.kind() == SourceFaultKind::Forbidden;
+                self.token_in_doubt(fault, cx);
+            }
         }
     }
 
@@ -223,7 +230,7 @@ impl Source {
             *self.errors.entry(fault.kind()).or_default() += 1;
         } else {
             self.reads += 1;
-            self.proved = true;
+            (self.proved, self.refused_before) = (true, false);
         }
         match fault.map(|fault| (fault.kind(), fault)) {
             // The source did answer, even if it has no usable secret for this store.

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::book::Book;
+use super::budget::Turn;
 use super::source::Trouble;
 use super::{Action, Context, OnRejection, Settings, SourceChange, StoreSpec, conditions};
 use crate::domain::credentials::{Credentials, FieldError, StoreName};
@@ -98,6 +99,8 @@ pub(super) struct Store {
     pub(super) newest_version: Option<u64>,
 
     probing: Option<Arc<Credentials>>,
+    /// When this store may ask, where its account's budget was used up.
+    turn: Option<Turn>,
     pub(super) next_check: Instant,
     /// The store asked us to wait until then, whatever anybody wants.
     not_before: Instant,
@@ -153,6 +156,7 @@ impl Store {
             read_success: None,
             newest_version: None,
             probing: None,
+            turn: None,
             next_check: now.instant,
             not_before: now.instant,
             streak: Streak::default(),
@@ -279,17 +283,19 @@ impl Store {
                 cx.actions.push(Action::Publish { store: self.name().clone(), credentials, stamp });
             }
             if let Some(credentials) = self.to_probe(cx) {
-                match cx.shared.budgets.spend(credentials.account(cx.key), now) {
-                    Ok(()) => {
-                        self.check_begins(&credentials, cx);
-                        self.probing = Some(credentials.clone());
-                        cx.actions.push(Action::Probe { store: self.name().clone(), credentials });
-                    }
-                    Err(at) => self.not_before = self.not_before.max(at),
+                let turn = cx.shared.budgets.turn(self.turn.take(), credentials.account(cx.key), now);
+                if turn.at <= now {
+                    self.check_begins(&credentials, cx);
+                    self.probing = Some(credentials.clone());
+                    cx.actions.push(Action::Probe { store: self.name().clone(), credentials });
+                } else {
+                    self.not_before = self.not_before.max(turn.at);
+                    self.turn = Some(turn);
                 }
             }
         }
-        if self.is_published() && self.wanted(cx).is_none() {
+        let dead = self.candidate_rejection.is_some_and(|rejection| self.confirmed(&rejection, cx));
+        if self.is_published() && self.wanted(cx).is_none() && (self.candidate.is_none() || dead) {
             // Nothing waits to be written any more: it was, or the source took it back.
             self.publish_fault = None;
             self.publish_failures = 0;

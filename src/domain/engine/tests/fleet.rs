@@ -107,6 +107,19 @@ fn what_is_suspected_of_the_platform_survives_a_restart_without_a_second_word() 
 }
 
 #[test]
+fn stores_that_share_one_account_get_their_turns_however_little_it_grants() {
+    let names: Vec<String> = (0..60).map(|at| format!("store-{at}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut world = World::with(&names, Settings { check_interval: SECOND, ..settings() });
+    world.host = Some("store-of-all");
+    world.pass(10 * MINUTE);
+    for name in names {
+        let asked = world.store(name).verdicts.values().sum::<u64>();
+        assert!((10..=30).contains(&asked), "{name}: {asked}");
+    }
+}
+
+#[test]
 fn however_often_somebody_asks_an_account_stays_within_its_budget() {
     let mut world = World::with(&["acme"], Settings { check_interval: SECOND, ..settings() });
     world.pass(MINUTE);

@@ -320,6 +320,28 @@ fn a_failure_to_write_is_over_when_nothing_waits_to_be_written() {
 }
 
 #[test]
+fn a_failure_to_write_is_not_over_because_another_version_is_to_be_written() {
+    let mut world = World::new(&["acme"]);
+    world.pass(MINUTE);
+    let reason = "No space left on device".to_owned();
+    world.publish_fault = Some(PublishFault { operation: "cannot write", path: "/x".into(), reason });
+    for token in ["token-2", "token-3"] {
+        let accepted = ["token-1", token].map(|token| ("user".into(), token.into()));
+        world.shops.insert("acme".into(), Shop::Accepts(accepted.into()));
+        world.write("acme", "user", token);
+        world.pass(10 * MINUTE);
+    }
+    assert_eq!(world.said(), [(MessageKind::Opened, Cause::PublishFailed)]);
+    world.write("acme", "user", "mistyped");
+    world.pass(10 * MINUTE);
+    assert_eq!(
+        world.said()[1..],
+        [(MessageKind::Opened, Cause::BadWrite), (MessageKind::Resolved, Cause::PublishFailed)],
+        "nothing waits any more"
+    );
+}
+
+#[test]
 fn a_token_that_was_in_vault_before_it_was_saved_is_published_as_soon_as_the_old_one_fails() {
     let mut world = World::with(&["acme"], Settings { check_interval: HOUR, ..settings() });
     world.pass(2 * HOUR);

@@ -262,3 +262,14 @@ fn a_source_that_reads_nothing_is_not_asked_more_often_than_one_that_works() {
     world.pass(20 * MINUTE);
     assert!(world.snapshot().incidents.is_empty());
 }
+
+#[test]
+fn a_token_that_dies_before_it_was_used_is_no_missing_permission() {
+    let mut world = World::new(&["acme"]);
+    world.renew = Err(SourceFault::Malformed("lease is not renewable".into()));
+    world.pass_until(|world| world.calls("log in") == 2);
+    world.token_dead = true;
+    world.pass(5 * MINUTE);
+    assert_eq!((world.said(), world.calls("log in")), (vec![], 3));
+    assert!(world.snapshot().source.up);
+}

@@ -37,6 +37,8 @@ pub(super) struct World {
     pub(super) now: Now,
     /// Version, user, token (none: the field is missing).
     pub(super) secrets: BTreeMap<String, (u64, String, Option<String>)>,
+    /// The host of every API Path; none: each store has its own.
+    pub(super) host: Option<&'static str>,
     pub(super) read_fault: Option<SourceFault>,
     /// Stores whose secrets alone cannot be read.
     pub(super) read_faults: BTreeMap<String, SourceFault>,
@@ -95,12 +97,12 @@ pub(super) fn spec(name: &str) -> StoreSpec {
     }
 }
 
-fn fields(store: &str, user: &str, token: Option<&str>) -> Fields {
+fn fields(host: &str, user: &str, token: Option<&str>) -> Fields {
     let text = |text: &str| Field::Text(Secret::new(text.into()));
     Fields {
         username: text(user),
         api_token: token.map_or(Field::Missing, text),
-        api_path: text(&format!("https://{store}.mybigcommerce.com/api/v2/")),
+        api_path: text(&format!("https://{host}.mybigcommerce.com/api/v2/")),
     }
 }
 
@@ -117,6 +119,7 @@ impl World {
             settings,
             now,
             secrets: BTreeMap::new(),
+            host: None,
             read_fault: None,
             read_faults: BTreeMap::new(),
             token_dead: false,
@@ -274,7 +277,7 @@ impl World {
                     (None, Some((version, user, token))) => Ok(SecretVersion {
                         version: *version,
                         created_at: Some(self.now.wall),
-                        fields: fields(store.as_str(), user, token.as_deref()),
+                        fields: fields(self.host.unwrap_or(store.as_str()), user, token.as_deref()),
                     }),
                 };
                 Event::Read { store, location, result }

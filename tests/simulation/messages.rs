@@ -1,0 +1,256 @@
+//! The invariants of messages: what may be said, on which evidence, how often and in which order.
+
+use std::sync::Arc;
+
+use bc_secrets_sync::domain::engine::Gate;
+use bc_secrets_sync::domain::incident::{Cause, Message, MessageKind, Resolution};
+use bc_secrets_sync::domain::source::SourceFaultKind;
+use bc_secrets_sync::domain::verdict::VerdictKind;
+
+use crate::outbox::messages_come_in_order;
+use crate::plan::{MINUTE, millis, repeat_after};
+use crate::watch::{LastRead, Open, Run, SetFacts, StoreFacts, Violation, Watch, ensure};
+
+impl Watch {
+    /// The daemon wants to say something. `at`: the store that it is about.
+    pub(crate) fn says(&self, message: &Message, at: Option<usize>, time: u64) -> Result<(), Violation> {
+        let incident = &message.incident;
+        let store = incident.store.as_deref();
+        let open = self.book.get(&(incident.store.clone(), incident.cause));
+        match message.kind {
+            MessageKind::Opened => {
+                no_two_open_incidents_of_one_cause(open, message)?;
+                let fresh = !self.ids.contains(incident.id.as_str());
+                ensure(fresh, "incidents_are_never_reused", store, || incident.id.to_string())?;
+                nothing_is_said_without_evidence(self, message, at, time)
+            }
+            MessageKind::Reminder => {
+                it_goes_on_with_an_open_incident(open, message)?;
+                open.map_or(Ok(()), |open| reminders_are_not_too_frequent(open, message, time))
+            }
+            MessageKind::Resolved => {
+                it_goes_on_with_an_open_incident(open, message)?;
+                match (open, at) {
+                    (Some(open), Some(at)) => nothing_ends_without_evidence(self, at, open, message),
+                    _ => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// The message is kept, so it stands.
+    pub(crate) fn kept(&mut self, message: Message, time: u64) {
+        let incident = &message.incident;
+        let key = (incident.store.clone(), incident.cause);
+        if message.kind == MessageKind::Resolved {
+            self.book.remove(&key);
+            return;
+        }
+        let id = incident.id.as_str().to_owned();
+        self.ids.insert(id.clone());
+        let new = Open { id, told: Vec::new(), last_message: 0, pause: 0, leapt: 0, opened: time };
+        let open = self.book.entry(key).or_insert(new);
+        open.told.push(Arc::new(message));
+        (open.last_message, open.leapt) = (time, 0);
+        open.pause = repeat_after(&self.settings, open.told.len());
+    }
+
+    pub(crate) fn is_open(&self, store: Option<&str>, cause: Cause) -> bool {
+        self.book.contains_key(&(store.map(str::to_owned), cause))
+    }
+}
+
+fn no_two_open_incidents_of_one_cause(open: Option<&Open>, message: &Message) -> Result<(), Violation> {
+    let store = message.incident.store.as_deref();
+    ensure(open.is_none(), "no_two_open_incidents_of_one_cause", store, || {
+        format!("{} opens while {open:?} is open", message.id)
+    })?;
+    messages_come_in_order(&[], message)
+}
+
+fn it_goes_on_with_an_open_incident(open: Option<&Open>, message: &Message) -> Result<(), Violation> {
+    let store = message.incident.store.as_deref();
+    let same = open.filter(|open| open.id == message.incident.id.as_str());
+    ensure(same.is_some(), "it_goes_on_with_an_open_incident", store, || {
+        format!("{} ({}), but {open:?} is open", message.id, message.kind.label())
+    })?;
+    same.map_or(Ok(()), |open| messages_come_in_order(&open.told, message))
+}
+
+/// The repeat interval, grown with each message, lies between two messages: a wall clock that was put forward across a
+/// restart may shorten it by as much.
+fn reminders_are_not_too_frequent(open: &Open, message: &Message, time: u64) -> Result<(), Violation> {
+    let least = open.pause.saturating_sub(open.leapt);
+    let since = time - open.last_message;
+    ensure(since >= least, "reminders_are_not_too_frequent", message.incident.store.as_deref(), || {
+        format!("{} comes {since} ms after the message before it", message.id)
+    })
+}
+
+/// What opens an incident was really seen, as often and for as long as the configuration asks.
+fn nothing_is_said_without_evidence(
+    watch: &Watch,
+    message: &Message,
+    at: Option<usize>,
+    time: u64,
+) -> Result<(), Violation> {
+    let cause = message.incident.cause;
+    let name = message.incident.store.as_deref();
+    let Some(store) = at.and_then(|at| watch.stores.get(at)) else {
+        return nothing_is_said_of_the_source_without_evidence(watch, message, time);
+    };
+    let none = SetFacts::default();
+    let set = |key: Option<u64>| key.and_then(|key| store.sets.get(&key)).unwrap_or(&none);
+    let published = set(store.published);
+    let newest = match store.read {
+        LastRead::Whole(key) => set(Some(key)),
+        LastRead::None | LastRead::Malformed | LastRead::Fault(_) => &none,
+    };
+    let any_candidate = || store.sets.values().filter(|set| set.read_at.is_some());
+    let confirmed = |run: Run| run.confirms(&watch.settings);
+    let same = |kind| {
+        move |set: &SetFacts| set.kind == Some(kind) && set.streak.count >= watch.settings.confirmations
+    };
+    let stale = |since: u64| time.saturating_sub(since) >= millis(watch.settings.stale_after);
+    let (right, invariant) = match cause {
+        Cause::RegeneratedOrRevoked => {
+            (confirmed(published.rejected), "nothing_is_called_revoked_without_confirmed_rejections")
+        }
+        Cause::BadWrite => (
+            any_candidate().any(|set| {
+                confirmed(set.rejected) && published.accepted_at.is_some_and(|at| at >= set.rejected.first)
+            }),
+            "nothing_is_called_a_bad_write_unless_the_published_set_works",
+        ),
+        Cause::Misconfigured => (
+            std::iter::once(published).chain(any_candidate()).any(|set| {
+                let never = set.accepted_in_life != Some(watch.life) || watch.settings.gate == Gate::Open;
+                confirmed(set.rejected) && never
+            }),
+            "nothing_is_called_misconfigured_that_was_accepted",
+        ),
+        Cause::Forbidden => (
+            std::iter::once(published).chain(any_candidate()).any(same(VerdictKind::Forbidden)),
+            "nothing_is_called_forbidden_without_repeated_answers",
+        ),
+        Cause::Moved => (
+            std::iter::once(published).chain(any_candidate()).any(same(VerdictKind::Moved)),
+            "nothing_is_called_moved_without_repeated_answers",
+        ),
+        Cause::CertificateTrouble => (
+            std::iter::once(published).chain(any_candidate()).any(same(VerdictKind::TlsError)),
+            "no_certificate_is_blamed_without_repeated_failures",
+        ),
+        Cause::SupersededLive => (
+            store.sets.iter().any(|(key, set)| {
+                Some(*key) != store.published && set.published && same(VerdictKind::Accepted)(set)
+            }),
+            "nothing_is_called_live_that_was_not_accepted",
+        ),
+        Cause::SecretMissing => {
+            (secret_is_missing(store) || !watch.may_look_up, "nothing_is_called_missing_that_can_be_read")
+        }
+        Cause::SecretMalformed => {
+            (store.read == LastRead::Malformed, "nothing_is_called_malformed_that_is_whole")
+        }
+        Cause::PublishFailed => (store.publish_failed, "nothing_is_called_unpublished_that_was_written"),
+        Cause::Unverified => (
+            stale(published.accepted_at.unwrap_or(0).max(watch.life_began).max(store.published_since))
+                || any_candidate()
+                    .any(|set| stale(set.read_at.unwrap_or(time).max(set.accepted_at.unwrap_or(0)))),
+            "nothing_is_called_unverified_too_early",
+        ),
+        Cause::PlatformTrouble | Cause::SourceLoginRefused | Cause::SourceUnavailable | Cause::Test => {
+            (false, "a_store_has_no_trouble_of_the_source")
+        }
+    };
+    ensure(right, invariant, name, || {
+        format!("{}: published {published:?}; newest {newest:?}; last read {:?}", message.id, store.read)
+    })
+}
+
+fn secret_is_missing(store: &StoreFacts) -> bool {
+    match store.read {
+        LastRead::Fault(SourceFaultKind::Missing | SourceFaultKind::Unavailable) => true,
+        LastRead::Fault(SourceFaultKind::Forbidden) => store.denied,
+        LastRead::Fault(SourceFaultKind::LoginRefused)
+        | LastRead::None
+        | LastRead::Whole(_)
+        | LastRead::Malformed => false,
+    }
+}
+
+fn nothing_is_said_of_the_source_without_evidence(
+    watch: &Watch,
+    message: &Message,
+    time: u64,
+) -> Result<(), Violation> {
+    if message.incident.cause == Cause::PlatformTrouble {
+        let turned = |store: &&StoreFacts| {
+            let set = store.published.and_then(|key| store.sets.get(&key));
+            set.is_some_and(|set| set.rejected.count > 0)
+        };
+        let turned = watch.stores.iter().filter(turned).count();
+        return ensure(turned >= 3, "the_platform_is_not_blamed_for_a_few", None, || {
+            format!("{turned} stores have turned")
+        });
+    }
+    let kind = match message.incident.cause {
+        Cause::SourceLoginRefused => SourceFaultKind::LoginRefused,
+        Cause::SourceUnavailable
+        | Cause::RegeneratedOrRevoked
+        | Cause::BadWrite
+        | Cause::Misconfigured
+        | Cause::Forbidden
+        | Cause::Moved
+        | Cause::SecretMissing
+        | Cause::SecretMalformed
+        | Cause::PublishFailed
+        | Cause::SupersededLive
+        | Cause::CertificateTrouble
+        | Cause::PlatformTrouble
+        | Cause::Unverified
+        | Cause::Test => SourceFaultKind::Unavailable,
+    };
+    let seen = watch.source_faults.get(&kind).is_some_and(|at| time - at <= 15 * MINUTE);
+    ensure(seen, "nothing_is_said_of_the_source_without_evidence", None, || {
+        format!("{}: seen {:?}", message.id, watch.source_faults)
+    })
+}
+
+/// A rejection ends with an acceptance and with nothing less, and a failure to write when it was written or
+/// nothing waits to be.
+fn nothing_ends_without_evidence(
+    watch: &Watch,
+    at: usize,
+    open: &Open,
+    message: &Message,
+) -> Result<(), Violation> {
+    let store = &watch.stores[at];
+    let cause = message.incident.cause;
+    let gone = message.resolution == Some(Resolution::NoLongerConfigured);
+    let accepted = || {
+        let accepted = store.published.and_then(|key| store.sets.get(&key)).and_then(|set| set.accepted_at);
+        accepted.is_some_and(|at| at >= open.opened)
+    };
+    let right = gone
+        || match cause {
+            Cause::RegeneratedOrRevoked | Cause::Misconfigured => accepted(),
+            Cause::SecretMissing => !matches!(store.read, LastRead::Fault(_) | LastRead::None),
+            Cause::SecretMalformed => store.read != LastRead::Malformed,
+            Cause::PublishFailed => !store.publish_failed || !store.waits_to_be_written(&watch.settings),
+            Cause::BadWrite
+            | Cause::Forbidden
+            | Cause::Moved
+            | Cause::CertificateTrouble
+            | Cause::SupersededLive
+            | Cause::PlatformTrouble
+            | Cause::Unverified
+            | Cause::SourceLoginRefused
+            | Cause::SourceUnavailable
+            | Cause::Test => true,
+        };
+    ensure(right, "nothing_ends_without_evidence", message.incident.store.as_deref(), || {
+        format!("{} ends: {:?}; {store:?}", message.id, message.resolution)
+    })
+}

@@ -1,0 +1,358 @@
+//! The places that the daemon talks to: stores, a Vault and disks, each with troubles that pass.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bc_secrets_sync::domain::credentials::{AddressPolicy, Credentials, Field, FieldNames, Fields};
+use bc_secrets_sync::domain::publication::Published;
+use bc_secrets_sync::domain::secret::Secret;
+use bc_secrets_sync::domain::source::{Lease, SecretVersion, SourceFault};
+use bc_secrets_sync::domain::time::Timestamp;
+use bc_secrets_sync::domain::verdict::{Answer, ProbeFault, ProbeOutcome};
+
+use crate::plan::Plan;
+use crate::prng::Random;
+
+/// The wall clock when the world begins.
+pub(crate) const EPOCH: u64 = 1_800_000_000_000;
+
+/// The three values of an account; no two accounts and no two tokens of a world are alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Account {
+    pub(crate) user: String,
+    pub(crate) token: String,
+    pub(crate) host: String,
+}
+
+impl Account {
+    /// The account that a set is of.
+    pub(crate) fn of(set: &Credentials) -> Self {
+        Self {
+            user: set.username().expose().to_owned(),
+            token: set.api_token().expose().to_owned(),
+            host: set.api_path().host().to_owned(),
+        }
+    }
+
+    fn path(&self) -> String {
+        format!("https://{}/api/v2/", self.host)
+    }
+
+    pub(crate) fn key(&self) -> u64 {
+        key(&self.user, &self.token, &self.host)
+    }
+
+    /// A set of its own, as if it had been read anew.
+    pub(crate) fn credentials(&self) -> Arc<Credentials> {
+        let fields = fields(self, Form::Whole);
+        let set = Credentials::parse(fields, &FieldNames::default(), AddressPolicy::PublicOnly);
+        Arc::new(set.expect("the world's accounts are well formed"))
+    }
+}
+
+/// Tells sets apart.
+pub(crate) fn key_of(set: &Credentials) -> u64 {
+    key(set.username().expose(), set.api_token().expose(), set.api_path().host())
+}
+
+fn key(user: &str, token: &str, host: &str) -> u64 {
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    for byte in [user, "\0", token, "\0", host].iter().flat_map(|part| part.bytes()) {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    hash
+}
+
+/// What is wrong with every answer of a store, until it passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// 401, whatever is asked.
+    Unauthorized,
+    Status(u16, Option<Duration>),
+    Fails(ProbeFault),
+    /// 200, and a page that is not the API's.
+    Nonsense,
+    /// Each answer is another one; true: also 401 and the truth.
+    Mixed(bool),
+}
+
+/// A trouble and when it ends.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Phase {
+    pub(crate) trouble: Option<Trouble>,
+    pub(crate) until: u64,
+}
+
+impl Phase {
+    pub(crate) fn at(&self, time: u64) -> Option<Trouble> {
+        self.trouble.filter(|_| time < self.until)
+    }
+}
+
+/// A store at BigCommerce.
+#[derive(Clone, Debug)]
+pub(crate) struct Shop {
+    /// Accounts that work, the one in use last.
+    pub(crate) accounts: Vec<Account>,
+    pub(crate) host: String,
+    pub(crate) phase: Phase,
+}
+
+impl Shop {
+    /// Whether the store accepts these credentials when nothing troubles it.
+    pub(crate) fn accepts(&self, key: u64) -> bool {
+        self.accounts.iter().any(|account| account.host == self.host && account.key() == key)
+    }
+
+    /// Whether each probe of these credentials is answered with 401 now.
+    pub(crate) fn refuses(&self, key: u64, host: &str, platform: Phase, time: u64) -> bool {
+        match platform.at(time).or_else(|| self.phase.at(time)) {
+            Some(trouble) => trouble == Trouble::Unauthorized,
+            None => host == self.host && !self.accepts(key),
+        }
+    }
+
+    pub(crate) fn answer(
+        &self,
+        set: &Credentials,
+        platform: Phase,
+        time: u64,
+        random: &mut Random,
+    ) -> ProbeOutcome {
+        let trouble = platform.at(time).or_else(|| self.phase.at(time));
+        let trouble = match trouble {
+            Some(Trouble::Mixed(also_401)) => any_trouble(random, also_401),
+            other => other,
+        };
+        match trouble {
+            Some(Trouble::Unauthorized) => answer(401, None, ""),
+            Some(Trouble::Status(status, wait)) => answer(status, wait, ""),
+            Some(Trouble::Fails(fault)) => ProbeOutcome::Failed(fault),
+            Some(Trouble::Nonsense) => answer(200, None, "<html>Log in</html>"),
+            Some(Trouble::Mixed(_)) | None => {
+                if set.api_path().host() != self.host {
+                    answer(301, None, "")
+                } else if self.accepts(key_of(set)) {
+                    answer(200, None, r#"{"time":1356126086}"#)
+                } else {
+                    answer(401, None, r#"[{"status":401,"message":"Unauthorized"}]"#)
+                }
+            }
+        }
+    }
+}
+
+fn any_trouble(random: &mut Random, also_401: bool) -> Option<Trouble> {
+    Some(match random.below(if also_401 { 9 } else { 7 }) {
+        0 => Trouble::Status(503, None),
+        1 => Trouble::Status(429, Some(Duration::from_secs(random.between(1, 900)))),
+        2 => Trouble::Fails(ProbeFault::Timeout),
+        3 => Trouble::Fails(ProbeFault::Dns),
+        4 => Trouble::Fails(ProbeFault::CertificateHost),
+        5 => Trouble::Fails(ProbeFault::Broken),
+        6 => Trouble::Status(509, None),
+        7 => Trouble::Unauthorized,
+        _ => return None,
+    })
+}
+
+fn answer(status: u16, wait: Option<Duration>, body: &str) -> ProbeOutcome {
+    let body = body.as_bytes().to_vec();
+    ProbeOutcome::Answered(Answer {
+        status,
+        location_host: None,
+        wait,
+        remaining: None,
+        certificate: None,
+        body,
+    })
+}
+
+/// In which form a version was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    Whole,
+    NoToken,
+    NumberAsUser,
+    PathOfAnotherApi,
+}
+
+fn fields(account: &Account, form: Form) -> Fields {
+    let text = |text: &str| Field::Text(Secret::new(text.to_owned()));
+    Fields {
+        username: if form == Form::NumberAsUser { Field::NotText("number") } else { text(&account.user) },
+        api_token: if form == Form::NoToken { Field::Missing } else { text(&account.token) },
+        api_path: match form {
+            Form::PathOfAnotherApi => text("https://api.bigcommerce.com/stores/abc/v3/"),
+            Form::Whole | Form::NoToken | Form::NumberAsUser => text(&account.path()),
+        },
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Version {
+    pub(crate) account: Account,
+    pub(crate) form: Form,
+    pub(crate) created: Timestamp,
+}
+
+/// A path in Vault.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Secrets {
+    pub(crate) versions: Vec<Version>,
+    pub(crate) deleted: bool,
+    /// This path alone is not served, until then.
+    pub(crate) fault: Option<SourceFault>,
+    pub(crate) fault_until: u64,
+}
+
+/// Vault, with one token for the daemon.
+#[derive(Clone, Debug)]
+pub(crate) struct Vault {
+    pub(crate) places: BTreeMap<String, Secrets>,
+    /// When the token ends and until when it can be renewed; none: it is dead.
+    token: Option<(u64, u64)>,
+    lease: u64,
+    max_life: u64,
+    may_look_up: bool,
+    /// Nothing works, until then.
+    pub(crate) fault: Option<SourceFault>,
+    pub(crate) fault_until: u64,
+    pub(crate) refused_until: u64,
+    pub(crate) denied_until: u64,
+    pub(crate) slow_until: u64,
+}
+
+impl Vault {
+    pub(crate) fn new(plan: &Plan) -> Self {
+        Self {
+            places: BTreeMap::new(),
+            token: None,
+            lease: plan.lease,
+            max_life: plan.max_life,
+            may_look_up: plan.may_look_up,
+            fault: None,
+            fault_until: 0,
+            refused_until: 0,
+            denied_until: 0,
+            slow_until: 0,
+        }
+    }
+
+    pub(crate) const fn kill_token(&mut self) {
+        self.token = None;
+    }
+
+    /// Everything works from now on.
+    pub(crate) fn heal(&mut self, time: u64) {
+        for until in
+            [&mut self.fault_until, &mut self.refused_until, &mut self.denied_until, &mut self.slow_until]
+        {
+            *until = time.min(*until);
+        }
+        for place in self.places.values_mut() {
+            place.fault_until = time.min(place.fault_until);
+        }
+    }
+
+    /// Whether something keeps the daemon from reading anything at all.
+    pub(crate) fn troubled(&self, time: u64) -> bool {
+        time < self.fault_until.max(self.refused_until).max(self.slow_until)
+    }
+
+    fn works(&self, time: u64) -> Result<(), SourceFault> {
+        self.fault.clone().filter(|_| time < self.fault_until).map_or(Ok(()), Err)
+    }
+
+    fn token_lives(&self, time: u64) -> bool {
+        self.token.is_some_and(|(end, _)| time < end)
+    }
+
+    pub(crate) fn log_in(&mut self, time: u64) -> Result<Lease, SourceFault> {
+        self.works(time)?;
+        if time < self.refused_until {
+            return Err(SourceFault::LoginRefused { status: 400, message: "invalid secret ID".into() });
+        }
+        let end = if self.lease == 0 { u64::MAX } else { time + self.lease * 1000 };
+        self.token = Some((end, time.saturating_add(self.max_life)));
+        Ok(Lease { duration: Duration::from_secs(self.lease), renewable: self.lease != 0 })
+    }
+
+    pub(crate) fn renew(&mut self, time: u64) -> Result<Lease, SourceFault> {
+        self.works(time)?;
+        let Some((_, last)) = self.token.filter(|_| self.token_lives(time)) else {
+            return Err(SourceFault::Forbidden);
+        };
+        let end = (time + self.lease * 1000).min(last);
+        if end <= time + 1000 {
+            return Err(SourceFault::Malformed("status 400 to a renewal".into()));
+        }
+        self.token = Some((end, last));
+        Ok(Lease { duration: Duration::from_secs((end - time) / 1000), renewable: true })
+    }
+
+    pub(crate) fn look_up(&self, time: u64) -> Result<Lease, SourceFault> {
+        self.works(time)?;
+        if !self.token_lives(time) || !self.may_look_up {
+            return Err(SourceFault::Forbidden);
+        }
+        Ok(Lease { duration: Duration::from_secs(self.lease), renewable: self.lease != 0 })
+    }
+
+    /// The newest version at a path.
+    pub(crate) fn read(&self, path: &str, time: u64) -> Result<SecretVersion, SourceFault> {
+        self.works(time)?;
+        if !self.token_lives(time) || time < self.denied_until {
+            return Err(SourceFault::Forbidden);
+        }
+        let place = self.places.get(path).ok_or(SourceFault::NeverWritten)?;
+        if let Some(fault) = place.fault.clone().filter(|_| time < place.fault_until) {
+            return Err(fault);
+        }
+        let version = place.versions.last().ok_or(SourceFault::NeverWritten)?;
+        if place.deleted {
+            return Err(SourceFault::Deleted);
+        }
+        Ok(SecretVersion {
+            version: place.versions.len() as u64,
+            created_at: Some(version.created),
+            fields: fields(&version.account, version.form),
+        })
+    }
+
+    /// Whether a refused read is refused for good: by a policy, and not because the token is dead.
+    pub(crate) fn denies(&self, path: &str, time: u64) -> bool {
+        let place = self.places.get(path);
+        let place = place
+            .is_some_and(|place| place.fault == Some(SourceFault::Forbidden) && time < place.fault_until);
+        time < self.denied_until || place
+    }
+}
+
+/// The directory of one store.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Disk {
+    pub(crate) content: Content,
+    /// Every whole generation that was ever there, for somebody who restores an old one.
+    pub(crate) past: Vec<Published>,
+    pub(crate) unwritable_until: u64,
+    pub(crate) unreadable_until: u64,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Content {
+    #[default]
+    Nothing,
+    Damaged,
+    Whole(Published),
+}
+
+impl Disk {
+    pub(crate) fn published(&self) -> Option<&Published> {
+        match &self.content {
+            Content::Whole(published) => Some(published),
+            Content::Nothing | Content::Damaged => None,
+        }
+    }
+}

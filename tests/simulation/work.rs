@@ -1,0 +1,306 @@
+//! What the daemon asks for: when it takes effect, what it does to the world, and what comes back.
+
+use bc_secrets_sync::domain::engine::{Action, Event};
+use bc_secrets_sync::domain::publication::{OnDisk, PublishFault, Published, ReloadFault};
+use bc_secrets_sync::domain::source::{SourceFault, SourceFaultKind};
+use bc_secrets_sync::domain::verdict::judge;
+
+use crate::places::{Account, Content, EPOCH, Form, key_of};
+use crate::plan::{LATENCY, MINUTE, SECOND};
+use crate::simulation::{Occurrence, Simulation, index};
+use crate::watch::{Kind, LastRead, SetFacts, StoreFacts, Violation};
+
+impl Simulation {
+    /// Begins a piece of work; it takes effect now or when its answer comes.
+    pub(crate) fn begin(&mut self, action: Action) -> Result<(), Violation> {
+        let (at, source) = self.judges(&action)?;
+        let slow = !self.calm && self.random.once_in(400)
+            || (source && self.time < self.vault.slow_until && self.random.once_in(3));
+        // Vault's client gives up after a minute; work on stores also waits for its turn.
+        let longest = if source && at.is_none() { MINUTE } else { 10 * MINUTE };
+        let wait =
+            if slow { self.random.wait(2 * LATENCY, longest) } else { self.random.between(5, LATENCY) };
+        if slow {
+            self.note(at, || format!("slow, by {} s: {}", wait / SECOND, words(&action)));
+            self.truth.slow(at, self.time + wait);
+        }
+        let (life, epoch) = (self.life, source.then_some(self.epoch));
+        let occurrence = if self.random.once_in(2) {
+            Occurrence::Act { life, epoch, action: Box::new(action) }
+        } else {
+            Occurrence::Answer { life, epoch, event: Box::new(self.perform(action)) }
+        };
+        self.after(wait, occurrence);
+        Ok(())
+    }
+
+    /// What the onlooker says of an action: the store that it is for, and whether it is for the source.
+    fn judges(&mut self, action: &Action) -> Result<(Option<usize>, bool), Violation> {
+        let time = self.time;
+        let mut asks = |store: &str, kind| {
+            let at = index(store);
+            self.watch.asks(at, kind, store, time).map(|()| Some(at))
+        };
+        Ok(match action {
+            Action::LogIn => {
+                self.log_ins += 1;
+                (None, true)
+            }
+            Action::Renew | Action::LookUp => (None, true),
+            Action::Read { store, .. } => (asks(store.as_str(), Kind::Read)?, true),
+            Action::Inspect { store } => (asks(store.as_str(), Kind::Inspect)?, false),
+            Action::Probe { store, credentials } => {
+                let at = asks(store.as_str(), Kind::Probe)?;
+                self.watch.spends(&Account::of(credentials), store.as_str(), time)?;
+                (at, false)
+            }
+            Action::Reload { store, .. } => (asks(store.as_str(), Kind::Reload)?, false),
+            Action::Withdraw { store } => {
+                let at = asks(store.as_str(), Kind::Publish)?;
+                self.watch.withdraws(index(store.as_str()), store.as_str())?;
+                (at, false)
+            }
+            Action::Publish { store, credentials, stamp } => {
+                let at = asks(store.as_str(), Kind::Publish)?;
+                let place = self.places[index(store.as_str())].as_deref();
+                let key = key_of(credentials);
+                self.watch.publishes(index(store.as_str()), key, stamp, place, store.as_str())?;
+                (at, false)
+            }
+            Action::Notify(_) | Action::Keep(_) | Action::Say(_) | Action::Reply(_) => (None, false),
+        })
+    }
+
+    /// Does it, and says what came of it.
+    pub(crate) fn perform(&mut self, action: Action) -> Event {
+        let time = self.time;
+        match action {
+            Action::LogIn => Event::LoggedIn(self.vault.log_in(time)),
+            Action::Renew => Event::Renewed(self.vault.renew(time)),
+            Action::LookUp => Event::LookedUp(self.vault.look_up(time)),
+            Action::Read { store, location } => {
+                let result = self.vault.read(&location.path, time);
+                if matches!(result, Err(SourceFault::Forbidden)) && self.vault.denies(&location.path, time) {
+                    self.watch.stores[index(store.as_str())].denied = true;
+                }
+                Event::Read { store, location, result }
+            }
+            Action::Inspect { store } => {
+                let disk = &self.disks[index(store.as_str())];
+                let result = match &disk.content {
+                    _ if time < disk.unreadable_until => Err(fault("cannot read")),
+                    Content::Nothing => Ok(OnDisk::Nothing),
+                    Content::Damaged => Ok(OnDisk::Damaged("api_token was edited".into())),
+                    Content::Whole(published) => Ok(OnDisk::Published(published.clone())),
+                };
+                Event::Inspected { store, result }
+            }
+            Action::Probe { store, credentials } => {
+                let shop = &self.shops[index(store.as_str())];
+                let outcome = shop.answer(&credentials, self.platform, time, &mut self.random);
+                Event::Probed { store, credentials, outcome }
+            }
+            Action::Publish { store, credentials, stamp } => {
+                let at = index(store.as_str());
+                if time < self.disks[at].unwritable_until || (!self.calm && self.random.once_in(100)) {
+                    return Event::PublishEnded { store, result: Err(fault("cannot write")) };
+                }
+                self.counts.publications += 1;
+                // What is read back is another copy of the same values.
+                let account = Account::of(&credentials);
+                let published = Published { credentials: account.credentials(), stamp };
+                self.disks[at].content = Content::Whole(published.clone());
+                self.disks[at].past.push(published.clone());
+                let key = account.key();
+                self.watch.stores[at].sets.entry(key).or_default().published = true;
+                self.unsettle(at);
+                if !self.calm && self.random.once_in(200) {
+                    return Event::PublishEnded { store, result: Err(fault("cannot sync")) };
+                }
+                Event::PublishEnded { store, result: Ok(published) }
+            }
+            Action::Withdraw { store } => {
+                let at = index(store.as_str());
+                if time < self.disks[at].unwritable_until {
+                    return Event::Withdrawn { store, result: Err(fault("cannot remove")) };
+                }
+                self.disks[at].content = Content::Nothing;
+                self.unsettle(at);
+                Event::Withdrawn { store, result: Ok(()) }
+            }
+            Action::Reload { store, generation } => {
+                let failed = !self.calm && self.random.once_in(5);
+                let result = if failed { Err(ReloadFault("no such process".into())) } else { Ok(()) };
+                Event::Reloaded { store, generation, result }
+            }
+            Action::Notify(_) | Action::Keep(_) | Action::Say(_) | Action::Reply(_) => Event::Tick,
+        }
+    }
+
+    /// The onlooker sees what the engine is about to be told.
+    pub(crate) fn sees(&mut self, event: &Event) {
+        let time = self.time;
+        let done = |facts: &mut StoreFacts, kind: Kind| {
+            let under_way = &mut facts.in_flight[kind as usize];
+            *under_way = under_way.saturating_sub(1);
+            let asked = &mut facts.asked[kind as usize];
+            *asked = time.max(*asked);
+        };
+        match event {
+            Event::LoggedIn(result) | Event::Renewed(result) | Event::LookedUp(result) => {
+                let what = match event {
+                    Event::LoggedIn(_) => "log-in",
+                    Event::Renewed(_) => "renewal",
+                    Event::LookedUp(_)
+                    | Event::Tick
+                    | Event::Read { .. }
+                    | Event::Inspected { .. }
+                    | Event::Probed { .. }
+                    | Event::PublishEnded { .. }
+                    | Event::Withdrawn { .. }
+                    | Event::Reloaded { .. }
+                    | Event::CheckNow
+                    | Event::Asked(_)
+                    | Event::Configured { .. } => "question about the token",
+                };
+                let came = if result.is_ok() { "done" } else { "failed" };
+                self.note(None, || format!("the source: {what}: {came}"));
+                if let Err(fault) = result {
+                    self.note(None, || format!("the source: {fault}"));
+                    self.watch.source_faults.insert(fault.kind(), time);
+                    self.refused_this_hour |= fault.kind() != SourceFaultKind::Missing;
+                }
+            }
+            Event::Read { store, location, result } => {
+                let at = index(store.as_str());
+                self.note(Some(at), || match result {
+                    Ok(secret) => format!("read {}: version {}", location.path, secret.version),
+                    Err(fault) => format!("read {}: {fault}", location.path),
+                });
+                done(&mut self.watch.stores[at], Kind::Read);
+                if self.places[at].as_deref() != Some(location.path.as_str()) {
+                    return;
+                }
+                if let Err(fault) = result
+                    && fault.kind() == SourceFaultKind::Unavailable
+                {
+                    self.watch.source_faults.insert(fault.kind(), time);
+                }
+                let version = result.as_ref().ok().and_then(|secret| {
+                    let place = self.vault.places.get(&location.path)?;
+                    let number = usize::try_from(secret.version).ok()?;
+                    Some((secret.version, place.versions.get(number - 1)?.clone()))
+                });
+                let facts = &mut self.watch.stores[at];
+                let read = match (result, version) {
+                    (Err(fault), _) => LastRead::Fault(fault.kind()),
+                    (Ok(_), Some((number, version))) if version.form == Form::Whole => {
+                        let key = version.account.key();
+                        let set: &mut SetFacts = facts.sets.entry(key).or_default();
+                        set.read_at.get_or_insert(time);
+                        let known = (location.path.clone(), number, version.created);
+                        if !set.versions.contains(&known) {
+                            set.versions.push(known);
+                        }
+                        LastRead::Whole(key)
+                    }
+                    (Ok(_), _) => LastRead::Malformed,
+                };
+                facts.was_read(read, time);
+                if result.is_ok() {
+                    facts.denied = false;
+                }
+            }
+            Event::Inspected { store, result } => {
+                let at = index(store.as_str());
+                let facts = &mut self.watch.stores[at];
+                done(facts, Kind::Inspect);
+                if let (Ok(OnDisk::Published(published)), false) = (result, facts.outdated) {
+                    let known = facts.published;
+                    facts.is_published(key_of(&published.credentials), time);
+                    facts.publish_failed = false;
+                    if facts.published != known {
+                        self.unsettle(at);
+                    }
+                }
+                if !matches!(result, Ok(OnDisk::Published(_))) {
+                    self.note(Some(at), || format!("looked at the disk: {result:?}"));
+                }
+            }
+            Event::Probed { store, credentials, outcome } => {
+                let at = index(store.as_str());
+                let verdict = judge(outcome);
+                let key = key_of(credentials);
+                self.note(Some(at), || format!("probed {}: {verdict}", credentials.username().expose()));
+                done(&mut self.watch.stores[at], Kind::Probe);
+                self.watch.probed(at, key, &verdict, time);
+                self.truth.probed(at, &verdict, time);
+            }
+            Event::PublishEnded { store, result } => {
+                let at = index(store.as_str());
+                self.note(Some(at), || match result {
+                    Ok(published) => format!("published: {:?}", published.stamp),
+                    Err(fault) => fault.to_string(),
+                });
+                let facts = &mut self.watch.stores[at];
+                done(facts, Kind::Publish);
+                facts.publish_failed = result.is_err();
+                if let Ok(published) = result {
+                    let key = key_of(&published.credentials);
+                    if facts.published != Some(key) {
+                        facts.untold = Some(published.stamp.generation);
+                    }
+                    facts.is_published(key, time);
+                    self.unsettle(at);
+                } else {
+                    self.truth.unsettle(at, time);
+                }
+            }
+            Event::Withdrawn { store, result } => {
+                let at = index(store.as_str());
+                self.note(Some(at), || format!("withdrawn: {result:?}"));
+                let facts = &mut self.watch.stores[at];
+                done(facts, Kind::Publish);
+                facts.publish_failed = result.is_err();
+                facts.withdrawn_at = result.is_ok().then_some(time).or(facts.withdrawn_at);
+            }
+            Event::Reloaded { store, generation, result } => {
+                let at = index(store.as_str());
+                self.note(Some(at), || format!("told the app of {generation}: {}", result.is_ok()));
+                let facts = &mut self.watch.stores[at];
+                done(facts, Kind::Reload);
+                if result.is_ok() && facts.untold.is_some_and(|untold| untold <= *generation) {
+                    facts.untold = None;
+                }
+            }
+            Event::Configured { .. } => self.note(None, || "a new configuration".into()),
+            Event::Asked(_) => self.note(None, || "somebody asks for something".into()),
+            Event::CheckNow => self.note(None, || "somebody wants every store checked".into()),
+            Event::Tick => {}
+        }
+    }
+}
+
+fn words(action: &Action) -> &'static str {
+    match action {
+        Action::LogIn => "log in",
+        Action::Renew => "renew",
+        Action::LookUp => "look up",
+        Action::Inspect { .. } => "look at the disk",
+        Action::Read { .. } => "read",
+        Action::Probe { .. } => "probe",
+        Action::Publish { .. } => "publish",
+        Action::Withdraw { .. } => "withdraw",
+        Action::Reload { .. } => "reload",
+        Action::Notify(_) | Action::Keep(_) | Action::Say(_) | Action::Reply(_) => "say",
+    }
+}
+
+fn fault(operation: &'static str) -> PublishFault {
+    PublishFault { operation, path: "/x".into(), reason: "No space left on device".into() }
+}
+
+/// The time of the world on its true wall clock.
+pub(crate) const fn wall(time: u64) -> u64 {
+    EPOCH + time
+}
