@@ -57,6 +57,8 @@ impl Adapters {
                 Event::Probed { store, credentials, outcome }
             }
             Action::Reload { store, generation } => {
+                let (adapters, name) = (self.clone(), store.clone());
+                on_disk(move || adapters.forget(&name)).await;
                 let begun = clock.elapsed_millis();
                 let result = self.hooks.tell(&store, generation).await;
                 let took = Duration::from_millis(clock.elapsed_millis().saturating_sub(begun));
@@ -114,6 +116,12 @@ impl Adapters {
             | Action::Say(_)
             | Action::Reply(_) => return None,
         })
+    }
+
+    fn forget(&self, store: &StoreName) {
+        if let Err(error) = self.hooks.forget(store) {
+            tracing::warn!(%store, "what the app was told before stays noted while it is told anew: {error}");
+        }
     }
 
     fn remember(&self, store: &StoreName, told: &Told) {

@@ -86,6 +86,15 @@ impl Hooks {
         self.0.notes.write(store, told)
     }
 
+    /// Removes the note of what a store's app was told: from the beginning of a run until it has worked, nobody knows
+    /// what the app has read. Blocks on the disk.
+    ///
+    /// # Errors
+    /// The note is still there, in words.
+    pub fn forget(&self, store: &StoreName) -> Result<(), String> {
+        self.0.notes.remove(store)
+    }
+
     /// What the apps of all stores with a hook were told last, as far as it was noted. Blocks on the disk.
     #[must_use]
     pub fn remembered(&self) -> BTreeMap<StoreName, Told> {

@@ -56,6 +56,17 @@ impl Notes {
         write().map_err(|error| format!("cannot write {}: {error}", path.display()))
     }
 
+    /// Removes a store's note, if there is one.
+    pub(super) fn remove(&self, store: &StoreName) -> Result<(), String> {
+        let path = self.path(store);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(format!("cannot remove {}: {error}", path.display()))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
     /// Ends otherwise than a file that is put aside, so that no store's name makes the one of the other.
     fn path(&self, store: &StoreName) -> PathBuf {
         self.directory.join(format!("{store}.json"))
@@ -109,6 +120,7 @@ mod tests {
         }
         notes.write(&store, &told(1)).unwrap();
         assert_eq!(notes.read(&store), Some(told(1)));
+        assert_eq!((notes.remove(&store), notes.remove(&store), notes.read(&store)), (Ok(()), Ok(()), None));
         fs::remove_dir_all(state.path().join("told")).unwrap();
         fs::write(state.path().join("told"), "in the way").unwrap();
         let error = notes.write(&store, &told(1)).unwrap_err();

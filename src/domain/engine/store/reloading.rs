@@ -18,7 +18,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5 * 60);
 pub(in crate::domain::engine) struct Reload {
     /// In this life or one before; none: never, or nobody knows.
     pub(in crate::domain::engine) told: Option<Told>,
-    running: Option<GenerationId>,
+    /// A run has begun since then and did not work: who knows what the app has read.
+    in_doubt: bool,
+    running: Option<Running>,
     /// When the last run was asked for.
     begun: Option<Now>,
     /// The content that was tried last, and how often it has failed in a row.
@@ -37,6 +39,14 @@ impl Reload {
     }
 }
 
+/// A run of the hook that is under way.
+#[derive(Clone, Copy, Debug)]
+struct Running {
+    asked: GenerationId,
+    /// The same content, as it is stamped by now.
+    stamped: GenerationId,
+}
+
 /// A run of the hook that has ended.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::domain::engine) struct Run {
@@ -52,7 +62,8 @@ impl Store {
     pub(in crate::domain::engine) fn untold(&self) -> Option<GenerationId> {
         self.spec.hook.as_ref()?;
         let published = self.good.as_ref().filter(|_| self.is_published())?.stamp.id();
-        (self.reload.told.map(|told| told.generation) != Some(published)).then_some(published)
+        let told = self.reload.told.filter(|_| !self.reload.in_doubt).map(|told| told.generation);
+        (told != Some(published)).then_some(published)
     }
 
     /// When the hook is run next; none: nothing has to be told, or it is under way.
@@ -69,8 +80,9 @@ impl Store {
             self.reload.next = self.earliest_reload(cx.now.instant);
         }
         if self.reload.running.is_none() && cx.now.instant >= self.reload.next {
-            self.reload.running = Some(generation);
+            self.reload.running = Some(Running { asked: generation, stamped: generation });
             self.reload.begun = Some(cx.now);
+            self.reload.in_doubt = true;
             cx.actions.push(Action::Reload { store: self.name().clone(), generation });
         }
     }
@@ -94,8 +106,9 @@ impl Store {
         result: Result<String, ReloadFault>,
         cx: &mut Context<'_>,
     ) {
-        // It may have another stamp by now, and still be the same content.
-        let stamped = self.reload.running.take().unwrap_or(generation);
+        // A run that a configuration before the last one asked for tells of nothing that is asked for now.
+        let ours = self.reload.running.take_if(|running| running.asked == generation);
+        let stamped = ours.map_or(generation, |running| running.stamped);
         let number = stamped.generation;
         let successful = result.is_ok();
         self.reload.last = Some(Run { generation: number, ended_at: cx.now.wall, took, successful });
@@ -106,6 +119,7 @@ impl Store {
                     cx.actions.push(Action::Remember { store: self.name().clone(), told });
                 }
                 self.reload.told = Some(told);
+                self.reload.in_doubt = self.reload.running.is_some();
                 self.reload.succeeded += 1;
                 self.reload.failures = 0;
                 self.reload.fault = None;
@@ -134,12 +148,13 @@ impl Store {
         let Some(good) = &mut self.good else { return };
         let (old, new) = (std::mem::replace(&mut good.stamp, stamp).id(), good.stamp.id());
         if let Some(running) = &mut self.reload.running
-            && *running == old
+            && running.stamped == old
         {
-            *running = new;
+            running.stamped = new;
         }
         if let Some(told) = &mut self.reload.told
             && told.generation == old
+            && !self.reload.in_doubt
             && old != new
         {
             told.generation = new;

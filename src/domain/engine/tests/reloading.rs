@@ -328,3 +328,26 @@ fn a_hook_has_no_retries_where_none_are_configured() {
     world.pass_until(|world| world.calls("reload") == 1);
     assert_eq!(world.said(), [(MessageKind::Opened, Cause::ReloadFailed)]);
 }
+
+#[test]
+fn an_old_generation_that_somebody_puts_back_is_told_although_the_app_knew_it_before() {
+    for crash in [false, true] {
+        let mut world = World::new(&["acme"]);
+        world.pass(HOUR);
+        let first = world.disks["acme"].clone();
+        // The app may have read the second set, although telling it failed.
+        world.reload = fails();
+        rotate(&mut world, "token-2");
+        world.pass(HOUR);
+        world.write("acme", "user", "token-1");
+        world.accept("acme", "user", "token-1");
+        world.disks.insert("acme".into(), first);
+        world.reload = Ok(());
+        if crash {
+            world.restart();
+        }
+        world.pass(10 * MINUTE);
+        assert_eq!(generations(&world).last(), Some(&1), "{crash}");
+        assert!(!world.store("acme").reload.unwrap().pending);
+    }
+}

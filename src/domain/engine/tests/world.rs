@@ -310,6 +310,7 @@ impl World {
             }
             Action::Reload { store, generation } => {
                 count("reload");
+                self.notes.remove(store.as_str());
                 self.reloads.push((generation.generation, self.now.instant));
                 let result = self.reload.clone().map(|()| "a test".to_owned());
                 if result.is_ok() {
