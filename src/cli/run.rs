@@ -50,8 +50,8 @@ impl Run {
         for undone in hardening::harden() {
             tracing::warn!("{undone}");
         }
-        // Each probe may hold a thread in the system's resolver; the disk must not wait for it.
-        let runtime = match runtime(config.check.concurrency + 8) {
+        // Each probe and each hook may hold a thread in the system's resolver; the disk must not wait for it.
+        let runtime = match runtime(config.check.concurrency + daemon::HOOK_LIMIT + 8) {
             Ok(runtime) => runtime,
             Err(error) => {
                 fail(&error, format);

@@ -19,7 +19,7 @@ use super::error::DaemonError;
 const DISK_LIMIT: usize = 2;
 /// How many apps are told at once: enough that some that hang do not hold up the others, and few enough that all
 /// of their commands fit beside the apps.
-const HOOK_LIMIT: usize = 16;
+pub const HOOK_LIMIT: usize = 16;
 /// How much of it is handed over to a thread at once, where more waits than there are threads: handing over costs
 /// about as much as the work itself. A stop waits for what was handed over.
 const DISK_BATCH: usize = 8;

@@ -6,10 +6,10 @@ use std::io;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, waitpgid};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, Command};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// How much of what a command prints is kept, in bytes; the rest is read and forgotten.
 const KEPT_OUTPUT: usize = 2048;
@@ -17,6 +17,7 @@ const KEPT_OUTPUT: usize = 2048;
 const SHOWN_OUTPUT: usize = 300;
 /// How long output may still come after the command has ended: what it left running may hold its pipes open.
 const GRACE: Duration = Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// What is run, and how.
 #[derive(Clone, Copy, Debug)]
@@ -79,7 +80,10 @@ pub async fn run(job: &Job<'_>) -> Result<Ended, Failure> {
             Ok(Ended { status, words: output.words() })
         }
         Ok(Err(error)) => Err(Failure::Wait(error)),
-        Err(_) => Err(Failure::Late(output.words())),
+        Err(_) => {
+            group.end(&mut child).await;
+            Err(Failure::Late(output.words()))
+        }
     }
 }
 
@@ -100,6 +104,24 @@ impl Group {
 
     fn leave(&mut self) {
         self.0 = None;
+    }
+
+    /// Kills the group, and waits for those of its processes that are ours to wait for: where we are the first
+    /// process of a container, what a command has started becomes our child when the command is gone, and would be
+    /// a zombie for ever.
+    async fn end(&mut self, child: &mut Child) {
+        let Some(pid) = self.0.take() else { return };
+        // It may have ended by itself just now.
+        let _gone = kill_process_group(pid, Signal::KILL);
+        let _ended = timeout(GRACE, child.wait()).await;
+        let reaped = async {
+            while let Ok(ended) = waitpgid(pid, WaitOptions::NOHANG) {
+                if ended.is_none() {
+                    sleep(PAUSE).await;
+                }
+            }
+        };
+        let _late = timeout(GRACE, reaped).await;
     }
 }
 
@@ -164,5 +186,32 @@ async fn drain(pipe: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
     while let Ok(length @ 1..) = pipe.read(&mut buffer).await {
         let room = KEPT_OUTPUT.saturating_sub(kept.len());
         kept.extend(buffer.iter().take(length.min(room)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_killed_leaves_no_zombie_where_we_are_the_first_process() {
+        // As the first process of a container, we get the orphans.
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid())).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("processes");
+        let script = format!("sleep 60 & echo $$ $! > {}; wait", file.display());
+        let job = Job {
+            program: "/bin/sh",
+            arguments: &["-c".to_owned(), script],
+            environment: &[],
+            input: &[],
+            timeout: Duration::from_secs(1),
+        };
+        assert!(matches!(run(&job).await, Err(Failure::Late(_))));
+        let processes = std::fs::read_to_string(file).unwrap();
+        assert_eq!(processes.split_whitespace().count(), 2);
+        for process in processes.split_whitespace() {
+            assert!(!std::path::Path::new("/proc").join(process).exists(), "{process} is still there");
+        }
     }
 }
