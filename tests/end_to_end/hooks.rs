@@ -345,7 +345,7 @@ async fn a_single_pass_tells_the_app_and_says_so_unless_it_is_told_not_to() {
     assert!(lines(&world, "runs").is_empty());
 
     let finished = pass(&[]).await;
-    assert_eq!(finished.code, Some(17), "{finished:?}");
+    assert_eq!(finished.code, Some(18), "{finished:?}");
     for part in ["ended with exit status: 3; it said: it is broken", "use --no-reload"] {
         assert!(finished.stderr.contains(part), "{part}: {finished:?}");
     }
@@ -357,7 +357,7 @@ async fn a_single_pass_tells_the_app_and_says_so_unless_it_is_told_not_to() {
     assert_eq!(lines(&world, "runs").len(), 3, "it was told already");
 
     let help = crate::support::daemon::run(&PathBuf::from("/"), ["run", "--help"]).await;
-    assert!(help.stdout.contains("--no-reload") && help.stdout.contains("17  an app could not be told"));
+    assert!(help.stdout.contains("--no-reload") && help.stdout.contains("18  an app could not be told"));
     assert_eq!(world.receiver.deliveries().len(), 0);
     // A daemon goes on from there.
     let daemon = world.daemon().await;
