@@ -30,6 +30,7 @@ const PLAIN_TOKEN: &str = "0123456789abcdef0123456789abcdefcanary42";
 const MALFORMED: &str = "Canary-In-A-Malformed-Field-6e0c";
 const PASTED: &str = "Canary-Pasted-Into-The-Configuration-77aa";
 const HOOK: &str = "Canary-In-The-Address-Of-The-Webhook-1c9d";
+const HOOK_TOKEN: &str = "Canary-Token-Of-The-Hook-2b8e";
 const REPORT_TOKEN: &str = "Canary-Token-For-Reports-0b7d";
 const SIGNING_KEY: &[u8] = b"Canary signing key of 32 bytes!!";
 
@@ -49,6 +50,7 @@ const ECHOES: [(&str, u16, &str); 8] = [
 async fn no_secret_is_in_any_output_whatever_happens() {
     let (mut world, mut markers) = marked_world().await;
     let mut pages = Vec::new();
+    let app = apps_to_tell(&mut world);
 
     // Nobody takes the alerts at first, and whoever asks is told all about the request.
     world.receiver.echo(500);
@@ -91,6 +93,7 @@ async fn no_secret_is_in_any_output_whatever_happens() {
         markers.none_in("the headers of a message", format!("{:?}", delivery.headers));
     }
     nothing_is_on_the_disk(&world, &markers);
+    of_the_hooks(&world, &app);
     let log = std::fs::read_to_string(stopped.log).unwrap();
     for line in log.lines() {
         markers.none_in("the log", line);
@@ -115,6 +118,7 @@ async fn marked_world() -> (World, Markers) {
         ("the malformed value", MALFORMED),
         ("the pasted value", PASTED),
         ("the webhook's address", HOOK),
+        ("the hook's token", HOOK_TOKEN),
         ("the signing secret", &signing_secret),
         ("the signing key", std::str::from_utf8(SIGNING_KEY).unwrap()),
         ("the secret ID", secret_id.trim()),
@@ -138,6 +142,46 @@ async fn marked_world() -> (World, Markers) {
         world.write(store, &account(&world, store, token)).await;
     }
     (world, markers)
+}
+
+/// Hooks for two stores: a command that writes down all that it gets and complains, and an app that repeats what it
+/// is sent as the reason for its refusal.
+fn apps_to_tell(world: &mut World) -> Receiver {
+    let app = Receiver::start();
+    app.echo(500);
+    std::fs::write(hook_token_file(world), HOOK_TOKEN).unwrap();
+    let home = world.configuration.home().display().to_string();
+    let script = format!(
+        "{{ env; printf '%s\\n' \"$@\"; cat; tr '\\0' '\\n' < /proc/$$/cmdline; }} >> {home}/hook-saw; env >&2; exit 1"
+    );
+    std::fs::write(format!("{home}/hook"), script).unwrap();
+    let command = format!("command = [\"/bin/sh\", \"{home}/hook\", \"an argument\"]");
+    let request = format!("url = \"{}\"\nbearer_token_file = \"{home}/hook-token\"", app.url());
+    for (store, hook) in [("acme", command), ("badly-written", request)] {
+        let path = format!("path = \"stores/{store}\"");
+        let hook = format!("{path}\n[stores.reload]\nmin_interval = \"0s\"\nretries = 1\n{hook}");
+        world.configuration.edit(&path, &hook);
+    }
+    app
+}
+
+fn hook_token_file(world: &World) -> PathBuf {
+    world.configuration.home().join("hook-token")
+}
+
+/// The hooks were run, and what the command wrote down was searched with everything else on the disk.
+fn of_the_hooks(world: &World, app: &Receiver) {
+    let saw = std::fs::read_to_string(world.configuration.home().join("hook-saw")).unwrap();
+    for part in ["BC_SECRETS_SYNC_STORE=acme", "BC_SECRETS_SYNC_GENERATION=", "an argument"] {
+        assert!(saw.contains(part), "{part}: {saw}");
+    }
+    assert!(app.deliveries().iter().all(|told| told.headers["authorization"].contains(HOOK_TOKEN)));
+    assert!(!app.deliveries().is_empty());
+    let told = world.told();
+    for store in ["acme", "badly-written"] {
+        let incident = support::world::about(store, "reload_failed", "opened");
+        assert!(told.contains(&incident), "{told:?}");
+    }
 }
 
 fn report_token_file(world: &World) -> PathBuf {
@@ -414,8 +458,9 @@ fn nothing_is_on_the_disk(world: &World, markers: &Markers) {
     let belongs = [
         configuration.secret_id_file(),
         configuration.signing_secret_file(),
-        report_token_file(world),
         configuration.file(),
+        hook_token_file(world),
+        report_token_file(world),
     ];
     let mut seen = 0;
     for (path, entry) in listing(configuration.home()) {

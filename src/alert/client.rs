@@ -1,18 +1,19 @@
 //! The HTTP client of the channels: one request, no redirects, a limit in time, and errors without addresses.
 
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, StatusCode};
-use reqwest::{Certificate, Client, RequestBuilder, redirect, retry};
+use ::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use ::http::{HeaderMap, HeaderValue, StatusCode};
+use reqwest::{Client, RequestBuilder};
 use url::Url;
 
-use super::fault::{BuildError, DeliveryFault};
-use crate::system::crypto;
+use crate::system::http;
 
-const USER_AGENT: &str = concat!("bc-secrets-sync/", env!("CARGO_PKG_VERSION"));
+pub(super) use crate::system::http::{Transport, host};
+
+use super::fault::{BuildError, DeliveryFault};
+
 /// The longest wait that a receiver may ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
 
@@ -25,19 +26,6 @@ pub(super) struct Keys {
     pub(super) address: &'static str,
     /// The key with the file of the secret, where there is one.
     pub(super) secret: Option<&'static str>,
-}
-
-/// Whether there is anything to verify.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Transport {
-    Tls,
-    Plain,
-}
-
-impl Transport {
-    pub(super) fn of(url: &Url) -> Self {
-        if url.scheme() == "http" { Self::Plain } else { Self::Tls }
-    }
 }
 
 /// Sends JSON to a receiver and judges its answer.
@@ -56,26 +44,8 @@ impl Poster {
         ca_file: Option<&Path>,
         transport: Transport,
     ) -> Result<Self, BuildError> {
-        crypto::choose();
-        let builder = Client::builder()
-            .user_agent(USER_AGENT)
-            .redirect(redirect::Policy::none())
-            .retry(retry::never())
-            .referer(false)
-            .no_proxy()
-            .http1_only()
-            .timeout(timeout)
-            // Messages are rare: a kept connection would mostly be a dead one.
-            .pool_max_idle_per_host(0);
-        let builder = match ca_file {
-            Some(path) => builder.tls_certs_only(authorities(keys.section, path)?),
-            // Nothing to verify, so the system's authorities need not be there, nor in memory.
-            None if transport == Transport::Plain => builder.tls_certs_only([]),
-            None => builder,
-        };
-        let client = builder
-            .build()
-            .map_err(|error| BuildError::Client { section: keys.section, source: error.without_url() })?;
+        let client =
+            http::client(timeout, ca_file, transport).map_err(|error| BuildError::of(keys.section, error))?;
         Ok(Self { client, timeout, keys })
     }
 
@@ -108,7 +78,10 @@ impl Poster {
 
     async fn send(&self, host: String, request: RequestBuilder, body: Vec<u8>) -> Result<(), DeliveryFault> {
         let request = request.header(CONTENT_TYPE, "application/json").body(body);
-        let answer = request.send().await.map_err(|error| self.unreachable(&host, error))?;
+        let answer = request
+            .send()
+            .await
+            .map_err(|error| DeliveryFault::Unreachable(http::unreachable(&host, self.timeout, error)))?;
         let status = answer.status();
         if status.is_success() {
             return Ok(());
@@ -119,20 +92,6 @@ impl Poster {
             wait: retry_after(answer.headers()),
             advice: self.advice(status),
         })
-    }
-
-    fn unreachable(&self, host: &str, error: reqwest::Error) -> DeliveryFault {
-        if error.is_timeout() {
-            let timeout = self.timeout;
-            return DeliveryFault::Unreachable(format!("no answer from {host} within {timeout:?}"));
-        }
-        let error = error.without_url();
-        // The outermost words only say that a request was not sent; the innermost say why.
-        let mut innermost: &dyn std::error::Error = &error;
-        while let Some(source) = innermost.source() {
-            innermost = source;
-        }
-        DeliveryFault::Unreachable(format!("cannot reach {host}: {innermost}"))
     }
 
     /// What the operator can do about an answer.
@@ -157,24 +116,6 @@ impl Poster {
 pub(super) fn json(body: &impl serde::Serialize) -> Result<Vec<u8>, DeliveryFault> {
     serde_json::to_vec(body)
         .map_err(|error| DeliveryFault::Unreachable(format!("cannot write the message as JSON: {error}")))
-}
-
-/// Host and port of an address: all of it that is shown.
-pub(super) fn host(url: &Url) -> String {
-    let host = url.host_str().unwrap_or("the receiver");
-    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
-}
-
-fn authorities(section: &'static str, path: &Path) -> Result<Vec<Certificate>, BuildError> {
-    let path = path.to_owned();
-    let pem = match fs::read(&path) {
-        Ok(pem) => pem,
-        Err(source) => return Err(BuildError::Authorities { section, path, source }),
-    };
-    match Certificate::from_pem_bundle(&pem) {
-        Ok(authorities) if !authorities.is_empty() => Ok(authorities),
-        Ok(_) | Err(_) => Err(BuildError::NoAuthority { section, path }),
-    }
 }
 
 /// `Retry-After` in seconds; its other form, a date, is left to the daemon's own schedule.

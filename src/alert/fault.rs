@@ -4,6 +4,8 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::system::http::ClientError;
+
 /// Why a channel cannot be prepared.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
@@ -35,6 +37,17 @@ pub enum BuildError {
         /// Why.
         source: reqwest::Error,
     },
+}
+
+impl BuildError {
+    /// The same of a channel's client.
+    pub(super) fn of(section: &'static str, error: ClientError) -> Self {
+        match error {
+            ClientError::Unreadable { path, source } => Self::Authorities { section, path, source },
+            ClientError::NoAuthority { path } => Self::NoAuthority { section, path },
+            ClientError::Tls(source) => Self::Client { section, source },
+        }
+    }
 }
 
 /// Why a message was not delivered. Names a receiver by its host only: the rest of an address is often a

@@ -1,4 +1,4 @@
-//! Files with one short secret: read anew for each message, so that a secret can be replaced at any time.
+//! Files with the secret of a channel: read anew for each message.
 
 use std::path::Path;
 

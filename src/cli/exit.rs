@@ -28,6 +28,8 @@ pub enum Exit {
     AlertFailed = 16,
     /// No daemon answers.
     NoDaemon = 17,
+    /// An app could not be told of what is published.
+    Untold = 18,
     /// A fault of the program or of the machine.
     Internal = 70,
 }
@@ -42,6 +44,7 @@ impl From<Outcome> for Exit {
     fn from(outcome: Outcome) -> Self {
         match outcome {
             Outcome::Good => Self::Good,
+            Outcome::Untold => Self::Untold,
             Outcome::Inconclusive => Self::Inconclusive,
             Outcome::SourceUnavailable => Self::SourceUnavailable,
             Outcome::LoginRefused => Self::LoginRefused,

@@ -38,8 +38,9 @@ Exit codes:
   15  publishing failed
   16  an alert could not be delivered (alert-test)
   17  no daemon answers (incidents, silence, unsilence)
+  18  an app could not be told of what is published (run --one-time)
   70  internal error
-With several stores, the most serious one: 70, 2, 15, 13, 12, 10, 11, 14, 0.";
+With several stores, the most serious one: 70, 2, 15, 13, 12, 10, 11, 14, 18, 0.";
 
 /// Delivers BigCommerce Legacy API credentials from Vault or OpenBao to apps, checks that they work, and
 /// says so when they stop working.
@@ -56,7 +57,7 @@ enum Command {
     ///
     /// Runs until SIGTERM or SIGINT. SIGHUP, and a change of the configuration file, load the configuration
     /// anew; SIGUSR1 checks every store now. With --one-time it makes a single pass instead, for an init
-    /// container or a Job: read, verify, publish, and tell by the exit code what it came to.
+    /// container or a Job: read, verify, publish, tell the apps, and tell by the exit code what it came to.
     #[command(after_help = EXIT_CODES)]
     Run(run::Run),
     /// Read every secret and ask every store; publish nothing

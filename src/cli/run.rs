@@ -27,6 +27,9 @@ pub(super) struct Run {
     /// With --one-time: how long to wait for a Vault that is unavailable or a store that cannot tell
     #[arg(long, value_name = "DURATION", default_value = "0s", requires = "one_time", value_parser = humantime::parse_duration)]
     wait: Duration,
+    /// With --one-time: tell no app; for an init container, where the app does not run yet
+    #[arg(long, requires = "one_time")]
+    no_reload: bool,
 }
 
 impl Run {
@@ -47,8 +50,8 @@ impl Run {
         for undone in hardening::harden() {
             tracing::warn!("{undone}");
         }
-        // Each probe may hold a thread in the system's resolver; the disk must not wait for it.
-        let runtime = match runtime(config.check.concurrency + 8) {
+        // Each probe and each hook may hold a thread in the system's resolver; the disk must not wait for it.
+        let runtime = match runtime(config.check.concurrency + daemon::HOOK_LIMIT + 8) {
             Ok(runtime) => runtime,
             Err(error) => {
                 fail(&error, format);
@@ -56,7 +59,7 @@ impl Run {
             }
         };
         let ended = if self.one_time {
-            runtime.block_on(one_time(config, self.wait, clock))
+            runtime.block_on(one_time(self.told(config), self.wait, clock))
         } else {
             let path = self.file.path().to_owned();
             let start = Start { config, path, environment: environment.clone(), clock, levels };
@@ -69,6 +72,14 @@ impl Run {
             Exit::from(&error)
         })
     }
+
+    /// The configuration of a single pass: without hooks where no app is to be told.
+    fn told(&self, mut config: Config) -> Config {
+        if self.no_reload {
+            config.stores.iter_mut().for_each(|store| store.reload = None);
+        }
+        config
+    }
 }
 
 async fn one_time(config: Config, wait: Duration, clock: Clock) -> Result<Exit, DaemonError> {
@@ -76,6 +87,13 @@ async fn one_time(config: Config, wait: Duration, clock: Clock) -> Result<Exit, 
     for store in &pass.snapshot.stores {
         let state = store.state.label();
         tracing::info!(store = %store.name, state, "{}", store.detail);
+        if store.reload.as_ref().is_some_and(|reload| reload.pending && reload.error.is_some()) {
+            tracing::warn!(
+                store = %store.name,
+                "the app was not told; the next run tells it again. In an init container, where the app does not run \
+                 yet, use --no-reload"
+            );
+        }
     }
     if let Some(error) = &pass.snapshot.source.error {
         tracing::error!("Vault: {error}");

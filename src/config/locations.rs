@@ -138,7 +138,8 @@ fn absolute(text: &str) -> Result<PathBuf, &'static str> {
     Ok(path.components().collect())
 }
 
-fn is_loopback(url: &Url) -> bool {
+/// Whether an address is this host's own.
+pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name.trim_end_matches('.').eq_ignore_ascii_case("localhost"),
         Some(Host::Ipv4(address)) => address.is_loopback(),

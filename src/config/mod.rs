@@ -21,12 +21,14 @@ mod control;
 mod directories;
 mod environment;
 mod error;
+mod hooks;
 mod kubernetes;
 mod locations;
 mod parse;
 mod preflight;
 mod raw;
 mod read;
+mod reload;
 mod sections;
 mod spelling;
 mod stores;
@@ -37,6 +39,7 @@ pub use alerts::{AlertCommand, Alertmanager, Alerts, Kubernetes, PagerDuty, Rega
 pub use environment::Environment;
 pub use error::{ConfigError, Place, Problem};
 pub use preflight::preflight;
+pub use reload::{Hook, HookRequest, Method, Reload, ReloadSignal, Target};
 
 /// A whole configuration, checked.
 #[derive(Debug)]
@@ -213,28 +216,6 @@ pub struct Store {
     pub on_rejection: OnRejection,
     /// How its app is told of a new generation; none: it finds out by itself.
     pub reload: Option<Reload>,
-}
-
-/// `[stores.reload]`: a signal to the app's process after other content was published.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reload {
-    /// File with the number of the app's process; read each time.
-    pub pid_file: PathBuf,
-    /// The signal.
-    pub signal: ReloadSignal,
-}
-
-/// A signal that apps take as a wish to look again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReloadSignal {
-    /// SIGHUP.
-    Hup,
-    /// SIGUSR1.
-    Usr1,
-    /// SIGUSR2.
-    Usr2,
-    /// SIGTERM: for an app that is started again by its supervisor.
-    Term,
 }
 
 #[cfg(test)]

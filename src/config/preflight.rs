@@ -7,7 +7,7 @@ use std::path::Path;
 use rustix::fs::{Access, access};
 
 use super::error::{ConfigError, Place, Problem};
-use super::{Alerts, Auth, Config};
+use super::{Alerts, Auth, Config, Hook};
 
 /// The largest file with a secret, in bytes.
 const MAX_SECRET_SIZE: u64 = 64 << 10;
@@ -64,6 +64,25 @@ pub fn preflight(config: &Config) -> Result<(), ConfigError> {
             "alerts.command.argv",
             command.argv.first().map_or(Ok(()), |program| runnable(program.as_ref())),
         );
+    }
+    for (at, store) in config.stores.iter().enumerate() {
+        let Some(reload) = &store.reload else { continue };
+        match &reload.hook {
+            Hook::Command { argv, timeout: _ } => {
+                let program = argv.first().map_or(Ok(()), |program| runnable(program.as_ref()));
+                look(&format!("stores[{at}].reload.command"), program);
+            }
+            Hook::Request(request) => {
+                if let Some(path) = &request.bearer_token_file {
+                    look(&format!("stores[{at}].reload.bearer_token_file"), readable(path, MAX_SECRET_SIZE));
+                }
+                if let Some(path) = &request.ca_file {
+                    look(&format!("stores[{at}].reload.ca_file"), readable(path, MAX_CERTIFICATES_SIZE));
+                }
+            }
+            // The app may not run yet.
+            Hook::Signal { target: _, signal: _ } => {}
+        }
     }
     let (output, state) = (&config.output.directory, &config.state.directory);
     look("output.directory", writable(output));

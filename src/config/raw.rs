@@ -216,8 +216,19 @@ pub(super) struct Store {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Reload {
+    pub(super) command: Option<Value>,
+    pub(super) shell: Option<Value>,
+    pub(super) url: Option<Value>,
+    pub(super) method: Option<Value>,
+    pub(super) bearer_token_file: Option<Value>,
+    pub(super) ca_file: Option<Value>,
+    pub(super) expected_statuses: Option<Value>,
     pub(super) pid_file: Option<Value>,
+    pub(super) process: Option<Value>,
     pub(super) signal: Option<Value>,
+    pub(super) timeout: Option<Value>,
+    pub(super) min_interval: Option<Value>,
+    pub(super) retries: Option<Value>,
 }
 
 #[derive(Default, Deserialize)]

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::Store;
 use super::checker::Checker;
+use super::hooks;
 use super::raw;
 use super::value::{Origin, Table, Value, open};
-use super::{Reload, ReloadSignal, Store};
 use crate::domain::credentials::{FieldNames, StoreName};
 use crate::domain::engine::OnRejection;
 
@@ -43,7 +44,7 @@ pub(super) fn stores(
             &[("keep", OnRejection::Keep), ("withdraw", OnRejection::Withdraw)],
             OnRejection::Keep,
         );
-        let reload = reload(checker, &format!("{at}.reload"), raw.reload);
+        let reload = raw.reload.and_then(|table| hooks::reload(checker, &format!("{at}.reload"), table));
         if let Some((name, path)) = name.zip(path) {
             stores.push(Store {
                 name,
@@ -86,27 +87,6 @@ fn name(
     }
     seen.insert(text.to_ascii_lowercase(), line);
     Some(name)
-}
-
-fn reload(checker: &mut Checker<'_>, at: &str, table: Option<Table<raw::Reload>>) -> Option<Reload> {
-    const SIGNALS: [(&str, ReloadSignal); 4] = [
-        ("HUP", ReloadSignal::Hup),
-        ("USR1", ReloadSignal::Usr1),
-        ("USR2", ReloadSignal::Usr2),
-        ("TERM", ReloadSignal::Term),
-    ];
-    let (span, raw) = open(Some(table?));
-    let key = format!("{at}.pid_file");
-    if raw.pid_file.is_none() {
-        checker.missing(
-            span,
-            &key,
-            "write pid_file = \"/run/example/app.pid\", which holds the app's process number",
-        );
-    }
-    let pid_file = checker.file(&key, raw.pid_file);
-    let signal = checker.choice(&format!("{at}.signal"), raw.signal, &SIGNALS, ReloadSignal::Hup);
-    Some(Reload { pid_file: pid_file?, signal })
 }
 
 fn fields(checker: &mut Checker<'_>, at: &str, table: Option<Table<raw::Fields>>) -> FieldNames {

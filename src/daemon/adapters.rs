@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::config::{Config, Reload};
+use crate::config::Config;
 use crate::domain::credentials::StoreName;
 use crate::domain::engine::{Action, Event};
-use crate::domain::publication::ReloadFault;
+use crate::domain::publication::Told;
 use crate::domain::secret::FingerprintKey;
 use crate::domain::time::{Instant, Now, Timestamp};
 use crate::publish::Publisher;
-use crate::reload;
+use crate::reload::Hooks;
 use crate::store::Prober;
 use crate::system::clock::Clock;
 use crate::vault::Vault;
@@ -23,19 +24,21 @@ pub(super) struct Adapters {
     pub(super) vault: Vault,
     prober: Prober,
     publisher: Publisher,
-    hooks: Arc<BTreeMap<StoreName, Reload>>,
+    hooks: Hooks,
+    /// What apps had been told when this was built.
+    pub(super) told: Arc<BTreeMap<StoreName, Told>>,
 }
 
 impl Adapters {
     /// Builds all of them or none, and then makes the output directory. Nothing is sent. Blocks on the disk.
     pub(super) fn build(config: &Config, key: Arc<FingerprintKey>) -> Result<Self, DaemonError> {
-        let hooks =
-            config.stores.iter().filter_map(|store| Some((store.name.clone(), store.reload.clone()?)));
         let vault = Vault::new(&config.vault).map_err(DaemonError::Vault)?;
         let prober = Prober::new(&config.check).map_err(DaemonError::Check)?;
         let publisher = Publisher::new(&config.output, key);
         publisher.prepare().map_err(DaemonError::Directory)?;
-        Ok(Self { vault, prober, publisher, hooks: Arc::new(hooks.collect()) })
+        let hooks = Hooks::new(config);
+        let told = Arc::new(hooks.remembered());
+        Ok(Self { vault, prober, publisher, hooks, told })
     }
 
     /// Does one action and reports what came of it; `None` for what needs no adapter, and for what blocks on the
@@ -53,10 +56,22 @@ impl Adapters {
                 let outcome = self.prober.probe(&credentials, now(&clock).wall).await;
                 Event::Probed { store, credentials, outcome }
             }
+            Action::Reload { store, generation } => {
+                let (adapters, name) = (self.clone(), store.clone());
+                on_disk(move || adapters.forget(&name)).await;
+                let begun = clock.elapsed_millis();
+                let result = self.hooks.tell(&store, generation).await;
+                let took = Duration::from_millis(clock.elapsed_millis().saturating_sub(begun));
+                if result.is_ok() {
+                    let (store, told) = (store.clone(), Told { generation, told_at: now(&clock).wall });
+                    on_disk(move || self.remember(&store, &told)).await;
+                }
+                Event::Reloaded { store, generation, took, result }
+            }
             Action::Inspect { .. }
             | Action::Publish { .. }
             | Action::Withdraw { .. }
-            | Action::Reload { .. }
+            | Action::Remember { .. }
             | Action::Notify(_)
             | Action::Keep(_)
             | Action::Say(_)
@@ -86,23 +101,33 @@ impl Adapters {
                 let result = self.publisher.withdraw(&store);
                 Event::Withdrawn { store, result }
             }
-            Action::Reload { store, generation } => {
-                let result = match self.hooks.get(&store) {
-                    Some(hook) => reload::tell(hook),
-                    None => Err(ReloadFault("it is no longer configured".into())),
-                };
-                Event::Reloaded { store, generation, result }
+            Action::Remember { store, told } => {
+                self.remember(&store, &told);
+                return None;
             }
             Action::LogIn
             | Action::Renew
             | Action::LookUp
             | Action::Read { .. }
             | Action::Probe { .. }
+            | Action::Reload { .. }
             | Action::Notify(_)
             | Action::Keep(_)
             | Action::Say(_)
             | Action::Reply(_) => return None,
         })
+    }
+
+    fn forget(&self, store: &StoreName) {
+        if let Err(error) = self.hooks.forget(store) {
+            tracing::warn!(%store, "what the app was told before stays noted while it is told anew: {error}");
+        }
+    }
+
+    fn remember(&self, store: &StoreName, told: &Told) {
+        if let Err(error) = self.hooks.remember(store, told) {
+            tracing::warn!(%store, "the app may be told of the same generation again after a restart: {error}");
+        }
     }
 }
 

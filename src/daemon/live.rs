@@ -34,9 +34,9 @@ use super::work::{First, Work};
 
 /// The loop shows that it lives at least this often, also when there is nothing to do.
 const PULSE: Duration = Duration::from_secs(10);
-/// How long a stop may take: generations under way are finished, then messages are tried once more, then the
+/// How long a stop may take: generations and hooks under way are finished, then messages are tried once more, then the
 /// token is revoked. Orchestrators give 30 seconds and more.
-const FINISH_LIMIT: Duration = Duration::from_secs(4);
+pub(super) const FINISH_LIMIT: Duration = Duration::from_secs(4);
 const FLUSH_LIMIT: Duration = Duration::from_secs(4);
 const REVOKE_LIMIT: Duration = Duration::from_secs(3);
 /// How long a service manager that does not listen is left alone.
@@ -119,8 +119,8 @@ impl Live {
         let alerts = Alerts::open(&config, Channels::build(&config)?, clock).await?;
         let at = now(&clock);
         let open = alerts.ledger().load();
-        let engine =
-            Engine::new(settings(&config, FirstCheck::InTurn), stores(&config), key.clone(), open, at);
+        let specs = stores(&config, &adapters.told);
+        let engine = Engine::new(settings(&config, FirstCheck::InTurn), specs, key.clone(), open, at);
         let (snapshots, asked) = SnapshotSource::channel();
         let (requests, requested) = RequestSource::channel();
         let (heartbeat, beats) = watch::channel(Heartbeat::starting());
@@ -372,7 +372,7 @@ impl Live {
         self.levels.set(level);
         let event = Event::Configured {
             settings: settings(&config, FirstCheck::InTurn),
-            stores: stores(&config),
+            stores: stores(&config, &self.work.adapters.told),
             source,
         };
         let revoke = self.config.vault.revoke_token_on_exit;
@@ -393,9 +393,7 @@ impl Live {
     async fn close(mut self) -> Result<(), DaemonError> {
         service::tell(State::Stopping);
         let mut changes = Vec::new();
-        if timeout(FINISH_LIMIT, self.work.finish_writing(&mut changes)).await.is_err() {
-            warn!("a generation that was being written is left to the next start");
-        }
+        self.work.finish(FINISH_LIMIT, &mut changes).await;
         self.alerts.keep(changes).await;
         let stopped = self.alerts.stop().await;
         let revoke = async {

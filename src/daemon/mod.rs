@@ -16,3 +16,4 @@ mod work;
 pub use self::error::DaemonError;
 pub use self::live::{Start, run};
 pub use self::pass::{Pass, once};
+pub use self::work::HOOK_LIMIT;

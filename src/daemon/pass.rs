@@ -1,4 +1,4 @@
-//! A single pass: read, verify, publish, and say what it came to.
+//! A single pass: read, verify, publish, tell the apps, and say what it came to.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use crate::system::signals::{Signals, Wish};
 
 use super::adapters::{Adapters, now, on_disk};
 use super::error::DaemonError;
+use super::live::FINISH_LIMIT;
 use super::settings::{settings, stores};
 use super::work::Work;
 
@@ -40,8 +41,8 @@ pub async fn once(config: Config, wait: Duration, clock: Clock) -> Result<Pass, 
     let key = on_disk(move || key::load_or_create(&state)).await.map_err(DaemonError::Directory)?;
     let key = Arc::new(key);
     let adapters = Adapters::build(&config, key.clone())?;
-    let engine =
-        Engine::new(settings(&config, FirstCheck::AtOnce), stores(&config), key, Vec::new(), now(&clock));
+    let specs = stores(&config, &adapters.told);
+    let engine = Engine::new(settings(&config, FirstCheck::AtOnce), specs, key, Vec::new(), now(&clock));
     let mut work = Work::new(engine, adapters, &config, clock);
     let patience = Instant::now() + wait;
     let limit = patience + LIMIT;
@@ -71,7 +72,7 @@ pub async fn once(config: Config, wait: Duration, clock: Clock) -> Result<Pass, 
             break Some(work.engine.outcome().unwrap_or(Outcome::Inconclusive));
         }
     };
-    work.finish_writing(&mut Vec::new()).await;
+    work.finish(FINISH_LIMIT, &mut Vec::new()).await;
     if config.vault.revoke_token_on_exit {
         work.adapters.vault.revoke().await;
     }
@@ -81,7 +82,7 @@ pub async fn once(config: Config, wait: Duration, clock: Clock) -> Result<Pass, 
 
 const fn may_change(outcome: Outcome) -> bool {
     match outcome {
-        Outcome::Inconclusive | Outcome::SourceUnavailable => true,
+        Outcome::Untold | Outcome::Inconclusive | Outcome::SourceUnavailable => true,
         Outcome::Good
         | Outcome::LoginRefused
         | Outcome::SecretUnusable

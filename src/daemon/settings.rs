@@ -1,9 +1,12 @@
 //! The configuration as the engine sees it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::config::{Auth, Config, Tls, Vault};
+use crate::domain::credentials::StoreName;
 use crate::domain::engine::{FirstCheck, Gate, Hook, SecretLocation, Settings, SourceChange, StoreSpec};
+use crate::domain::publication::Told;
 
 pub(super) fn settings(config: &Config, first_check: FirstCheck) -> Settings {
     Settings {
@@ -20,7 +23,8 @@ pub(super) fn settings(config: &Config, first_check: FirstCheck) -> Settings {
     }
 }
 
-pub(super) fn stores(config: &Config) -> Vec<StoreSpec> {
+/// The stores, with what their apps were told as far as that is known.
+pub(super) fn stores(config: &Config, told: &BTreeMap<StoreName, Told>) -> Vec<StoreSpec> {
     let spec = |store: &crate::config::Store| StoreSpec {
         name: store.name.clone(),
         location: Arc::new(SecretLocation {
@@ -29,7 +33,11 @@ pub(super) fn stores(config: &Config) -> Vec<StoreSpec> {
             fields: store.fields.clone(),
         }),
         on_rejection: store.on_rejection,
-        hook: if store.reload.is_some() { Hook::Configured } else { Hook::None },
+        hook: store.reload.as_ref().map(|reload| Hook {
+            min_interval: reload.min_interval,
+            retries: reload.retries,
+            told: told.get(&store.name).copied(),
+        }),
     };
     config.stores.iter().map(spec).collect()
 }

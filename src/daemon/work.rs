@@ -1,8 +1,10 @@
 //! Work under way: bounded lanes, so that no kind of work and no single store crowds out the rest.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::timeout;
 
 use crate::alert::ledger::Change;
 use crate::config::Config;
@@ -15,6 +17,9 @@ use super::error::DaemonError;
 
 /// How many generations are read or written at once: more would not make a disk faster.
 const DISK_LIMIT: usize = 2;
+/// How many apps are told at once: enough that some that hang do not hold up the others, and few enough that all
+/// of their commands fit beside the apps.
+pub const HOOK_LIMIT: usize = 16;
 /// How much of it is handed over to a thread at once, where more waits than there are threads: handing over costs
 /// about as much as the work itself. A stop waits for what was handed over.
 const DISK_BATCH: usize = 8;
@@ -25,6 +30,7 @@ enum Lane {
     Read,
     Probe,
     Disk,
+    Hook,
 }
 
 #[derive(Debug, Default)]
@@ -58,7 +64,7 @@ pub(super) struct Work {
     tasks: JoinSet<Done>,
     /// What was done and not handed on yet.
     done: VecDeque<Event>,
-    queues: [Queue; 4],
+    queues: [Queue; 5],
     /// Counts the sources: an answer of an earlier one means nothing any more.
     epoch: u64,
 }
@@ -76,6 +82,7 @@ impl Work {
         self.queue(Lane::Read).limit = config.vault.concurrency;
         self.queue(Lane::Probe).limit = config.check.concurrency;
         self.queue(Lane::Disk).limit = DISK_LIMIT;
+        self.queue(Lane::Hook).limit = HOOK_LIMIT;
     }
 
     /// From now on new work is done by other adapters.
@@ -109,7 +116,8 @@ impl Work {
                 action @ (Action::Inspect { .. }
                 | Action::Publish { .. }
                 | Action::Withdraw { .. }
-                | Action::Reload { .. }) => self.enqueue(Lane::Disk, action),
+                | Action::Remember { .. }) => self.enqueue(Lane::Disk, action),
+                action @ Action::Reload { .. } => self.enqueue(Lane::Hook, action),
             }
         }
         first
@@ -118,7 +126,7 @@ impl Work {
     /// Starts what waits, as far as the lanes have room.
     pub(super) fn start(&mut self) {
         let (clock, epoch) = (self.clock, self.epoch);
-        for lane in [Lane::Source, Lane::Read, Lane::Probe] {
+        for lane in [Lane::Source, Lane::Read, Lane::Probe, Lane::Hook] {
             while let Some(action) = self.queue(lane).next() {
                 let task = self.adapters.clone().perform(action, clock);
                 self.tasks
@@ -146,24 +154,36 @@ impl Work {
         }
     }
 
-    /// Waits until no generation is being written, and drops everything else. What must be kept is added to
-    /// `changes` as it comes, so that it is there also when the wait is broken off: only now can it be said
-    /// what ended an incident.
-    pub(super) async fn finish_writing(&mut self, changes: &mut Vec<Change>) {
+    /// Waits until no generation is being written and no app is being told, and drops everything else. What takes
+    /// longer than `limit` is ended, or left alone where it cannot be: the next start makes up for it. What must be
+    /// kept is added to `changes` as it comes: only now can it be said what ended an incident.
+    pub(super) async fn finish(&mut self, limit: Duration, changes: &mut Vec<Change>) {
+        if timeout(limit, self.finish_begun(changes)).await.is_err() {
+            if self.queue(Lane::Disk).running > 0 {
+                tracing::warn!("a generation that was being written is left to the next start");
+            }
+            if self.queue(Lane::Hook).running > 0 {
+                tracing::warn!("a hook took too long and was ended; the next start runs it again");
+            }
+        }
+        // Waits until they are gone: a command must not outlive the daemon that limits its time.
+        self.tasks.shutdown().await;
+    }
+
+    async fn finish_begun(&mut self, changes: &mut Vec<Change>) {
         self.drop_waiting();
         loop {
             while let Some(event) = self.done.pop_front() {
                 changes.extend(self.handle(event).changes);
                 self.drop_waiting();
             }
-            if self.queue(Lane::Disk).running == 0 {
+            if self.queue(Lane::Disk).running + self.queue(Lane::Hook).running == 0 {
                 break;
             }
             let Some(done) = self.tasks.join_next().await else { return };
             // What has failed is no longer of interest.
             let _ = self.ended(done);
         }
-        self.tasks.abort_all();
     }
 
     fn drop_waiting(&mut self) {
@@ -188,12 +208,13 @@ impl Work {
     }
 
     fn queue(&mut self, lane: Lane) -> &mut Queue {
-        let [source, read, probe, disk] = &mut self.queues;
+        let [source, read, probe, disk, hook] = &mut self.queues;
         match lane {
             Lane::Source => source,
             Lane::Read => read,
             Lane::Probe => probe,
             Lane::Disk => disk,
+            Lane::Hook => hook,
         }
     }
 }

@@ -27,6 +27,8 @@ pub enum Cause {
     SecretMalformed,
     /// A generation could not be written.
     PublishFailed,
+    /// The app could not be told of what was published.
+    ReloadFailed,
     /// Credentials that another version has taken the place of still work.
     SupersededLive,
     /// The store's certificate cannot be trusted, or soon expires.
@@ -48,7 +50,7 @@ impl Cause {
     pub(crate) const LAST: Self = Self::SourceUnavailable;
 
     /// Every cause that an incident can have, in the order of the labels; a test is none.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::RegeneratedOrRevoked,
         Self::BadWrite,
         Self::Misconfigured,
@@ -57,6 +59,7 @@ impl Cause {
         Self::SecretMissing,
         Self::SecretMalformed,
         Self::PublishFailed,
+        Self::ReloadFailed,
         Self::SupersededLive,
         Self::CertificateTrouble,
         Self::Unverified,
@@ -77,6 +80,7 @@ impl Cause {
             Self::SecretMissing => "secret_missing",
             Self::SecretMalformed => "secret_malformed",
             Self::PublishFailed => "publish_failed",
+            Self::ReloadFailed => "reload_failed",
             Self::SupersededLive => "superseded_live",
             Self::CertificateTrouble => "certificate_trouble",
             Self::Unverified => "unverified",
@@ -99,6 +103,7 @@ impl Cause {
             Self::SecretMissing => "secret cannot be read from Vault",
             Self::SecretMalformed => "secret in Vault is unusable",
             Self::PublishFailed => "credentials cannot be published",
+            Self::ReloadFailed => "the app cannot be told of new credentials",
             Self::SupersededLive => "superseded credentials still work",
             Self::CertificateTrouble => "trouble with the store's certificate",
             Self::PlatformTrouble => "many stores reject their credentials at once",
@@ -123,6 +128,7 @@ impl Cause {
             | Self::Moved
             | Self::SecretMissing
             | Self::SecretMalformed
+            | Self::ReloadFailed
             | Self::SupersededLive
             | Self::CertificateTrouble
             | Self::Unverified

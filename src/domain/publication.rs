@@ -29,6 +29,37 @@ pub struct GenerationStamp {
     pub verified_at: Option<Timestamp>,
 }
 
+impl GenerationStamp {
+    /// Which generation it is.
+    #[must_use]
+    pub const fn id(&self) -> GenerationId {
+        let Self { generation, fingerprint, published_at, .. } = self;
+        GenerationId { generation: *generation, fingerprint: *fingerprint, published_at: *published_at }
+    }
+}
+
+/// Tells a generation from every other one of its store, also from one of the same number that was published
+/// before the directory was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GenerationId {
+    /// Its number.
+    pub generation: u64,
+    /// Tells its content from others.
+    pub fingerprint: Fingerprint,
+    /// When it was published.
+    pub published_at: Timestamp,
+}
+
+/// What an app was told last. Kept on disk, and holds no secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// The generation.
+    #[serde(flatten)]
+    pub generation: GenerationId,
+    /// When.
+    pub told_at: Timestamp,
+}
+
 /// A generation as it was read back from the disk.
 #[derive(Clone, Debug)]
 pub struct Published {
@@ -50,10 +81,23 @@ pub enum OnDisk {
     Published(Published),
 }
 
-/// Why an app could not be told of a generation, in words.
+/// Why an app could not be told of a generation.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct ReloadFault(pub String);
+#[error("{reason}")]
+pub struct ReloadFault {
+    /// In words that may be shown to everybody.
+    pub reason: String,
+    /// What a command had to say, for the log alone: nobody knows what is in it.
+    pub output: String,
+}
+
+impl ReloadFault {
+    /// A fault of which there is nothing else to say.
+    #[must_use]
+    pub fn new(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), output: String::new() }
+    }
+}
 
 /// Why a generation could not be written or read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

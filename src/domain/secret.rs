@@ -9,7 +9,8 @@ use zeroize::Zeroizing;
 /// A secret text: no `Display`, a redacted `Debug`, no `Serialize`; wiped when dropped.
 ///
 /// [`Secret::expose`] is for the places that must hand the value on: a login, the Authorization header of a
-/// probe, the writer of files, the signature of an alert. A test holds the list of those places.
+/// probe, the writer of files, the signature of an alert, the Authorization header of a hook. A test holds the list
+/// of those places.
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {

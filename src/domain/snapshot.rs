@@ -209,15 +209,38 @@ pub struct CandidateStatus {
     pub next_probe_at: Option<Timestamp>,
 }
 
-/// What a store's app was told.
+/// What a store's app was told, and how the hook that tells it fares.
 #[derive(Clone, Debug, Serialize)]
 pub struct ReloadStatus {
-    /// The newest generation that it was told of since the start.
+    /// The newest generation that it was told of, in this life or one before.
     pub generation: Option<u64>,
     /// When.
     pub at: Option<Timestamp>,
-    /// Why it could not be told of the newest one, when it could not.
+    /// Whether it has still to be told of what is published.
+    pub pending: bool,
+    /// When that is tried next; absent while it is under way.
+    pub next_run_at: Option<Timestamp>,
+    /// The last run that has ended, since the start.
+    pub last_run: Option<ReloadRun>,
+    /// Runs that worked, since the start.
+    pub succeeded: u64,
+    /// Runs that failed, since the start.
+    pub failed: u64,
+    /// Why the last run failed, when it did.
     pub error: Option<String>,
+}
+
+/// A run of a store's hook.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct ReloadRun {
+    /// The generation that it told of.
+    pub generation: u64,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// How long it took, in milliseconds.
+    pub duration_ms: u64,
+    /// Whether it worked.
+    pub successful: bool,
 }
 
 /// One channel of alerts.

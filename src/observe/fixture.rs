@@ -7,8 +7,8 @@ use crate::domain::incident::{Cause, Incident};
 use crate::domain::publication::GenerationStamp;
 use crate::domain::secret::Fingerprint;
 use crate::domain::snapshot::{
-    CandidateStatus, ChannelStatus, ConfigurationStatus, ReportStatus, Snapshot, SourceStatus, StoreState,
-    StoreStatus, Vitals,
+    CandidateStatus, ChannelStatus, ConfigurationStatus, ReloadRun, ReloadStatus, ReportStatus, Snapshot,
+    SourceStatus, StoreState, StoreStatus, Vitals,
 };
 use crate::domain::source::SourceFaultKind;
 use crate::domain::time::Timestamp;
@@ -49,6 +49,21 @@ pub(super) fn verified_store(name: &str) -> StoreStatus {
         verdicts: BTreeMap::from([(VerdictKind::Accepted, 41), (VerdictKind::RateLimited, 1)]),
         publications: u64::MAX,
         restorations: 2,
+        reload: Some(ReloadStatus {
+            generation: Some(2),
+            at: Some(at(10)),
+            pending: true,
+            next_run_at: Some(at(3_000)),
+            last_run: Some(ReloadRun {
+                generation: 3,
+                ended_at: at(1_750),
+                duration_ms: 1_250,
+                successful: false,
+            }),
+            succeeded: 2,
+            failed: 5,
+            error: Some("the app does not answer".into()),
+        }),
         reports: ReportStatus { received: 9, absorbed: 7, checks: 3, last_at: Some(at(2_100)) },
         ..pending_store(name)
     }

@@ -4,6 +4,7 @@
 //! the start, so that their first increase is seen. Labels are names of stores and closed sets of words.
 
 mod family;
+mod reloads;
 mod stores;
 #[cfg(test)]
 mod tests;
@@ -58,6 +59,7 @@ impl Collector for Scrape {
         source(&mut families, &self.snapshot)?;
         stores::gauges(&mut families, &self.snapshot)?;
         stores::counters(&mut families, &self.snapshot)?;
+        reloads::families(&mut families, &self.snapshot)?;
         families.counter(
             "reports_refused_total",
             "Reports of apps that were refused because of their token.",

@@ -1,90 +1,117 @@
-//! Telling the app that a new generation was published: a signal to the process that a PID file names.
+//! Telling the app that a new generation was published: a command, a request, or a signal to its process.
+//!
+//! What was told is noted on disk, so that a life that ends between a publication and its hook is made up for by
+//! the next one.
 
-use std::fs::OpenOptions;
-use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use rustix::fs::OFlags;
-use rustix::process::{Pid, kill_process};
+use crate::config::{Config, Hook, HookRequest, ReloadSignal, Target};
+use crate::domain::credentials::StoreName;
+use crate::domain::publication::{GenerationId, ReloadFault, Told};
+use crate::system::command;
 
-use crate::config::{Reload, ReloadSignal};
-use crate::domain::publication::ReloadFault;
+mod command_hook;
+mod notes;
+mod processes;
+mod request;
+mod signal;
 
-/// A PID file holds a number and a line break.
-const MAX_LENGTH: u64 = 64;
+use self::notes::Notes;
 
-/// Sends the configured signal. Blocks on the disk.
-///
-/// # Errors
-/// The PID file cannot be read or holds no number of a process, or the process cannot be signalled.
-pub fn tell(reload: &Reload) -> Result<(), ReloadFault> {
-    let path = reload.pid_file.display();
-    let text = read(&reload.pid_file).map_err(|error| ReloadFault(format!("cannot read {path}: {error}")))?;
-    // 1 is the first process of a machine or container, and a negative number a whole group.
-    let number = text.trim().parse::<i32>().ok().filter(|number| *number > 1);
-    let pid = number.and_then(Pid::from_raw);
-    let pid = pid.ok_or_else(|| ReloadFault(format!("{path} holds no number of a process over 1")))?;
-    let signal = match reload.signal {
-        ReloadSignal::Hup => rustix::process::Signal::HUP,
-        ReloadSignal::Usr1 => rustix::process::Signal::USR1,
-        ReloadSignal::Usr2 => rustix::process::Signal::USR2,
-        ReloadSignal::Term => rustix::process::Signal::TERM,
-    };
-    kill_process(pid, signal)
-        .map_err(|error| ReloadFault(format!("cannot signal process {}: {error}", pid.as_raw_nonzero())))
+/// What a command gets of our own environment, beside what tells of the generation.
+const INHERITED: [&str; 6] = ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR"];
+
+/// Every store's hook.
+#[derive(Clone, Debug)]
+pub struct Hooks(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    hooks: BTreeMap<StoreName, Hook>,
+    output: PathBuf,
+    notes: Notes,
+    inherited: Vec<(String, OsString)>,
 }
 
-fn read(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    // A pipe without a writer must not hold up the disk's other work.
-    let flags = OFlags::NONBLOCK.bits().cast_signed();
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
-    file.take(MAX_LENGTH).read_to_string(&mut text)?;
-    Ok(text)
+/// What a hook may know of the generation: never a value.
+#[derive(Debug)]
+struct News<'a> {
+    store: &'a StoreName,
+    generation: u64,
+    directory: &'a Path,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::unix::process::ExitStatusExt;
-    use std::process::Command;
-
-    fn reload(content: &str) -> (tempfile::TempDir, Reload) {
-        let directory = tempfile::tempdir().unwrap();
-        let pid_file = directory.path().join("app.pid");
-        std::fs::write(&pid_file, content).unwrap();
-        (directory, Reload { pid_file, signal: ReloadSignal::Usr2 })
+impl Hooks {
+    /// Takes the hooks as they are configured. Runs and reads nothing.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        let hook = |store: &crate::config::Store| Some((store.name.clone(), store.reload.clone()?.hook));
+        Self(Arc::new(Inner {
+            hooks: config.stores.iter().filter_map(hook).collect(),
+            output: config.output.directory.clone(),
+            notes: Notes::new(&config.state.directory),
+            inherited: command::inherited(&INHERITED),
+        }))
     }
 
-    #[test]
-    fn the_process_that_the_pid_file_names_gets_the_signal() {
-        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
-        let (_directory, reload) = reload(&format!("{}\n", child.id()));
-        assert_eq!(tell(&reload), Ok(()));
-        assert_eq!(child.wait().unwrap().signal(), Some(rustix::process::Signal::USR2.as_raw()));
-        let fault = tell(&reload).unwrap_err().to_string();
-        assert!(fault.starts_with("cannot signal process"), "{fault}");
-    }
-
-    #[test]
-    fn a_pipe_in_the_place_of_the_file_holds_nobody_up() {
-        let (_directory, reload) = reload("");
-        std::fs::remove_file(&reload.pid_file).unwrap();
-        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
-        rustix::fs::mknodat(rustix::fs::CWD, &reload.pid_file, rustix::fs::FileType::Fifo, mode, 0).unwrap();
-        assert!(tell(&reload).unwrap_err().to_string().contains("holds no number of a process"));
-    }
-
-    #[test]
-    fn a_file_that_names_no_single_ordinary_process_is_refused() {
-        for content in ["", "abc", "0", "1", "-1", "-4242", "99999999999", "12 13"] {
-            let (_directory, reload) = reload(content);
-            let fault = tell(&reload).unwrap_err().to_string();
-            assert!(fault.contains("holds no number of a process"), "{content:?}: {fault}");
+    /// Tells a store's app of a generation, once. Returns how, in words. A command that nobody waits for any more
+    /// is killed.
+    ///
+    /// # Errors
+    /// The app was not told, or nobody can tell whether it was.
+    pub async fn tell(&self, store: &StoreName, generation: GenerationId) -> Result<String, ReloadFault> {
+        let directory = self.0.output.join(store.as_str());
+        let news = News { store, generation: generation.generation, directory: &directory };
+        match self.0.hooks.get(store) {
+            Some(Hook::Command { argv, timeout }) => {
+                command_hook::run(argv, *timeout, &self.0.inherited, &news).await
+            }
+            Some(Hook::Request(request)) => request::send(request, &news).await,
+            Some(Hook::Signal { target, signal }) => {
+                let (target, signal) = (target.clone(), *signal);
+                in_background(move || signal::send(&target, signal)).await
+            }
+            None => Err(ReloadFault::new("it is no longer configured")),
         }
-        let (directory, reload) = reload("2");
-        drop(directory);
-        assert!(tell(&reload).unwrap_err().to_string().starts_with("cannot read"));
+    }
+
+    /// Notes what a store's app was told. Blocks on the disk.
+    ///
+    /// # Errors
+    /// The note could not be written, in words: the app may be told of the same generation again after a restart.
+    pub fn remember(&self, store: &StoreName, told: &Told) -> Result<(), String> {
+        self.0.notes.write(store, told)
+    }
+
+    /// Removes the note of what a store's app was told: from the beginning of a run until it has worked, nobody knows
+    /// what the app has read. Blocks on the disk.
+    ///
+    /// # Errors
+    /// The note is still there, in words.
+    pub fn forget(&self, store: &StoreName) -> Result<(), String> {
+        self.0.notes.remove(store)
+    }
+
+    /// What the apps of all stores with a hook were told last, as far as it was noted. Blocks on the disk.
+    #[must_use]
+    pub fn remembered(&self) -> BTreeMap<StoreName, Told> {
+        let told = |store: &StoreName| Some((store.clone(), self.0.notes.read(store)?));
+        self.0.hooks.keys().filter_map(told).collect()
+    }
+}
+
+/// Runs what blocks on a thread that may block.
+async fn in_background<T: Send + 'static>(
+    job: impl FnOnce() -> Result<T, ReloadFault> + Send + 'static,
+) -> Result<T, ReloadFault> {
+    match tokio::task::spawn_blocking(job).await {
+        Ok(result) => result,
+        Err(end) => match end.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(ReloadFault::new("the daemon ends")),
+        },
     }
 }

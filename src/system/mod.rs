@@ -1,11 +1,13 @@
-//! Leaves: clocks, signals, notification of the service manager, logging, files, hardening.
-//! They know nothing of the rest of the crate.
+//! Leaves: clocks, signals, notification of the service manager, logging, files, commands, an HTTP client,
+//! hardening. They know nothing of the rest of the crate.
 
 pub mod clock;
+pub mod command;
 pub mod crypto;
 pub mod errors;
 pub mod files;
 pub mod hardening;
+pub mod http;
 pub mod logging;
 pub mod service;
 pub mod short_file;

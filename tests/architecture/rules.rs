@@ -41,6 +41,7 @@ const EXPOSING: &[&str] = &[
     "src/store/",
     "src/publish/",
     "src/alert/",
+    "src/reload/",
 ];
 
 const IMPURE_STD: &[&str] = &["fs", "env", "process", "thread", "*"];

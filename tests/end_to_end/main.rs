@@ -11,6 +11,7 @@ mod check;
 mod configuration;
 mod control;
 mod damage;
+mod hooks;
 mod kubernetes;
 mod life;
 mod one_time;

@@ -121,7 +121,7 @@ async fn an_app_gets_its_signal_with_each_other_content_and_never_without() {
     let first = app(&pid_file);
     let old = world.add_store("acme").await;
     let reload = format!(
-        "path = \"stores/acme\"\n[stores.reload]\npid_file = \"{}\"\nsignal = \"USR1\"",
+        "path = \"stores/acme\"\n[stores.reload]\npid_file = \"{}\"\nsignal = \"USR1\"\nmin_interval = \"0s\"",
         pid_file.display()
     );
     world.configuration.edit("path = \"stores/acme\"", &reload);

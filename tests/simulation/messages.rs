@@ -9,7 +9,7 @@ use bc_secrets_sync::domain::verdict::VerdictKind;
 
 use crate::outbox::messages_come_in_order;
 use crate::plan::{MINUTE, millis, repeat_after};
-use crate::watch::{LastRead, Open, Run, SetFacts, StoreFacts, Violation, Watch, ensure};
+use crate::watch::{LastRead, Open, RETRIES, Run, SetFacts, StoreFacts, Violation, Watch, ensure};
 
 impl Watch {
     /// The daemon wants to say something. `at`: the store that it is about.
@@ -154,6 +154,7 @@ fn nothing_is_said_without_evidence(
             (store.read == LastRead::Malformed, "nothing_is_called_malformed_that_is_whole")
         }
         Cause::PublishFailed => (store.publish_failed, "nothing_is_called_unpublished_that_was_written"),
+        Cause::ReloadFailed => (store.reload_failures > RETRIES, "no_hook_is_blamed_before_its_retries"),
         Cause::Unverified => (
             stale(published.accepted_at.unwrap_or(0).max(watch.life_began).max(store.published_since))
                 || any_candidate()
@@ -206,6 +207,7 @@ fn nothing_is_said_of_the_source_without_evidence(
         | Cause::SecretMissing
         | Cause::SecretMalformed
         | Cause::PublishFailed
+        | Cause::ReloadFailed
         | Cause::SupersededLive
         | Cause::CertificateTrouble
         | Cause::PlatformTrouble
@@ -243,6 +245,7 @@ fn nothing_ends_without_evidence(
             | Cause::Forbidden
             | Cause::Moved
             | Cause::CertificateTrouble
+            | Cause::ReloadFailed
             | Cause::SupersededLive
             | Cause::PlatformTrouble
             | Cause::Unverified

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bc_secrets_sync::domain::credentials::{AddressPolicy, Credentials, Field, FieldNames, Fields};
-use bc_secrets_sync::domain::publication::Published;
-use bc_secrets_sync::domain::secret::Secret;
+use bc_secrets_sync::domain::publication::{Published, Told};
+use bc_secrets_sync::domain::secret::{Fingerprint, Secret};
 use bc_secrets_sync::domain::source::{Lease, SecretVersion, SourceFault};
 use bc_secrets_sync::domain::time::Timestamp;
 use bc_secrets_sync::domain::verdict::{Answer, ProbeFault, ProbeOutcome};
@@ -328,6 +328,13 @@ impl Vault {
             .is_some_and(|place| place.fault == Some(SourceFault::Forbidden) && time < place.fault_until);
         time < self.denied_until || place
     }
+}
+
+/// An app that reads its set when it is told, and the note of that on the daemon's disk.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct App {
+    pub(crate) read: Option<Fingerprint>,
+    pub(crate) note: Option<Told>,
 }
 
 /// The directory of one store.

@@ -16,11 +16,11 @@ use bc_secrets_sync::domain::time::{Instant, Now, Timestamp};
 
 use crate::mischief::Deed;
 use crate::outbox::{Outbox, Receiver};
-use crate::places::{Disk, EPOCH, Phase, Shop, Vault};
+use crate::places::{App, Disk, EPOCH, Phase, Shop, Vault};
 use crate::plan::{HOUR, LATENCY, MINUTE, Plan, SECOND, log_in_budget, settling_bound};
 use crate::prng::Random;
 use crate::truth::Truth;
-use crate::watch::{Violation, Watch, ensure};
+use crate::watch::{RETRIES, Violation, Watch, ensure};
 
 /// How many lines of a store's past are kept for a replay.
 const REMEMBERED: usize = 40;
@@ -100,6 +100,7 @@ pub(crate) struct Simulation {
     pub(crate) vault: Vault,
     pub(crate) shops: Vec<Shop>,
     pub(crate) disks: Vec<Disk>,
+    pub(crate) apps: Vec<App>,
     pub(crate) platform: Phase,
     pub(crate) outbox: Outbox,
     pub(crate) receiver: Receiver,
@@ -138,6 +139,7 @@ impl Simulation {
             vault: Vault::new(&plan),
             shops: Vec::new(),
             disks: vec![Disk::default(); stores],
+            apps: vec![App::default(); stores],
             platform: Phase::default(),
             outbox: Outbox::new(plan.real_ledger),
             receiver: Receiver::default(),
@@ -251,7 +253,9 @@ impl Simulation {
         let spec = |(at, place): (usize, &Option<String>)| {
             let path = place.clone()?;
             let location = SecretLocation { mount: "secret".into(), path, fields: FieldNames::default() };
-            let hook = if at % 2 == 0 { Hook::Configured } else { Hook::None };
+            let min_interval = Duration::from_secs(if at % 4 == 0 { 300 } else { 0 });
+            let hook =
+                (at % 2 == 0).then(|| Hook { min_interval, retries: RETRIES, told: self.apps[at].note });
             let on_rejection = if at % 3 == 2 { OnRejection::Withdraw } else { OnRejection::Keep };
             Some(StoreSpec { name: self.names[at].clone(), location: Arc::new(location), hook, on_rejection })
         };
@@ -324,7 +328,8 @@ impl Simulation {
                 | Action::Probe { .. }
                 | Action::Publish { .. }
                 | Action::Withdraw { .. }
-                | Action::Reload { .. }) => work.push(action),
+                | Action::Reload { .. }
+                | Action::Remember { .. }) => work.push(action),
             }
         }
         for message in &messages {

@@ -281,10 +281,11 @@ impl Simulation {
         ensure(open == told, "every_incident_is_told_and_ended", None, || {
             format!("open: {open:?}; told to be open: {told:?}")
         })?;
-        for (at, store) in self.watch.stores.iter().enumerate().filter(|(at, _)| at % 2 == 0) {
-            let told = store.untold.is_none() || self.places[at].is_none();
-            ensure(told, "apps_are_told_of_new_generations", Some(&format!("store-{at}")), || {
-                format!("not of generation {:?}", store.untold)
+        for (at, app) in self.apps.iter().enumerate().filter(|(at, _)| at % 2 == 0) {
+            let published = self.disks[at].published().map(|published| published.stamp.fingerprint);
+            let knows = published.is_none() || app.read == published || self.places[at].is_none();
+            ensure(knows, "apps_know_what_is_published", Some(&format!("store-{at}")), || {
+                format!("published: {published:?}; {app:?}")
             })?;
         }
         let overdue = self.watch.book.iter().find(|(_, open)| {

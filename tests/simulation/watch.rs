@@ -32,6 +32,9 @@ pub(crate) fn ensure(
     Err(Violation { invariant, store: store.map(str::to_owned), message: message() })
 }
 
+/// How often a hook is repeated before it is an incident.
+pub(crate) const RETRIES: u32 = 3;
+
 /// Work that the engine asks for, one of a kind for a store at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -117,8 +120,12 @@ pub(crate) struct StoreFacts {
     pub(crate) in_flight: [u8; 5],
     /// When each kind of work was last asked for, or could not be expected.
     pub(crate) asked: [u64; 5],
-    /// The generation that the app has to be told of.
-    pub(crate) untold: Option<u64>,
+    /// What was published when the app was told last, in this life, unless there was something else meanwhile;
+    /// and when telling it was last begun.
+    pub(crate) told: Option<u64>,
+    pub(crate) telling: Option<u64>,
+    /// How often telling it has failed since it last worked.
+    pub(crate) reload_failures: u32,
     pub(crate) probes: u64,
     pub(crate) reads: u64,
     pub(crate) occasions: u64,
@@ -130,6 +137,7 @@ impl StoreFacts {
         if self.published != Some(key) {
             self.asked[Kind::Probe as usize] = time.max(self.asked[Kind::Probe as usize]);
             self.published_since = time;
+            self.told = None;
         }
         self.published = Some(key);
         self.candidate = self.candidate.filter(|(candidate, _)| *candidate != key);
@@ -326,6 +334,14 @@ impl Watch {
         let dead = set.is_some_and(|set| set.rejected.confirms(&self.settings))
             && self.is_open(Some(name), Cause::RegeneratedOrRevoked);
         ensure(dead, "only_dead_credentials_are_withdrawn", Some(name), || format!("{set:?}"))
+    }
+
+    /// The daemon wants an app told of what is published: once, unless there was something else meanwhile.
+    pub(crate) fn tells(&mut self, at: usize, name: &str) -> Result<(), Violation> {
+        let store = &mut self.stores[at];
+        store.telling = store.published;
+        let new = store.told.is_none() || store.told != store.published;
+        ensure(new, "apps_are_told_once", Some(name), || "of what it was told before".into())
     }
 
     /// The daemon wants a set published.

@@ -1,12 +1,14 @@
 //! What the daemon asks for: when it takes effect, what it does to the world, and what comes back.
 
 use bc_secrets_sync::domain::engine::{Action, Event};
-use bc_secrets_sync::domain::publication::{OnDisk, PublishFault, Published, ReloadFault};
+use std::time::Duration;
+
+use bc_secrets_sync::domain::publication::{OnDisk, PublishFault, Published, ReloadFault, Told};
 use bc_secrets_sync::domain::source::{SourceFault, SourceFaultKind};
 use bc_secrets_sync::domain::verdict::judge;
 
 use crate::places::{Account, Content, EPOCH, Form, key_of};
-use crate::plan::{LATENCY, MINUTE, SECOND};
+use crate::plan::{HOUR, LATENCY, MINUTE, SECOND};
 use crate::simulation::{Occurrence, Simulation, index};
 use crate::watch::{Kind, LastRead, SetFacts, StoreFacts, Violation};
 
@@ -54,7 +56,12 @@ impl Simulation {
                 self.watch.spends(&Account::of(credentials), store.as_str(), time)?;
                 (at, false)
             }
-            Action::Reload { store, .. } => (asks(store.as_str(), Kind::Reload)?, false),
+            Action::Reload { store, .. } => {
+                let at = asks(store.as_str(), Kind::Reload)?;
+                self.watch.tells(index(store.as_str()), store.as_str())?;
+                (at, false)
+            }
+            Action::Remember { store, .. } => (Some(index(store.as_str())), false),
             Action::Withdraw { store } => {
                 let at = asks(store.as_str(), Kind::Publish)?;
                 self.watch.withdraws(index(store.as_str()), store.as_str())?;
@@ -129,9 +136,33 @@ impl Simulation {
                 Event::Withdrawn { store, result: Ok(()) }
             }
             Action::Reload { store, generation } => {
-                let failed = !self.calm && self.random.once_in(5);
-                let result = if failed { Err(ReloadFault("no such process".into())) } else { Ok(()) };
-                Event::Reloaded { store, generation, result }
+                let told_at = self.now().wall;
+                let at = index(store.as_str());
+                let read = match &self.disks[at].content {
+                    Content::Whole(published) => Some(published.stamp.fingerprint),
+                    Content::Nothing | Content::Damaged => None,
+                };
+                let app = &mut self.apps[at];
+                app.note = None;
+                // It may fail before the app has read anything, or after; now and then for an hour. An app that finds
+                // no whole set says so.
+                let down = (time / HOUR + at as u64).is_multiple_of(50);
+                let failed = read.is_none() || (!self.calm && (down || self.random.once_in(5)));
+                if !failed || self.random.once_in(2) {
+                    app.read = read;
+                }
+                if failed {
+                    let result = Err(ReloadFault::new("no such process"));
+                    return Event::Reloaded { store, generation, took: Duration::ZERO, result };
+                }
+                if self.calm || !self.random.once_in(20) {
+                    app.note = Some(Told { generation, told_at });
+                }
+                Event::Reloaded { store, generation, took: Duration::ZERO, result: Ok("a test".into()) }
+            }
+            Action::Remember { store, told } => {
+                self.apps[index(store.as_str())].note = Some(told);
+                Event::Tick
             }
             Action::Notify(_) | Action::Keep(_) | Action::Say(_) | Action::Reply(_) => Event::Tick,
         }
@@ -247,9 +278,6 @@ impl Simulation {
                 facts.publish_failed = result.is_err();
                 if let Ok(published) = result {
                     let key = key_of(&published.credentials);
-                    if facts.published != Some(key) {
-                        facts.untold = Some(published.stamp.generation);
-                    }
                     facts.is_published(key, time);
                     self.unsettle(at);
                 } else {
@@ -264,16 +292,20 @@ impl Simulation {
                 facts.publish_failed = result.is_err();
                 facts.withdrawn_at = result.is_ok().then_some(time).or(facts.withdrawn_at);
             }
-            Event::Reloaded { store, generation, result } => {
+            Event::Reloaded { store, generation, took: _, result } => {
                 let at = index(store.as_str());
-                self.note(Some(at), || format!("told the app of {generation}: {}", result.is_ok()));
+                self.note(Some(at), || format!("told the app of {generation:?}: {}", result.is_ok()));
                 let facts = &mut self.watch.stores[at];
                 done(facts, Kind::Reload);
-                if result.is_ok() && facts.untold.is_some_and(|untold| untold <= *generation) {
-                    facts.untold = None;
-                }
+                facts.reload_failures = if result.is_ok() { 0 } else { facts.reload_failures + 1 };
+                let was_asked = facts.telling == facts.published;
+                facts.told = facts.published.filter(|_| result.is_ok() && was_asked).or(facts.told);
             }
-            Event::Configured { .. } => self.note(None, || "a new configuration".into()),
+            Event::Configured { .. } => {
+                self.note(None, || "a new configuration".into());
+                // A store that was taken out and put in again knows what is noted, which may be older.
+                self.watch.stores.iter_mut().for_each(|store| (store.told, store.telling) = (None, None));
+            }
             Event::Asked(_) => self.note(None, || "somebody asks for something".into()),
             Event::CheckNow => self.note(None, || "somebody wants every store checked".into()),
             Event::Tick => {}
@@ -292,6 +324,7 @@ fn words(action: &Action) -> &'static str {
         Action::Publish { .. } => "publish",
         Action::Withdraw { .. } => "withdraw",
         Action::Reload { .. } => "reload",
+        Action::Remember { .. } => "remember",
         Action::Notify(_) | Action::Keep(_) | Action::Say(_) | Action::Reply(_) => "say",
     }
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
+use rustix::process::{Pid, Signal};
 use serde_json::Value;
 
 use super::super::receiver::message;

@@ -27,10 +27,23 @@ enum Uncomment {
     AllButDefaults,
 }
 
-/// The example with what was commented, without one of the two ways to log in.
-fn example(uncomment: Uncomment, left_out: &str) -> String {
+/// What cannot stand beside one another: two ways to log in, and three to tell an app.
+const OTHER_LOGIN: &str = "[vault.auth.token_file]";
+const NO_COMMAND: [&str; 2] = ["command", "shell"];
+const NO_REQUEST: [&str; 5] = ["url", "method", "bearer_token_file", "ca_file", "expected_statuses"];
+const NO_SIGNAL: [&str; 3] = ["pid_file", "process", "signal"];
+
+/// The keys of the other ways to tell an app, for each way.
+fn hooks() -> [Vec<&'static str>; 3] {
+    let signal = [&NO_COMMAND[..], &NO_REQUEST, &["timeout"]].concat();
+    [[&NO_REQUEST[..], &NO_SIGNAL].concat(), [&NO_COMMAND[..], &NO_SIGNAL].concat(), signal]
+}
+
+/// The example with what was commented, without one of the two ways to log in, and without some keys of the
+/// hook.
+fn example(uncomment: Uncomment, left_out: &str, hook: &[&str]) -> String {
     let mut text = String::new();
-    let mut skipping = false;
+    let (mut skipping, mut in_hook) = (false, false);
     for line in EXAMPLE.lines() {
         let is_default = |inside: &str| !inside.starts_with('[') && !inside.ends_with(OPTIONAL);
         let line = match uncommented(line) {
@@ -39,8 +52,10 @@ fn example(uncomment: Uncomment, left_out: &str) -> String {
         };
         if line.starts_with('[') {
             skipping = line == left_out;
+            in_hook = line == "[stores.reload]";
         }
-        if !skipping {
+        let key = line.split_once(" = ").map_or("", |(key, _)| key);
+        if !(skipping || in_hook && hook.contains(&key)) {
             text.push_str(line);
             text.push('\n');
         }
@@ -77,22 +92,30 @@ fn it_parses_as_it_is() {
 
 #[test]
 fn its_defaults_are_the_real_ones() {
-    let stated = example(Uncomment::Everything, "[vault.auth.token_file]");
-    let left_out = example(Uncomment::AllButDefaults, "[vault.auth.token_file]");
-    let keys = |text: &str| text.lines().filter(|line| !line.starts_with('#')).count();
-    assert!(keys(&stated) > keys(&left_out) + 20);
-    assert_eq!(format!("{:#?}", parse_example(&stated)), format!("{:#?}", parse_example(&left_out)));
+    for hook in hooks() {
+        let stated = example(Uncomment::Everything, OTHER_LOGIN, &hook);
+        let left_out = example(Uncomment::AllButDefaults, OTHER_LOGIN, &hook);
+        let keys = |text: &str| text.lines().filter(|line| !line.starts_with('#')).count();
+        assert!(keys(&stated) > keys(&left_out) + 20);
+        assert_eq!(format!("{:#?}", parse_example(&stated)), format!("{:#?}", parse_example(&left_out)));
+    }
 }
 
 #[test]
 fn it_parses_with_everything_uncommented() {
-    let config = parse_example(&example(Uncomment::Everything, "[vault.auth.token_file]"));
-    assert!(matches!(config.vault.auth, Auth::AppRole { .. }));
-    assert!(config.alerts.webhook.is_some() && config.vault.tls.client.is_some());
-    assert!(config.alerts.slack.is_some() && config.alerts.pagerduty.is_some());
-    assert!(config.alerts.alertmanager.is_some() && config.alerts.command.is_some());
-    assert!(config.alerts.kubernetes.is_some_and(|kubernetes| kubernetes.regarding.uid.is_some()));
-    let config = parse_example(&example(Uncomment::Everything, "[vault.auth.approle]"));
+    let mut told = Vec::new();
+    for hook in hooks() {
+        let config = parse_example(&example(Uncomment::Everything, OTHER_LOGIN, &hook));
+        assert!(matches!(config.vault.auth, Auth::AppRole { .. }));
+        assert!(config.alerts.webhook.is_some() && config.vault.tls.client.is_some());
+        assert!(config.alerts.slack.is_some() && config.alerts.pagerduty.is_some());
+        assert!(config.alerts.alertmanager.is_some() && config.alerts.command.is_some());
+        assert!(config.alerts.kubernetes.is_some_and(|kubernetes| kubernetes.regarding.uid.is_some()));
+        told.push(config.stores[0].reload.clone().unwrap().hook);
+    }
+    assert!(matches!(told.as_slice(), [Hook::Command { .. }, Hook::Request(_), Hook::Signal { .. }]));
+    let [hook, ..] = hooks();
+    let config = parse_example(&example(Uncomment::Everything, "[vault.auth.approle]", &hook));
     assert!(matches!(config.vault.auth, Auth::TokenFile(_)));
 }
 
@@ -103,7 +126,7 @@ fn it_has_every_key() {
     assert!(keys.contains(&"stores.fields.api_path".to_owned()), "{keys:?}");
     assert!(keys.contains(&"vault.auth.approle.role_id_file".to_owned()), "{keys:?}");
     assert!(keys.len() > 50, "{keys:?}");
-    let text = example(Uncomment::Everything, "");
+    let text = example(Uncomment::Everything, "", &[]);
     let document: toml::Table = toml::from_str(&text).unwrap();
     for key in keys {
         let mut here = Some(toml::Value::Table(document.clone()));

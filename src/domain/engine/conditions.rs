@@ -14,7 +14,7 @@ const ADMIN: &str =
     "In the store's admin, under Advanced Settings > Legacy API Settings, open the account with Edit";
 
 /// Judges every cause that a store can have.
-pub(super) fn judge(store: &Store, source_fault: Option<&str>, cx: &Context<'_>) -> [Judged; 11] {
+pub(super) fn judge(store: &Store, source_fault: Option<&str>, cx: &Context<'_>) -> [Judged; 12] {
     [
         (Cause::RegeneratedOrRevoked, regenerated_or_revoked(store, source_fault, cx)),
         (Cause::BadWrite, bad_write(store, cx)),
@@ -24,6 +24,7 @@ pub(super) fn judge(store: &Store, source_fault: Option<&str>, cx: &Context<'_>)
         (Cause::SecretMissing, secret_missing(store, cx)),
         (Cause::SecretMalformed, secret_malformed(store)),
         (Cause::PublishFailed, publish_failed(store)),
+        (Cause::ReloadFailed, reload_failed(store)),
         (Cause::SupersededLive, superseded_live(store, cx)),
         (Cause::CertificateTrouble, certificate::trouble(store, cx)),
         (Cause::Unverified, unverified(store, cx)),
@@ -324,6 +325,37 @@ fn publish_failed(store: &Store) -> Condition {
         None if store.is_published() => Condition::Clear,
         None => Condition::Unknown,
     }
+}
+
+fn reload_failed(store: &Store) -> Condition {
+    let Some(hook) = &store.spec.hook else { return Condition::Clear };
+    let Some(generation) = store.untold() else {
+        return if store.is_published() { Condition::Clear } else { Condition::Unknown };
+    };
+    let (Some(fault), Some(last)) = (&store.reload.fault, store.reload.last) else {
+        return Condition::Unknown;
+    };
+    // While a newer generation is tried for the first times, an older one's incident stays open.
+    if store.reload.failures <= hook.retries {
+        return Condition::Unknown;
+    }
+    let before = store.reload.told.map_or_else(
+        || "It was told of nothing before, as far as anybody knows.".to_owned(),
+        |told| format!("It was told last of generation {}, at {}.", told.generation.generation, told.told_at),
+    );
+    holds(
+        vec![
+            format!(
+                "The app could not be told of generation {}, tried {} times, last at {}: {fault}.",
+                generation.generation, store.reload.failures, last.ended_at
+            ),
+            before,
+        ],
+        "See that the app runs, and that the store's [stores.reload] fits it; the daemon's log has what a command \
+         said. It is tried again by itself, at least every 5 minutes. The new credentials are published; an app \
+         that only reads them when it is told still uses those that it has."
+            .into(),
+    )
 }
 
 fn superseded_live(store: &Store, cx: &Context<'_>) -> Condition {

@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::request::{Reply, Request};
 use crate::domain::credentials::{AddressPolicy, Credentials, FieldNames, StoreName};
 use crate::domain::incident::{Incident, Message, Severity};
-use crate::domain::publication::{GenerationStamp, OnDisk, PublishFault, Published, ReloadFault};
+use crate::domain::publication::{
+    GenerationId, GenerationStamp, OnDisk, PublishFault, Published, ReloadFault, Told,
+};
 use crate::domain::source::{Lease, SecretVersion, SourceFault};
 use crate::domain::verdict::ProbeOutcome;
 
@@ -61,8 +63,8 @@ pub struct StoreSpec {
     pub name: StoreName,
     /// Where its secret is.
     pub location: Arc<SecretLocation>,
-    /// Whether its app wants to be told.
-    pub hook: Hook,
+    /// How its app wants to be told; none: it finds out by itself.
+    pub hook: Option<Hook>,
     /// What becomes of its published set when a rejection is confirmed.
     pub on_rejection: OnRejection,
 }
@@ -76,13 +78,15 @@ pub enum OnRejection {
     Withdraw,
 }
 
-/// Whether a store's app wants to be told of new generations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hook {
-    /// It finds out by itself.
-    None,
-    /// It is told, each time that other content was published.
-    Configured,
+/// A store's app wants to be told each time that other content was published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hook {
+    /// How far apart two runs begin at least.
+    pub min_interval: Duration,
+    /// How often a run that failed is repeated before that is an incident.
+    pub retries: u32,
+    /// What the app was told last, as far as an earlier life has left word of it.
+    pub told: Option<Told>,
 }
 
 /// Where a secret is in the source.
@@ -166,9 +170,11 @@ pub enum Event {
         /// The store.
         store: StoreName,
         /// The generation.
-        generation: u64,
-        /// What came of it.
-        result: Result<(), ReloadFault>,
+        generation: GenerationId,
+        /// How long that took.
+        took: Duration,
+        /// How it was told, in words; or why not.
+        result: Result<String, ReloadFault>,
     },
     /// Somebody wants every store checked now.
     CheckNow,
@@ -185,7 +191,7 @@ pub enum Event {
     },
 }
 
-/// Something for the daemon to do. Whatever talks to the outside is answered by one event.
+/// Something for the daemon to do. Whatever talks to the outside is answered by one event; what is only noted is not.
 #[derive(Debug)]
 pub enum Action {
     /// Log in to the source.
@@ -227,12 +233,19 @@ pub enum Action {
         /// The store.
         store: StoreName,
     },
-    /// Tell the app of a generation.
+    /// Tell the app of a generation, and note on disk that it was told.
     Reload {
         /// The store.
         store: StoreName,
         /// The generation.
-        generation: u64,
+        generation: GenerationId,
+    },
+    /// Note on disk what the app was told, so that the next life need not tell it again.
+    Remember {
+        /// The store.
+        store: StoreName,
+        /// What it was told.
+        told: Told,
     },
     /// Keep this message, then deliver it.
     Notify(Message),

@@ -162,10 +162,10 @@ impl Engine {
                     store.withdraw_ended(result, &mut cx);
                 }
             }
-            Event::Reloaded { store, generation, result } => {
+            Event::Reloaded { store, generation, took, result } => {
                 touched = self.index.get(&store).copied();
                 if let Some(store) = touched.and_then(|at| self.stores.get_mut(at)) {
-                    store.reloaded(generation, result, &mut cx);
+                    store.reloaded(generation, took, result, &mut cx);
                 }
             }
             Event::CheckNow => {
@@ -219,7 +219,8 @@ impl Engine {
             | Action::Probe { .. }
             | Action::Publish { .. }
             | Action::Withdraw { .. }
-            | Action::Reload { .. } => 2,
+            | Action::Reload { .. }
+            | Action::Remember { .. } => 2,
             Action::Reply(_) => 3,
         });
         actions

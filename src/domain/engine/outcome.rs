@@ -10,6 +10,8 @@ use crate::domain::verdict::VerdictKind;
 pub enum Outcome {
     /// What the source has newest is published and accepted.
     Good,
+    /// The app could not be told of what is published.
+    Untold,
     /// Nobody could tell whether the credentials work.
     Inconclusive,
     /// The source is unavailable.
@@ -51,6 +53,11 @@ impl Store {
 
     /// `None` while this store's part is still to come.
     fn outcome(&self, gate: Gate) -> Option<Outcome> {
+        let outcome = self.credentials_outcome(gate)?;
+        Some(outcome.max(self.reload_outcome()?))
+    }
+
+    fn credentials_outcome(&self, gate: Gate) -> Option<Outcome> {
         if self.publish_fault.is_some() {
             return Some(Outcome::PublishFailed);
         }

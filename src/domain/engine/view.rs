@@ -1,10 +1,10 @@
 //! The engine as a snapshot: everything that may be shown, and no secret in it.
 
 use super::store::{Disk, ReadProblem, Store};
-use super::{Context, Engine, Hook};
+use super::{Context, Engine};
 use crate::domain::snapshot::{
-    CandidateStatus, ChannelStatus, ConfigurationStatus, ReloadStatus, Snapshot, SourceStatus, StoreState,
-    StoreStatus, Vitals,
+    CandidateStatus, ChannelStatus, ConfigurationStatus, ReloadRun, ReloadStatus, Snapshot, SourceStatus,
+    StoreState, StoreStatus, Vitals,
 };
 use crate::domain::source::SourceFaultKind;
 use crate::domain::time::{Now, Timestamp};
@@ -142,11 +142,23 @@ impl Store {
         }
     }
 
-    fn reload_status(&self) -> Option<ReloadStatus> {
-        (self.spec.hook == Hook::Configured).then(|| ReloadStatus {
-            generation: self.reload.told,
-            at: self.reload.told_at,
-            error: self.reload.fault.as_ref().map(ToString::to_string),
+    fn reload_status(&self, cx: &Context<'_>) -> Option<ReloadStatus> {
+        self.spec.hook.as_ref()?;
+        let reload = &self.reload;
+        Some(ReloadStatus {
+            generation: reload.told.map(|told| told.generation.generation),
+            at: reload.told.map(|told| told.told_at),
+            pending: self.untold().is_some(),
+            next_run_at: self.next_reload().map(|at| cx.now.wall_at(at)),
+            last_run: reload.last.map(|run| ReloadRun {
+                generation: run.generation,
+                ended_at: run.ended_at,
+                duration_ms: u64::try_from(run.took.as_millis()).unwrap_or(u64::MAX),
+                successful: run.successful,
+            }),
+            succeeded: reload.succeeded,
+            failed: reload.failed,
+            error: reload.fault.as_ref().map(ToString::to_string),
         })
     }
 
@@ -178,7 +190,7 @@ impl Store {
             last_read_at: at(self.read_success),
             read_error,
             publish_error: self.publish_fault.as_ref().map(ToString::to_string),
-            reload: self.reload_status(),
+            reload: self.reload_status(cx),
             requests_remaining: self.requests_remaining,
             verdicts: self.verdicts.clone(),
             publications: self.publications,

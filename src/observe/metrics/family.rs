@@ -24,6 +24,8 @@ pub(super) enum Value {
     Whole(u64),
     /// A point in time, written as seconds with their milliseconds.
     Time(Timestamp),
+    /// Milliseconds, written as seconds.
+    Length(u64),
 }
 
 impl Value {
@@ -112,7 +114,8 @@ impl EncodeGaugeValue for Value {
     fn encode(&self, encoder: &mut GaugeValueEncoder<'_>) -> fmt::Result {
         match self {
             Self::Whole(number) => EncodeGaugeValue::encode(number, encoder),
-            Self::Time(time) => EncodeGaugeValue::encode(&seconds(*time), encoder),
+            Self::Time(time) => EncodeGaugeValue::encode(&seconds(time.as_millis()), encoder),
+            Self::Length(millis) => EncodeGaugeValue::encode(&seconds(*millis), encoder),
         }
     }
 }
@@ -121,12 +124,13 @@ impl EncodeCounterValue for Value {
     fn encode(&self, encoder: &mut CounterValueEncoder<'_>) -> fmt::Result {
         match self {
             Self::Whole(number) => EncodeCounterValue::encode(number, encoder),
-            Self::Time(time) => EncodeCounterValue::encode(&seconds(*time), encoder),
+            Self::Time(time) => EncodeCounterValue::encode(&seconds(time.as_millis()), encoder),
+            Self::Length(millis) => EncodeCounterValue::encode(&seconds(*millis), encoder),
         }
     }
 }
 
 /// Exact to the millisecond for some 285,000 years.
-fn seconds(time: Timestamp) -> f64 {
-    time.as_millis() as f64 / 1000.0
+fn seconds(millis: u64) -> f64 {
+    millis as f64 / 1000.0
 }

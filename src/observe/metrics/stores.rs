@@ -126,7 +126,7 @@ pub(super) fn newest_version(store: &StoreStatus) -> Option<u64> {
     store.candidate.as_ref().map(|candidate| candidate.version).or(published)
 }
 
-fn each_store(
+pub(super) fn each_store(
     snapshot: &Snapshot,
     value: impl Fn(&StoreStatus) -> Option<Value>,
 ) -> impl Iterator<Item = Sample<'_, 1>> {

@@ -129,6 +129,7 @@ pub(super) struct Store {
 
 impl Store {
     pub(super) fn new(spec: StoreSpec, now: Now) -> Self {
+        let reload = Reload::of(spec.hook.as_ref());
         Self {
             spec,
             due: None,
@@ -169,7 +170,7 @@ impl Store {
             next_publish: now.instant,
             publish_failures: 0,
             publish_fault: None,
-            reload: Reload::default(),
+            reload,
             reports: Reports::default(),
             requests_remaining: None,
             verdicts: BTreeMap::new(),
@@ -232,6 +233,8 @@ impl Store {
         }
         self.withdrawn = self.withdrawn && spec.on_rejection == OnRejection::Withdraw;
         self.spec = spec;
+        self.reload.told = self.reload.told.or(self.spec.hook.as_ref().and_then(|hook| hook.told));
+        self.hasten_reload(now);
         self.next_inspect = now;
         self.inspection_outdated = true;
         self.want_read(now);
@@ -250,6 +253,7 @@ impl Store {
         self.next_inspect = now.instant;
         self.want_read(now.instant);
         self.next_publish = now.instant;
+        self.hasten_reload(now.instant);
         let probe = self.not_before.max(now.instant);
         self.next_check = self.next_check.min(probe);
         if let Some(candidate) = &mut self.candidate {
@@ -309,6 +313,7 @@ impl Store {
             | Cause::SecretMissing
             | Cause::SecretMalformed
             | Cause::PublishFailed
+            | Cause::ReloadFailed
             | Cause::CertificateTrouble
             | Cause::Unverified
             | Cause::PlatformTrouble
@@ -341,7 +346,7 @@ impl Store {
                 due.extend(probes.map(|at| at.max(self.not_before)));
             }
         }
-        due.extend(self.reload.due());
+        due.extend(self.next_reload());
         due.extend(self.superseded.as_ref().map(Superseded::ends));
         due.extend(cx.shared.book.next_reminder(Some(self.name())));
         due.extend(conditions::next_change(self, cx).filter(|at| *at > cx.now.instant));

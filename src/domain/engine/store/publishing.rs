@@ -53,9 +53,8 @@ impl Store {
     pub(super) fn seen_published(&mut self, published: Published, cx: &mut Context<'_>) {
         self.disk = Disk::Published;
         let same = self.good.as_ref().is_some_and(|good| good.credentials.same_as(&published.credentials));
-        if let (true, Some(good)) = (same, &mut self.good) {
-            good.stamp = published.stamp;
-            return;
+        if same {
+            return self.restamped(published.stamp, cx);
         }
         self.say(
             cx,
@@ -114,13 +113,9 @@ impl Store {
         self.say(cx, None, text);
         if restored {
             self.restorations += 1;
-            if let Some(good) = &mut self.good {
-                good.stamp = published.stamp;
-            }
-            return;
+            return self.restamped(published.stamp, cx);
         }
         self.publications += 1;
-        self.reload.want(published.stamp.generation, cx.now.instant);
         self.resolution = self.good.as_ref().map(|good| {
             if good.credentials.same_account(&published.credentials) {
                 Resolution::RegeneratedCaughtUp

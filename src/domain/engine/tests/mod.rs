@@ -5,6 +5,7 @@ mod fleet;
 mod incidents;
 mod overlaps;
 mod publishing;
+mod reloading;
 mod reports;
 mod silences;
 mod source;

@@ -282,7 +282,7 @@ fn the_checks_of_many_stores_are_spread_over_the_interval() {
 #[test]
 fn the_app_is_told_of_other_content_only_and_the_latest_wins() {
     let mut world = World::new(&["acme"]);
-    world.reload = Err(ReloadFault("no such process".into()));
+    world.reload = Err(ReloadFault::new("no such process"));
     world.pass(10 * MINUTE);
     let tries = world.calls("reload");
     assert!((5..12).contains(&tries), "tried again, ever more slowly: {tries}");

@@ -10,7 +10,7 @@ use crate::domain::engine::{
     Settings, SourceChange, StoreSpec,
 };
 use crate::domain::incident::{Cause, Incident, Message, MessageKind};
-use crate::domain::publication::{GenerationStamp, OnDisk, PublishFault, Published, ReloadFault};
+use crate::domain::publication::{GenerationStamp, OnDisk, PublishFault, Published, ReloadFault, Told};
 use crate::domain::secret::{FingerprintKey, Secret};
 use crate::domain::snapshot::{Snapshot, StoreStatus};
 use crate::domain::source::{Lease, SecretVersion, SourceFault};
@@ -53,6 +53,11 @@ pub(super) struct World {
     pub(super) disks: BTreeMap<String, OnDisk>,
     pub(super) publish_fault: Option<PublishFault>,
     pub(super) reload: Result<(), ReloadFault>,
+    /// The generations that apps were told of, or would have been; with the moment.
+    pub(super) reloads: Vec<(u64, Instant)>,
+    /// What the disk says that apps were told.
+    pub(super) notes: BTreeMap<String, Told>,
+    pub(super) min_interval: Duration,
     pub(super) messages: Vec<Message>,
     /// The open incidents as they were last kept.
     pub(super) ledger: BTreeMap<String, Incident>,
@@ -87,7 +92,7 @@ pub(super) fn spec(name: &str) -> StoreSpec {
     StoreSpec {
         name: StoreName::parse(name).unwrap(),
         location: Arc::new(location),
-        hook: Hook::Configured,
+        hook: Some(Hook { min_interval: Duration::ZERO, retries: 3, told: None }),
         on_rejection: OnRejection::Keep,
     }
 }
@@ -110,7 +115,7 @@ impl World {
         let now = Now { instant: Instant::default(), wall: Timestamp::from_millis(1_800_000_000_000) };
         let lease = Lease { duration: HOUR, renewable: true };
         let mut world = Self {
-            engine: engine(stores, &settings, Vec::new(), now),
+            engine: engine(stores.iter().map(|name| spec(name)), &settings, Vec::new(), now),
             settings,
             now,
             secrets: BTreeMap::new(),
@@ -126,6 +131,9 @@ impl World {
             disks: BTreeMap::new(),
             publish_fault: None,
             reload: Ok(()),
+            reloads: Vec::new(),
+            notes: BTreeMap::new(),
+            min_interval: Duration::ZERO,
             messages: Vec::new(),
             ledger: BTreeMap::new(),
             replies: Vec::new(),
@@ -158,11 +166,18 @@ impl World {
         let open = self.ledger.values().cloned().collect();
         self.now.instant = Instant::default();
         let stores: Vec<&str> = self.secrets.keys().map(String::as_str).collect();
-        self.engine = engine(&stores, &self.settings, open, self.now);
+        let specs: Vec<StoreSpec> = stores.iter().map(|name| self.spec(name)).collect();
+        self.engine = engine(specs, &self.settings, open, self.now);
+    }
+
+    /// A store as it is configured now, with what its app was told as far as the disk says.
+    pub(super) fn spec(&self, name: &str) -> StoreSpec {
+        let told = self.notes.get(name).copied();
+        StoreSpec { hook: Some(Hook { min_interval: self.min_interval, retries: 3, told }), ..spec(name) }
     }
 
     pub(super) fn configure(&mut self, stores: &[&str]) {
-        self.configure_specs(stores.iter().map(|name| spec(name)).collect());
+        self.configure_specs(stores.iter().map(|name| self.spec(name)).collect());
     }
 
     pub(super) fn configure_specs(&mut self, stores: Vec<StoreSpec>) {
@@ -295,7 +310,19 @@ impl World {
             }
             Action::Reload { store, generation } => {
                 count("reload");
-                Event::Reloaded { store, generation, result: self.reload.clone() }
+                self.notes.remove(store.as_str());
+                self.reloads.push((generation.generation, self.now.instant));
+                let result = self.reload.clone().map(|()| "a test".to_owned());
+                if result.is_ok() {
+                    let told = Told { generation, told_at: self.now.wall };
+                    self.notes.insert(store.as_str().into(), told);
+                }
+                Event::Reloaded { store, generation, took: SECOND, result }
+            }
+            Action::Remember { store, told } => {
+                count("remember");
+                self.notes.insert(store.as_str().into(), told);
+                return None;
             }
             Action::Notify(message) => {
                 let incident = &message.incident;
@@ -383,6 +410,7 @@ fn kind(action: &Action) -> &'static str {
         Action::Publish { .. } => "publish",
         Action::Withdraw { .. } => "withdraw",
         Action::Reload { .. } => "reload",
+        Action::Remember { .. } => "remember",
         Action::Notify(_) => "notify",
         Action::Keep(_) => "keep",
         Action::Reply(_) => "reply",
@@ -390,7 +418,12 @@ fn kind(action: &Action) -> &'static str {
     }
 }
 
-fn engine(stores: &[&str], settings: &Settings, open: Vec<Incident>, now: Now) -> Engine {
+fn engine(
+    stores: impl IntoIterator<Item = StoreSpec>,
+    settings: &Settings,
+    open: Vec<Incident>,
+    now: Now,
+) -> Engine {
     let key = Arc::new(FingerprintKey::new(&[7; 32]));
-    Engine::new(settings.clone(), stores.iter().map(|name| spec(name)).collect(), key, open, now)
+    Engine::new(settings.clone(), stores.into_iter().collect(), key, open, now)
 }
