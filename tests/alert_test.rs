@@ -63,6 +63,7 @@ fn configure(directory: &Path, address: &str) {
     write("whsec", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
     write("slack", &format!("http://{address}/slack/T0PS3CRET\n"));
     write("pagerduty", "PDS3CRET0123456789");
+    write("kubernetes", "K8S3CRET.token");
     write(
         "config.toml",
         &format!(
@@ -87,6 +88,11 @@ url = "http://{address}/v2/enqueue"
 routing_key_file = "{root}/pagerduty"
 [alerts.alertmanager]
 urls = ["http://{address}"]
+[alerts.kubernetes]
+url = "http://{address}"
+namespace = "shop"
+token_file = "{root}/kubernetes"
+regarding = {{ name = "shop-sync-0" }}
 [alerts.command]
 argv = ["/bin/sh", "-c", "cat >> {root}/told; echo >> {root}/told"]
 [[stores]]
@@ -124,6 +130,7 @@ webhook       delivered  the test and its end were taken
 slack         delivered  the test was taken
 pagerduty     delivered  the test and its end were taken
 alertmanager  delivered  the test was taken
+kubernetes    delivered  the test was taken
 command       delivered  the test and its end were taken
 "
     );
@@ -144,6 +151,11 @@ command       delivered  the test and its end were taken
         (alertmanager.len(), &alertmanager[0][0]["labels"]["alertname"]),
         (1, &"BcSecretsSyncTest".into())
     );
+    let events = receiver.heard("/apis/events.k8s.io/v1/namespaces/shop/events");
+    assert_eq!(
+        (events.len(), &events[0]["reason"], &events[0]["type"]),
+        (1, &"Test".into(), &"Warning".into())
+    );
     let told = std::fs::read_to_string(place.path().join("told")).unwrap();
     let kinds: Vec<Value> =
         told.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["type"].clone()).collect();
@@ -157,6 +169,7 @@ fn what_fails_is_said_without_secrets_and_the_others_are_tried_all_the_same() {
     let receiver = Receiver::start(|path| match path {
         "/slack/T0PS3CRET" => "404 Not Found",
         "/v2/enqueue" => "400 Bad Request",
+        "/apis/events.k8s.io/v1/namespaces/shop/events" => "403 Forbidden",
         _ => "200 OK",
     });
     configure(place.path(), &receiver.address);
@@ -170,6 +183,10 @@ fn what_fails_is_said_without_secrets_and_the_others_are_tried_all_the_same() {
     );
     assert!(
         told.contains(&format!("pagerduty     failed     {host} answered 400: check that alerts.pagerduty")),
+        "{told}"
+    );
+    assert!(
+        told.contains(&format!("kubernetes    failed     {host} answered 403: the service account may not")),
         "{told}"
     );
     assert_eq!(told.matches("delivered").count(), 3, "{told}");
@@ -188,7 +205,10 @@ fn one_channel_can_be_tested_alone_and_one_that_is_not_there_is_refused() {
     let output = alert_test(place.path(), &["--channel", "pager"]);
     assert_eq!(output.status.code(), Some(2));
     let words = text(&output.stderr);
-    assert!(words.contains("configured: webhook, slack, pagerduty, alertmanager, command"), "{words}");
+    assert!(
+        words.contains("configured: webhook, slack, pagerduty, alertmanager, kubernetes, command"),
+        "{words}"
+    );
 
     let config = std::fs::read_to_string(place.path().join("config.toml")).unwrap();
     let (before, rest) = config.split_once("[alerts.webhook]").unwrap();

@@ -7,7 +7,7 @@
 mod support;
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -30,6 +30,7 @@ const PLAIN_TOKEN: &str = "0123456789abcdef0123456789abcdefcanary42";
 const MALFORMED: &str = "Canary-In-A-Malformed-Field-6e0c";
 const PASTED: &str = "Canary-Pasted-Into-The-Configuration-77aa";
 const HOOK: &str = "Canary-In-The-Address-Of-The-Webhook-1c9d";
+const REPORT_TOKEN: &str = "Canary-Token-For-Reports-0b7d";
 const SIGNING_KEY: &[u8] = b"Canary signing key of 32 bytes!!";
 
 /// The stores whose answers repeat what they were sent, and in which words.
@@ -74,6 +75,7 @@ async fn no_secret_is_in_any_output_whatever_happens() {
     world.wait_published("acme", &new).await;
     wait_until("alerts are delivered", async || !world.receiver.messages().is_empty()).await;
     look(&daemon, &mut pages).await;
+    asked(&world, &daemon, &mut pages).await;
     of_the_process(&daemon, &mut pages);
 
     commands(&mut world, &mut pages).await;
@@ -116,12 +118,17 @@ async fn marked_world() -> (World, Markers) {
         ("the signing secret", &signing_secret),
         ("the signing key", std::str::from_utf8(SIGNING_KEY).unwrap()),
         ("the secret ID", secret_id.trim()),
+        ("the token for reports", REPORT_TOKEN),
         ("the API Path", &format!("localhost:{}/stores", world.bigcommerce.address().port())),
     ] {
         markers.add(name, secret);
     }
     std::fs::write(world.configuration.signing_secret_file(), format!("whsec_{signing_secret}")).unwrap();
     world.configuration.webhook = Some(format!("{}/{HOOK}", world.receiver.url()));
+    std::fs::write(report_token_file(&world), REPORT_TOKEN).unwrap();
+    let listen = "listen = \"127.0.0.1:0\"";
+    let file = report_token_file(&world).display().to_string();
+    world.configuration.edit(listen, &format!("{listen}\nreport_token_file = \"{file}\""));
     world.configuration.log_level = "trace";
     world.configuration.repeat_interval = "1s";
     for store in ["acme", "badly-written"].into_iter().chain(ECHOES.map(|(store, ..)| store)) {
@@ -131,6 +138,10 @@ async fn marked_world() -> (World, Markers) {
         world.write(store, &account(&world, store, token)).await;
     }
     (world, markers)
+}
+
+fn report_token_file(world: &World) -> PathBuf {
+    world.configuration.home().join("report-token")
 }
 
 fn api_path(world: &World, store: &str) -> String {
@@ -166,8 +177,49 @@ fn the_search_finds_what_is_published(world: &World, markers: &Markers) {
 
 /// Every page, and everything about the process.
 async fn look(daemon: &Daemon, pages: &mut Vec<(String, Vec<u8>)>) {
-    for page in ["/", "/status", "/metrics", "/healthz", "/livez?verbose", "/readyz?verbose", "/nowhere"] {
+    for page in [
+        "/",
+        "/status",
+        "/v1/incidents",
+        "/metrics",
+        "/healthz",
+        "/livez?verbose",
+        "/readyz?verbose",
+        "/nowhere",
+    ] {
         pages.push((page.to_owned(), daemon.get(page).await.1.into_bytes()));
+    }
+}
+
+/// Reports with the token, with a wrong one and with a file that is not to be used; and the commands that ask.
+async fn asked(world: &World, daemon: &Daemon, pages: &mut Vec<(String, Vec<u8>)>) {
+    let report = async |store: &str, token: &str| {
+        let (status, text) = daemon.post(&format!("/v1/stores/{store}/report"), Some(token)).await;
+        (status, ("a report".to_owned(), text.into_bytes()))
+    };
+    for (store, token, expected) in [
+        ("acme", REPORT_TOKEN, 202),
+        ("nobody", REPORT_TOKEN, 404),
+        ("acme", &format!("{REPORT_TOKEN}{WRONG_TOKEN}"), 401),
+        (REPORT_TOKEN, WRONG_TOKEN, 401),
+    ] {
+        let (status, page) = report(store, token).await;
+        assert_eq!(status, expected);
+        pages.push(page);
+    }
+    std::fs::write(report_token_file(world), format!("{REPORT_TOKEN} {REPORT_TOKEN}")).unwrap();
+    let (status, page) = report("acme", REPORT_TOKEN).await;
+    assert_eq!(status, 503);
+    pages.push(page);
+    let file = world.configuration.file();
+    for command in [
+        &["incidents", "--verbose"][..],
+        &["incidents", "--output", "json"],
+        &["silence", "a", "--for", "1h"],
+    ] {
+        let arguments = [command, &["--config", file.to_str().unwrap()]].concat();
+        let finished = run(world.configuration.home(), &arguments).await;
+        pages.push((format!("{command:?}"), format!("{}{}", finished.stdout, finished.stderr).into_bytes()));
     }
 }
 
@@ -359,7 +411,12 @@ async fn commands(world: &mut World, pages: &mut Vec<(String, Vec<u8>)>) {
 /// secrets.
 fn nothing_is_on_the_disk(world: &World, markers: &Markers) {
     let configuration = &world.configuration;
-    let belongs = [configuration.secret_id_file(), configuration.signing_secret_file(), configuration.file()];
+    let belongs = [
+        configuration.secret_id_file(),
+        configuration.signing_secret_file(),
+        report_token_file(world),
+        configuration.file(),
+    ];
     let mut seen = 0;
     for (path, entry) in listing(configuration.home()) {
         let whole = configuration.home().join(&path);

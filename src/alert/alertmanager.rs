@@ -13,6 +13,7 @@ use crate::config;
 use crate::domain::incident::{Cause, Incident, Message, MessageKind};
 use crate::domain::time::Timestamp;
 
+use super::body::camel_case;
 use super::client::{self, Keys, Poster, Transport};
 use super::fault::{BuildError, DeliveryFault};
 
@@ -114,13 +115,7 @@ fn endpoint(url: &Url) -> Url {
 
 /// `BcSecretsSync` and the cause, as alerts are named.
 fn alert_name(cause: Cause) -> String {
-    let mut name = "BcSecretsSync".to_owned();
-    for word in cause.label().split('_') {
-        let mut letters = word.chars();
-        name.extend(letters.next().map(|first| first.to_ascii_uppercase()));
-        name.push_str(letters.as_str());
-    }
-    name
+    format!("BcSecretsSync{}", camel_case(cause))
 }
 
 /// An alert as the API takes it. Two with the same labels are the same alert.

@@ -1,4 +1,5 @@
-//! A message as JSON, as the webhook sends it and the command reads it.
+//! A message in the words of receivers: as JSON, as the webhook sends it and the command reads it; and a cause as a
+//! name.
 
 use serde::Serialize;
 
@@ -51,4 +52,15 @@ impl<'message> Body<'message> {
             },
         }
     }
+}
+
+/// A cause as those write it who name things in CamelCase.
+pub(super) fn camel_case(cause: Cause) -> String {
+    let mut name = String::new();
+    for word in cause.label().split('_') {
+        let mut letters = word.chars();
+        name.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+        name.push_str(letters.as_str());
+    }
+    name
 }

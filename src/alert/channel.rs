@@ -8,6 +8,7 @@ use crate::domain::time::Timestamp;
 use super::alertmanager::Alertmanager;
 use super::command::Command;
 use super::fault::{BuildError, DeliveryFault};
+use super::kubernetes::Kubernetes;
 use super::pagerduty::PagerDuty;
 use super::slack::Slack;
 use super::webhook::Webhook;
@@ -35,6 +36,8 @@ pub enum Channel {
     /// An Alertmanager or a cluster of them. Takes no messages from the ledger: it is kept up to date by
     /// [`super::alertmanager::Upkeep`].
     Alertmanager(Alertmanager),
+    /// Events in a Kubernetes cluster.
+    Kubernetes(Kubernetes),
     /// A command.
     Command(Command),
 }
@@ -50,6 +53,7 @@ impl Channel {
             Self::Slack(slack) => slack.deliver(message).await,
             Self::PagerDuty(pagerduty) => pagerduty.deliver(message).await,
             Self::Alertmanager(alertmanager) => alertmanager.deliver(message, now).await,
+            Self::Kubernetes(kubernetes) => kubernetes.deliver(message).await,
             Self::Command(command) => command.deliver(message).await,
         }
     }
@@ -64,6 +68,7 @@ impl Channel {
             Self::Webhook(webhook) => webhook.check(),
             Self::Slack(slack) => slack.check(),
             Self::PagerDuty(pagerduty) => pagerduty.check(),
+            Self::Kubernetes(kubernetes) => kubernetes.check(),
             Self::Alertmanager(_) | Self::Command(_) => Ok(()),
         }
     }
@@ -72,7 +77,11 @@ impl Channel {
     #[must_use]
     pub const fn takes_messages(&self) -> bool {
         match self {
-            Self::Webhook(_) | Self::Slack(_) | Self::PagerDuty(_) | Self::Command(_) => true,
+            Self::Webhook(_)
+            | Self::Slack(_)
+            | Self::PagerDuty(_)
+            | Self::Kubernetes(_)
+            | Self::Command(_) => true,
             Self::Alertmanager(_) => false,
         }
     }
@@ -83,7 +92,7 @@ impl Channel {
     pub const fn remembers(&self) -> bool {
         match self {
             Self::PagerDuty(_) | Self::Webhook(_) | Self::Command(_) => true,
-            Self::Slack(_) | Self::Alertmanager(_) => false,
+            Self::Slack(_) | Self::Alertmanager(_) | Self::Kubernetes(_) => false,
         }
     }
 }
@@ -107,6 +116,9 @@ pub fn outlets(config: &config::Alerts) -> Result<Vec<Outlet>, BuildError> {
     }
     if let Some(section) = &config.alertmanager {
         add("alertmanager", &section.route, Channel::Alertmanager(Alertmanager::new(section)?));
+    }
+    if let Some(section) = &config.kubernetes {
+        add("kubernetes", &section.route, Channel::Kubernetes(Kubernetes::new(section)?));
     }
     if let Some(section) = &config.command {
         add("command", &section.route, Channel::Command(Command::new(section)));

@@ -4,12 +4,13 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderMap, StatusCode};
-use reqwest::{Certificate, Client, redirect, retry};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use reqwest::{Certificate, Client, RequestBuilder, redirect, retry};
 use url::Url;
 
 use super::fault::{BuildError, DeliveryFault};
+use crate::system::crypto;
 
 const USER_AGENT: &str = concat!("bc-secrets-sync/", env!("CARGO_PKG_VERSION"));
 /// The longest wait that a receiver may ask for.
@@ -55,8 +56,7 @@ impl Poster {
         ca_file: Option<&Path>,
         transport: Transport,
     ) -> Result<Self, BuildError> {
-        // Refused when another part of the program was first: then it is the same one.
-        rustls::crypto::ring::default_provider().install_default().ok();
+        crypto::choose();
         let builder = Client::builder()
             .user_agent(USER_AGENT)
             .redirect(redirect::Policy::none())
@@ -88,10 +88,26 @@ impl Poster {
         body: Vec<u8>,
     ) -> Result<(), DeliveryFault> {
         let host = host(&url);
-        let mut request = self.client.post(url).header(CONTENT_TYPE, "application/json").body(body);
+        let mut request = self.client.post(url);
         for (name, value) in headers {
             request = request.header(*name, value);
         }
+        self.send(host, request, body).await
+    }
+
+    /// The same, in the name of whom a token stands for.
+    pub(super) async fn post_with_token(
+        &self,
+        url: Url,
+        token: HeaderValue,
+        body: Vec<u8>,
+    ) -> Result<(), DeliveryFault> {
+        let host = host(&url);
+        self.send(host, self.client.post(url).header(AUTHORIZATION, token), body).await
+    }
+
+    async fn send(&self, host: String, request: RequestBuilder, body: Vec<u8>) -> Result<(), DeliveryFault> {
+        let request = request.header(CONTENT_TYPE, "application/json").body(body);
         let answer = request.send().await.map_err(|error| self.unreachable(&host, error))?;
         let status = answer.status();
         if status.is_success() {

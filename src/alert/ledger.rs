@@ -36,6 +36,17 @@ pub enum Change {
     },
 }
 
+impl Change {
+    /// What the channels are told of it.
+    #[must_use]
+    pub const fn message(&self) -> Option<&Message> {
+        match self {
+            Self::Open { message, .. } => message.as_ref(),
+            Self::Resolved { message } => Some(message),
+        }
+    }
+}
+
 impl From<Message> for Change {
     /// The change that the message is about: what it says of its incident is how the incident stands.
     fn from(message: Message) -> Self {

@@ -12,6 +12,7 @@ mod client;
 pub mod command;
 pub mod delivery;
 pub mod fault;
+pub mod kubernetes;
 pub mod ledger;
 pub mod pagerduty;
 #[cfg(test)]

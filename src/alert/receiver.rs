@@ -40,6 +40,7 @@ pub(super) fn message(store: &str, number: u32, kind: MessageKind) -> Message {
             evidence: vec!["rejected 3 times in a row (HTTP 401)".to_owned()],
             remedy: "Regenerate the token and write it to Vault.".to_owned(),
             messages: number,
+            silenced_until: None,
             repeat_at: opened_at.plus(Duration::from_secs(3600)),
         },
         resolution: (kind == MessageKind::Resolved).then_some(Resolution::RegeneratedCaughtUp),

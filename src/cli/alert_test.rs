@@ -18,7 +18,7 @@ use super::{ConfigFile, Exit, runtime};
 pub(super) struct AlertTest {
     #[command(flatten)]
     file: ConfigFile,
-    /// Test this channel only: webhook, slack, pagerduty, alertmanager or command
+    /// Test this channel only: webhook, slack, pagerduty, alertmanager, kubernetes or command
     #[arg(long, value_name = "NAME")]
     channel: Option<String>,
 }

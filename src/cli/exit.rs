@@ -26,6 +26,8 @@ pub enum Exit {
     PublishFailed = 15,
     /// A test alert could not be delivered.
     AlertFailed = 16,
+    /// No daemon answers.
+    NoDaemon = 17,
     /// A fault of the program or of the machine.
     Internal = 70,
 }
@@ -57,7 +59,8 @@ impl From<&DaemonError> for Exit {
             | DaemonError::Check(_)
             | DaemonError::Channels(_)
             | DaemonError::Ledger(_)
-            | DaemonError::Listen(_) => Self::Usage,
+            | DaemonError::Listen(_)
+            | DaemonError::Control(_) => Self::Usage,
             DaemonError::Directory(_) => Self::PublishFailed,
             DaemonError::Signals(_) | DaemonError::Ended { .. } => Self::Internal,
         }

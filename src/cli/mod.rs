@@ -2,13 +2,16 @@
 
 mod alert_test;
 mod check;
+mod client;
 #[cfg(feature = "demo")]
 mod demo;
 mod exit;
+mod incidents;
 mod output;
 mod run;
 #[cfg(feature = "demo")]
 mod sandbox;
+mod silence;
 mod validate;
 
 use std::path::{Path, PathBuf};
@@ -34,6 +37,7 @@ Exit codes:
   14  nobody could tell whether credentials work, or a single pass was interrupted
   15  publishing failed
   16  an alert could not be delivered (alert-test)
+  17  no daemon answers (incidents, silence, unsilence)
   70  internal error
 With several stores, the most serious one: 70, 2, 15, 13, 12, 10, 11, 14, 0.";
 
@@ -70,6 +74,21 @@ enum Command {
     /// by itself after five minutes.
     #[command(after_help = EXIT_CODES)]
     AlertTest(alert_test::AlertTest),
+    /// List the open incidents of the running daemon
+    ///
+    /// Asks through the daemon's control socket, which its user and root may open, or with --url at the address of
+    /// its HTTP listener. The most serious ones come first, and those that are open for longest.
+    #[command(after_help = EXIT_CODES)]
+    Incidents(incidents::Incidents),
+    /// Send no reminders about an open incident for a while
+    ///
+    /// That it is over is told all the same, and ends the silence. When the silence ends first, reminders go on. It
+    /// outlives restarts of the daemon. An Alertmanager still has the alert: it has silences of its own.
+    #[command(after_help = EXIT_CODES)]
+    Silence(silence::Silence),
+    /// Send reminders about an incident again
+    #[command(after_help = EXIT_CODES)]
+    Unsilence(silence::Unsilence),
     /// Watch the life of a token, from its publication to its revocation, without any set-up
     ///
     /// Runs the unmodified daemon against a simulated BigCommerce store, over HTTPS on loopback, and a small
@@ -121,6 +140,9 @@ pub fn main() -> Exit {
         Command::Check(check) => check.main(&environment),
         Command::Validate(validate) => validate.main(&environment),
         Command::AlertTest(test) => test.main(&environment),
+        Command::Incidents(incidents) => incidents.main(&environment),
+        Command::Silence(silence) => silence.main(&environment),
+        Command::Unsilence(unsilence) => unsilence.main(&environment),
         #[cfg(feature = "demo")]
         Command::Demo(demo) => demo.main(),
         #[cfg(feature = "demo")]

@@ -1,7 +1,7 @@
 //! Writing to the terminal: results to standard output, troubles to standard error.
 
 use std::error::Error;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use crate::system::errors::chain;
 
@@ -14,6 +14,48 @@ pub(super) fn print(text: &str) {
 pub(super) fn complain(error: &dyn Error) {
     let text = format!("bc-secrets-sync: {}\n", chain(error));
     let _closed = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// A text without what could play tricks on a terminal.
+pub(super) fn plain(text: &str) -> String {
+    text.chars()
+        .map(|letter| if letter.is_control() && letter != '\n' { '\u{fffd}' } else { letter })
+        .collect()
+}
+
+/// How many columns the terminal has that results go to; none: they go elsewhere.
+pub(super) fn columns() -> Option<usize> {
+    let stdout = io::stdout();
+    if !stdout.is_terminal() {
+        return None;
+    }
+    let size = rustix::termios::tcgetwinsize(&stdout).ok()?;
+    // Some terminals do not know.
+    Some(size.ws_col).filter(|columns| *columns > 0).map(usize::from)
+}
+
+/// Breaks a text into lines of at most `width` letters where there are spaces; a word that is longer stays whole.
+/// Each line after the first begins with `indent`.
+pub(super) fn wrap(text: &str, first: &str, indent: &str, width: Option<usize>) -> String {
+    let mut wrapped = first.to_owned();
+    let (mut length, mut is_empty) = (first.chars().count(), true);
+    for word in text.split_whitespace() {
+        let letters = word.chars().count();
+        if !is_empty && width.is_some_and(|width| length + 1 + letters > width) {
+            wrapped.push('\n');
+            wrapped.push_str(indent);
+            (length, is_empty) = (indent.chars().count(), true);
+        }
+        if !is_empty {
+            wrapped.push(' ');
+            length += 1;
+        }
+        wrapped.push_str(word);
+        length += letters;
+        is_empty = false;
+    }
+    wrapped.push('\n');
+    wrapped
 }
 
 /// Lays out rows under their headings, each column as wide as its widest cell.
@@ -38,6 +80,22 @@ pub(super) fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_texts_are_broken_between_words() {
+        let text = "one two  three\nfour extraordinarily five";
+        assert_eq!(
+            wrap(text, "- ", "  ", Some(11)),
+            "- one two\n  three\n  four\n  extraordinarily\n  five\n"
+        );
+        assert_eq!(wrap(text, "", "", None), "one two three four extraordinarily five\n");
+        assert_eq!(wrap("", "- ", "", Some(1)), "- \n");
+    }
+
+    #[test]
+    fn a_terminal_is_spared_control_characters() {
+        assert_eq!(plain("a\u{1b}[31mb\u{9b}\nc"), "a\u{fffd}[31mb\u{fffd}\nc");
+    }
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {

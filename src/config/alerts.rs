@@ -20,6 +20,8 @@ pub struct Alerts {
     pub pagerduty: Option<PagerDuty>,
     /// Alertmanager.
     pub alertmanager: Option<Alertmanager>,
+    /// Kubernetes.
+    pub kubernetes: Option<Kubernetes>,
     /// The command.
     pub command: Option<AlertCommand>,
 }
@@ -82,6 +84,40 @@ pub struct Alertmanager {
     pub ca_file: Option<PathBuf>,
     /// What it is told of.
     pub route: Route,
+}
+
+/// `[alerts.kubernetes]`: Events in the cluster that we run in.
+#[derive(Debug)]
+pub struct Kubernetes {
+    /// Address of the API server, without `/apis`.
+    pub url: Url,
+    /// The namespace of the Events, and of the object that they are about.
+    pub namespace: String,
+    /// The object that they are about.
+    pub regarding: Regarding,
+    /// Who reports: the pod that we run in, or else the name of the object.
+    pub instance: String,
+    /// File with the token of a service account.
+    pub token_file: PathBuf,
+    /// PEM file with the only authorities to trust; none over plain HTTP, to a proxy on this host.
+    pub ca_file: Option<PathBuf>,
+    /// Limit of one try.
+    pub timeout: Duration,
+    /// What it is told of.
+    pub route: Route,
+}
+
+/// `[alerts.kubernetes.regarding]`: the object that Events are about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Regarding {
+    /// Group and version of its kind, such as `apps/v1`.
+    pub api_version: String,
+    /// Its kind.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// Its identifier; without it, `kubectl describe` does not show the Events with the object.
+    pub uid: Option<String>,
 }
 
 /// `[alerts.command]`: a command that is run for each message.

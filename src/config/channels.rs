@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::checker::{Checker, DurationRule};
+use super::kubernetes::kubernetes;
 use super::locations::PlainHttp;
 use super::raw;
 use super::value::{Table, Value, open};
@@ -20,7 +21,7 @@ const REPEAT_INTERVAL: DurationRule = DurationRule {
     least: Duration::from_secs(1),
     most: Duration::from_secs(30 * 24 * HOUR),
 };
-const TIMEOUT: DurationRule = DurationRule {
+pub(super) const TIMEOUT: DurationRule = DurationRule {
     default: Duration::from_secs(10),
     least: Duration::from_millis(100),
     most: Duration::from_secs(60),
@@ -31,7 +32,7 @@ const RESEND_INTERVAL: DurationRule = DurationRule {
     most: Duration::from_secs(HOUR),
 };
 const PAGERDUTY_URL: &str = "https://events.pagerduty.com/v2/enqueue";
-const USE_HTTPS: &str = "use https://; plain http:// is for a receiver on this host only";
+pub(super) const USE_HTTPS: &str = "use https://; plain http:// is for a receiver on this host only";
 
 /// Checks `[alerts]`.
 pub(super) fn alerts(checker: &mut Checker<'_>, table: Option<Table<raw::Alerts>>) -> Option<Alerts> {
@@ -42,6 +43,7 @@ pub(super) fn alerts(checker: &mut Checker<'_>, table: Option<Table<raw::Alerts>
     let slack = raw.slack.map(|table| slack(checker, table.span, table.content));
     let pagerduty = raw.pagerduty.map(|table| pagerduty(checker, table.span, table.content));
     let alertmanager = raw.alertmanager.map(|table| alertmanager(checker, table.span, table.content));
+    let kubernetes = raw.kubernetes.map(|table| kubernetes(checker, table.span, table.content));
     let command = raw.command.map(|table| command(checker, table.span, table.content));
     Some(Alerts {
         repeat_interval,
@@ -49,6 +51,7 @@ pub(super) fn alerts(checker: &mut Checker<'_>, table: Option<Table<raw::Alerts>
         slack: all_or_none(slack)?,
         pagerduty: all_or_none(pagerduty)?,
         alertmanager: all_or_none(alertmanager)?,
+        kubernetes: all_or_none(kubernetes)?,
         command: all_or_none(command)?,
     })
 }
@@ -169,7 +172,12 @@ fn secret_file(
 }
 
 /// What a channel is told of. An incident of the source goes to every channel that its severity reaches.
-fn route(checker: &mut Checker<'_>, table: &str, severity: Option<Value>, stores: Option<Value>) -> Route {
+pub(super) fn route(
+    checker: &mut Checker<'_>,
+    table: &str,
+    severity: Option<Value>,
+    stores: Option<Value>,
+) -> Route {
     let severities = [Severity::Warning, Severity::Critical].map(|severity| (severity.label(), severity));
     let severity = checker.choice(&format!("{table}.severity"), severity, &severities, Severity::Warning);
     let key = format!("{table}.stores");

@@ -16,6 +16,26 @@ pub(super) struct DurationRule {
     pub(super) most: Duration,
 }
 
+impl DurationRule {
+    /// The duration, or why it is none, with what would be one.
+    fn judge(&self, kind: &Kind) -> Result<Duration, String> {
+        let problem = match parse_duration(kind) {
+            Ok(duration) if (self.least..=self.most).contains(&duration) => return Ok(duration),
+            Ok(duration) if duration.is_zero() => "is zero",
+            Ok(duration) if duration < self.least => "is too short",
+            Ok(_) => "is too long",
+            Err(problem) => problem,
+        };
+        let write = humantime::format_duration;
+        Err(format!(
+            "{problem}; write a duration from \"{}\" to \"{}\", such as \"{}\"",
+            write(self.least),
+            write(self.most),
+            write(self.default)
+        ))
+    }
+}
+
 /// Checks values of one file.
 pub(super) struct Checker<'a> {
     file: &'a str,
@@ -156,22 +176,30 @@ impl<'a> Checker<'a> {
         let Some(value) = value else {
             return rule.default;
         };
-        let problem = match parse_duration(&value.kind) {
-            Ok(duration) if (rule.least..=rule.most).contains(&duration) => return duration,
-            Ok(duration) if duration.is_zero() => "is zero",
-            Ok(duration) if duration < rule.least => "is too short",
-            Ok(_) => "is too long",
-            Err(problem) => problem,
+        rule.judge(&value.kind).unwrap_or_else(|problem| {
+            self.refuse(&value.origin, key, problem);
+            rule.default
+        })
+    }
+
+    /// A duration with its unit, or none where `off` is written.
+    pub(super) fn duration_or_off(
+        &mut self,
+        key: &str,
+        value: Option<Value>,
+        rule: &DurationRule,
+    ) -> Option<Duration> {
+        let Some(value) = value else {
+            return Some(rule.default);
         };
-        let write = humantime::format_duration;
-        let message = format!(
-            "{problem}; write a duration from \"{}\" to \"{}\", such as \"{}\"",
-            write(rule.least),
-            write(rule.most),
-            write(rule.default)
-        );
-        self.refuse(&value.origin, key, message);
-        rule.default
+        if matches!(&value.kind, Kind::Text(text) if text == "off") {
+            return None;
+        }
+        let judged = rule.judge(&value.kind);
+        if let Err(problem) = &judged {
+            self.refuse(&value.origin, key, format!("{problem}, or \"off\""));
+        }
+        judged.ok()
     }
 
     /// One of a few words.

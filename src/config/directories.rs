@@ -63,7 +63,8 @@ pub(super) fn directories(
     Some((output, State { directory: state }))
 }
 
-fn state_directory(checker: &mut Checker<'_>, value: Option<Value>) -> Option<(PathBuf, Origin)> {
+/// Where the state is, and where that is said.
+pub(super) fn state_directory(checker: &mut Checker<'_>, value: Option<Value>) -> Option<(PathBuf, Origin)> {
     let key = "state.directory";
     let Some(value) = checker.or_variable(key, value, &["STATE_DIRECTORY"]) else {
         return Some((PathBuf::from(DEFAULT_STATE_DIRECTORY), Origin::Nowhere));

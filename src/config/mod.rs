@@ -17,9 +17,11 @@ mod accounts;
 mod alerts;
 mod channels;
 mod checker;
+mod control;
 mod directories;
 mod environment;
 mod error;
+mod kubernetes;
 mod locations;
 mod parse;
 mod preflight;
@@ -31,7 +33,7 @@ mod stores;
 mod value;
 mod vault;
 
-pub use alerts::{AlertCommand, Alertmanager, Alerts, PagerDuty, Slack, Webhook};
+pub use alerts::{AlertCommand, Alertmanager, Alerts, Kubernetes, PagerDuty, Regarding, Slack, Webhook};
 pub use environment::Environment;
 pub use error::{ConfigError, Place, Problem};
 pub use preflight::preflight;
@@ -49,6 +51,8 @@ pub struct Config {
     pub state: State,
     /// The listener for probes, metrics and status.
     pub http: Http,
+    /// The socket for commands to the running daemon.
+    pub control: Control,
     /// What is logged, and how.
     pub log: Log,
     /// Who is told of incidents.
@@ -124,6 +128,8 @@ pub struct Check {
     pub confirmation_spacing: Duration,
     /// How long nobody may be able to tell before that is an incident of its own.
     pub stale_after: Duration,
+    /// How long before a store's certificate expires somebody is warned; none: nobody is.
+    pub certificate_warning: Option<Duration>,
     /// How many probes run at once.
     pub concurrency: usize,
     /// Which addresses an API Path may name.
@@ -161,6 +167,15 @@ pub struct State {
 pub struct Http {
     /// Where to listen; none: no listener.
     pub listen: Option<SocketAddr>,
+    /// File with the token that apps report with; none: reports are not taken.
+    pub report_token_file: Option<PathBuf>,
+}
+
+/// `[control]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Control {
+    /// Where the control socket is; none: there is none.
+    pub socket: Option<PathBuf>,
 }
 
 /// `[log]`.

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::checker::Checker;
 use super::environment::Environment;
 use super::error::{ConfigError, Place, Problem};
-use super::{Config, channels, directories, read, sections, stores, vault};
+use super::{Config, channels, control, directories, read, sections, stores, vault};
 
 /// The largest configuration that is read, in bytes: some ten thousand stores.
 const MAX_FILE_SIZE: u64 = 4 << 20;
@@ -16,25 +16,7 @@ impl Config {
     /// # Errors
     /// Everything that is wrong, as far as the file can be read.
     pub fn load(path: &Path, environment: &Environment) -> Result<Self, ConfigError> {
-        let file = path.display().to_string();
-        let unreadable = |error: std::io::Error| {
-            ConfigError::of_file(&file, format!("the configuration cannot be read: {error}"))
-        };
-        let metadata = std::fs::metadata(path).map_err(unreadable)?;
-        if metadata.len() > MAX_FILE_SIZE {
-            let message = format!("the configuration is larger than {MAX_FILE_SIZE} bytes");
-            return Err(ConfigError::of_file(&file, message));
-        }
-        let bytes = std::fs::read(path).map_err(unreadable)?;
-        let text = String::from_utf8(bytes).map_err(|error| {
-            let valid = error.utf8_error().valid_up_to();
-            let before = String::from_utf8_lossy(error.as_bytes().get(..valid).unwrap_or_default());
-            ConfigError::new(vec![Problem {
-                place: Place::of_byte(&file, &before, valid),
-                key: String::new(),
-                message: "this is no UTF-8; save the file as UTF-8".to_owned(),
-            }])
-        })?;
+        let (file, text) = text_of(path)?;
         Self::parse(&text, &file, environment)
     }
 
@@ -52,13 +34,40 @@ impl Config {
         let alerts = channels::alerts(&mut checker, raw.alerts);
         let directories = directories::directories(&mut checker, raw.output, raw.state);
         let stores = stores::stores(&mut checker, raw.stores, &mount);
+        let control = directories
+            .as_ref()
+            .map(|(output, state)| control::control(&mut checker, raw.control, output, state));
         ConfigError::unless_empty(checker.into_problems())?;
-        match (vault, alerts, directories) {
-            (Some(vault), Some(alerts), Some((output, state))) => {
-                Ok(Self { vault, check, output, state, http, log, alerts, stores })
+        match (vault, alerts, directories, control) {
+            (Some(vault), Some(alerts), Some((output, state)), Some(control)) => {
+                Ok(Self { vault, check, output, state, http, control, log, alerts, stores })
             }
             // Not reached: a section that is not there has given its reason above.
             _ => Err(ConfigError::of_file(file_name, "it is incomplete".to_owned())),
         }
     }
+}
+
+/// The file's name, for messages, and its text.
+pub(super) fn text_of(path: &Path) -> Result<(String, String), ConfigError> {
+    let file = path.display().to_string();
+    let unreadable = |error: std::io::Error| {
+        ConfigError::of_file(&file, format!("the configuration cannot be read: {error}"))
+    };
+    let metadata = std::fs::metadata(path).map_err(unreadable)?;
+    if metadata.len() > MAX_FILE_SIZE {
+        let message = format!("the configuration is larger than {MAX_FILE_SIZE} bytes");
+        return Err(ConfigError::of_file(&file, message));
+    }
+    let bytes = std::fs::read(path).map_err(unreadable)?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        let before = String::from_utf8_lossy(error.as_bytes().get(..valid).unwrap_or_default());
+        ConfigError::new(vec![Problem {
+            place: Place::of_byte(&file, &before, valid),
+            key: String::new(),
+            message: "this is no UTF-8; save the file as UTF-8".to_owned(),
+        }])
+    })?;
+    Ok((file, text))
 }

@@ -48,6 +48,14 @@ pub fn preflight(config: &Config) -> Result<(), ConfigError> {
     if let Some(path) = &config.check.ca_file {
         look("check.ca_file", readable(path, MAX_CERTIFICATES_SIZE));
     }
+    if let Some(path) = &config.http.report_token_file {
+        look("http.report_token_file", readable(path, MAX_SECRET_SIZE));
+    }
+    let socket = config.control.socket.as_ref().and_then(|socket| socket.parent());
+    // The state directory is made when it is missing, and no other one.
+    if let Some(directory) = socket.filter(|directory| *directory != config.state.directory) {
+        look("control.socket", metadata(directory).and_then(|_| writable(directory)));
+    }
     for (key, file, most) in alert_files(&config.alerts) {
         look(key, readable(file, most));
     }
@@ -66,19 +74,23 @@ pub fn preflight(config: &Config) -> Result<(), ConfigError> {
 
 /// The files that the channels need: key, path and the largest size.
 fn alert_files(alerts: &Alerts) -> impl Iterator<Item = (&'static str, &Path, u64)> {
-    let Alerts { repeat_interval: _, webhook, slack, pagerduty, alertmanager, command: _ } = alerts;
+    let Alerts { repeat_interval: _, webhook, slack, pagerduty, alertmanager, kubernetes, command: _ } =
+        alerts;
     let webhook = webhook.as_ref();
     let slack = slack.as_ref();
     let pagerduty = pagerduty.as_ref();
+    let kubernetes = kubernetes.as_ref();
     let secrets = [
         webhook.map(|webhook| ("alerts.webhook.signing_secret_file", &webhook.signing_secret_file)),
         slack.map(|slack| ("alerts.slack.url_file", &slack.url_file)),
         pagerduty.map(|pagerduty| ("alerts.pagerduty.routing_key_file", &pagerduty.routing_key_file)),
+        kubernetes.map(|kubernetes| ("alerts.kubernetes.token_file", &kubernetes.token_file)),
     ];
     let authorities = [
         ("alerts.webhook.ca_file", webhook.and_then(|webhook| webhook.ca_file.as_ref())),
         ("alerts.slack.ca_file", slack.and_then(|slack| slack.ca_file.as_ref())),
         ("alerts.pagerduty.ca_file", pagerduty.and_then(|pagerduty| pagerduty.ca_file.as_ref())),
+        ("alerts.kubernetes.ca_file", kubernetes.and_then(|kubernetes| kubernetes.ca_file.as_ref())),
         ("alerts.alertmanager.ca_file", alertmanager.as_ref().and_then(|channel| channel.ca_file.as_ref())),
     ];
     let secrets = secrets.into_iter().flatten().map(|(key, path)| (key, path.as_path(), MAX_SECRET_SIZE));

@@ -12,6 +12,7 @@ pub(super) struct Config {
     pub(super) output: Option<Table<Output>>,
     pub(super) state: Option<Table<State>>,
     pub(super) http: Option<Table<Http>>,
+    pub(super) control: Option<Table<Control>>,
     pub(super) log: Option<Table<Log>>,
     pub(super) alerts: Option<Table<Alerts>>,
     pub(super) stores: Vec<Table<Store>>,
@@ -71,6 +72,7 @@ pub(super) struct Check {
     pub(super) confirmations: Option<Value>,
     pub(super) confirmation_spacing: Option<Value>,
     pub(super) stale_after: Option<Value>,
+    pub(super) certificate_warning: Option<Value>,
     pub(super) concurrency: Option<Value>,
     pub(super) allow_private_addresses: Option<Value>,
     pub(super) ca_file: Option<Value>,
@@ -97,6 +99,13 @@ pub(super) struct State {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Http {
     pub(super) listen: Option<Value>,
+    pub(super) report_token_file: Option<Value>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Control {
+    pub(super) socket: Option<Value>,
 }
 
 #[derive(Default, Deserialize)]
@@ -114,6 +123,7 @@ pub(super) struct Alerts {
     pub(super) slack: Option<Table<Slack>>,
     pub(super) pagerduty: Option<Table<PagerDuty>>,
     pub(super) alertmanager: Option<Table<Alertmanager>>,
+    pub(super) kubernetes: Option<Table<Kubernetes>>,
     pub(super) command: Option<Table<AlertCommand>>,
 }
 
@@ -159,6 +169,28 @@ pub(super) struct Alertmanager {
     pub(super) ca_file: Option<Value>,
     pub(super) severity: Option<Value>,
     pub(super) stores: Option<Value>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Kubernetes {
+    pub(super) url: Option<Value>,
+    pub(super) namespace: Option<Value>,
+    pub(super) token_file: Option<Value>,
+    pub(super) ca_file: Option<Value>,
+    pub(super) timeout: Option<Value>,
+    pub(super) severity: Option<Value>,
+    pub(super) stores: Option<Value>,
+    pub(super) regarding: Option<Table<Regarding>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Regarding {
+    pub(super) api_version: Option<Value>,
+    pub(super) kind: Option<Value>,
+    pub(super) name: Option<Value>,
+    pub(super) uid: Option<Value>,
 }
 
 #[derive(Default, Deserialize)]

@@ -33,6 +33,11 @@ const STALE_AFTER: DurationRule = DurationRule {
     least: Duration::from_secs(1),
     most: Duration::from_secs(7 * DAY),
 };
+const CERTIFICATE_WARNING: DurationRule = DurationRule {
+    default: Duration::from_secs(14 * DAY),
+    least: Duration::from_secs(HOUR),
+    most: Duration::from_secs(30 * DAY),
+};
 const DEFAULT_LISTEN: &str = "127.0.0.1:9847";
 
 /// Checks `[check]`.
@@ -62,6 +67,11 @@ pub(super) fn check(checker: &mut Checker<'_>, table: Option<Table<raw::Check>>)
             &CONFIRMATION_SPACING,
         ),
         stale_after,
+        certificate_warning: checker.duration_or_off(
+            "check.certificate_warning",
+            raw.certificate_warning,
+            &CERTIFICATE_WARNING,
+        ),
         concurrency: concurrency.into(),
         addresses: if private { AddressPolicy::AllowPrivate } else { AddressPolicy::PublicOnly },
         ca_file: checker.file("check.ca_file", raw.ca_file),
@@ -77,10 +87,11 @@ pub(super) fn check(checker: &mut Checker<'_>, table: Option<Table<raw::Check>>)
 pub(super) fn http(checker: &mut Checker<'_>, table: Option<Table<raw::Http>>) -> Http {
     let key = "http.listen";
     let (_, raw) = open(table);
+    let report_token_file = checker.file("http.report_token_file", raw.report_token_file);
     let (text, origin) =
         checker.text(key, raw.listen).unwrap_or_else(|| (DEFAULT_LISTEN.to_owned(), Origin::Nowhere));
     if text == "off" {
-        return Http { listen: None };
+        return Http { listen: None, report_token_file };
     }
     let listen = text.parse().ok();
     if listen.is_none() {
@@ -88,7 +99,7 @@ pub(super) fn http(checker: &mut Checker<'_>, table: Option<Table<raw::Http>>) -
             "must be an IP address and a port, such as \"127.0.0.1:9847\" or \"[::]:9847\", or \"off\"";
         checker.refuse(&origin, key, message);
     }
-    Http { listen }
+    Http { listen, report_token_file }
 }
 
 /// Checks `[log]`.

@@ -4,6 +4,7 @@ use super::*;
 
 mod accepted;
 mod channels;
+mod control;
 mod example;
 mod machine;
 mod refused;

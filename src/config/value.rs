@@ -17,6 +17,10 @@ pub(super) struct Value {
 }
 
 impl Value {
+    pub(super) fn is_off(&self) -> bool {
+        matches!(&self.kind, Kind::Text(text) if text == "off")
+    }
+
     pub(super) fn is_empty_text(&self) -> bool {
         matches!(&self.kind, Kind::Text(text) if text.is_empty())
     }

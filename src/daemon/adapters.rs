@@ -58,7 +58,9 @@ impl Adapters {
             | Action::Withdraw { .. }
             | Action::Reload { .. }
             | Action::Notify(_)
-            | Action::Say(_) => return None,
+            | Action::Keep(_)
+            | Action::Say(_)
+            | Action::Reply(_) => return None,
         })
     }
 
@@ -97,7 +99,9 @@ impl Adapters {
             | Action::Read { .. }
             | Action::Probe { .. }
             | Action::Notify(_)
-            | Action::Say(_) => return None,
+            | Action::Keep(_)
+            | Action::Say(_)
+            | Action::Reply(_) => return None,
         })
     }
 }

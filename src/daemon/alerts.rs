@@ -121,6 +121,7 @@ impl Alerts {
                 channel @ (Channel::Webhook(_)
                 | Channel::Slack(_)
                 | Channel::PagerDuty(_)
+                | Channel::Kubernetes(_)
                 | Channel::Command(_)) => {
                     let clock: Box<dyn Fn() -> Now + Send + Sync> = Box::new(move || now(&clock));
                     let delivery = Arc::new(Delivery { name, channel, ledger, events, clock });
@@ -132,13 +133,13 @@ impl Alerts {
         }
     }
 
-    /// Keeps messages on disk before anything else is done about them, then writes them to the log.
-    pub(super) async fn keep(&mut self, messages: Vec<Message>) {
-        if messages.is_empty() {
+    /// Keeps changes on disk before anything else is done about them, then writes their messages to the log.
+    pub(super) async fn keep(&mut self, changes: Vec<Change>) {
+        if changes.is_empty() {
             return;
         }
         let ledger = self.ledger.clone();
-        let changes: Vec<Change> = messages.iter().cloned().map(Change::from).collect();
+        let messages: Vec<Message> = changes.iter().filter_map(Change::message).cloned().collect();
         if let Err(error) = on_disk(move || ledger.record(&changes)).await {
             // They are kept in memory, delivered from there, and written when the disk works again.
             tracing::error!(cause = &error as &dyn std::error::Error, "alerts are not on the disk yet");
@@ -222,6 +223,7 @@ fn part_of(name: &'static str) -> &'static str {
         "slack" => "delivery to Slack",
         "pagerduty" => "delivery to PagerDuty",
         "alertmanager" => "the upkeep of the Alertmanager",
+        "kubernetes" => "delivery to Kubernetes",
         "command" => "delivery by command",
         other => other,
     }

@@ -3,7 +3,7 @@
 use crate::alert::fault::BuildError;
 use crate::alert::ledger::LedgerError;
 use crate::domain::publication::PublishFault;
-use crate::observe::ObserveError;
+use crate::observe::{ObserveError, SocketError};
 use crate::{store, vault};
 
 /// Why the daemon cannot start, or had to end.
@@ -27,6 +27,9 @@ pub enum DaemonError {
     /// The listener cannot be opened.
     #[error(transparent)]
     Listen(ObserveError),
+    /// The control socket cannot be opened.
+    #[error(transparent)]
+    Control(SocketError),
     /// The operating system refuses to tell us of signals.
     #[error("cannot listen for signals")]
     Signals(#[source] std::io::Error),

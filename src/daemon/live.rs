@@ -9,11 +9,13 @@ use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
 use tracing::{error, info, warn};
 
 use crate::config::{Config, Environment, Log, LogFormat, preflight};
-use crate::domain::engine::{About, Engine, Event, FirstCheck, SourceChange};
+use crate::domain::engine::{About, Engine, Event, FirstCheck, Reply, SourceChange};
 use crate::domain::secret::FingerprintKey;
 use crate::domain::snapshot::ConfigurationStatus;
 use crate::domain::time::Now;
-use crate::observe::{self, Heartbeat, SnapshotRequest, SnapshotSource};
+use crate::observe::{
+    EngineRequest, Heartbeat, Pages, ReportGuard, RequestSource, SnapshotRequest, SnapshotSource,
+};
 use crate::publish::key;
 use crate::system::clock::Clock;
 use crate::system::errors::chain;
@@ -25,9 +27,10 @@ use crate::system::signals::{Signal, Signals, Wish};
 use super::adapters::{Adapters, now, on_disk};
 use super::alerts::{Alerts, Channels};
 use super::error::DaemonError;
+use super::listeners::{self, Listeners};
 use super::services::{Service, any_ended};
 use super::settings::{settings, source_change, stores};
-use super::work::Work;
+use super::work::{First, Work};
 
 /// The loop shows that it lives at least this often, also when there is nothing to do.
 const PULSE: Duration = Duration::from_secs(10);
@@ -78,10 +81,11 @@ struct Live {
     key: Arc<FingerprintKey>,
     alerts: Alerts,
     signals: Signals,
-    snapshots: SnapshotSource,
     asked: mpsc::Receiver<SnapshotRequest>,
+    requested: mpsc::Receiver<EngineRequest>,
     heartbeat: watch::Sender<Heartbeat>,
-    listener: Option<Service>,
+    guard: ReportGuard,
+    listeners: Listeners,
     file_watch: Option<Service>,
     file_changed: mpsc::Receiver<()>,
     status: ConfigurationStatus,
@@ -118,8 +122,14 @@ impl Live {
         let engine =
             Engine::new(settings(&config, FirstCheck::InTurn), stores(&config), key.clone(), open, at);
         let (snapshots, asked) = SnapshotSource::channel();
+        let (requests, requested) = RequestSource::channel();
+        let (heartbeat, beats) = watch::channel(Heartbeat::starting());
+        let guard = ReportGuard::new(config.http.report_token_file.clone());
+        check(&guard).await;
+        let pages = Pages::new(snapshots, requests, beats, guard.clone());
+        let listeners = Listeners::open(&config, pages).await?;
         let (changed, file_changed) = mpsc::channel(1);
-        let mut live = Self {
+        let live = Self {
             work: Work::new(engine, adapters, &config, clock),
             status: ConfigurationStatus {
                 loaded_at: at.wall,
@@ -137,10 +147,11 @@ impl Live {
             key,
             alerts,
             signals,
-            snapshots,
             asked,
-            heartbeat: watch::channel(Heartbeat::starting()).0,
-            listener: None,
+            requested,
+            heartbeat,
+            guard,
+            listeners,
             file_changed,
             ready: Readiness::Starting,
             told_status: String::new(),
@@ -148,10 +159,6 @@ impl Live {
             fed: tokio::time::Instant::now(),
             deaf_until: None,
         };
-        if let Some(address) = live.config.http.listen {
-            let listener = observe::bind(address).await.map_err(DaemonError::Listen)?;
-            live.listener = Some(live.listen(listener));
-        }
         info!(
             version = env!("CARGO_PKG_VERSION"),
             stores = live.config.stores.len(),
@@ -166,12 +173,6 @@ impl Live {
             warn!("VAULT_SKIP_VERIFY is set: Vault's certificate is not verified");
         }
         Ok(live)
-    }
-
-    fn listen(&self, listener: observe::Listener) -> Service {
-        info!(address = %listener.local_addr(), "listening");
-        let (source, heartbeat) = (self.snapshots.clone(), self.heartbeat.subscribe());
-        Service::start("the HTTP listener", |stop| observe::serve(listener, source, heartbeat, stop))
     }
 
     /// The loop. Returns when it is told to stop.
@@ -195,9 +196,10 @@ impl Live {
                 () = sleep_until(due) => self.handle(Event::Tick).await,
                 Some(()) = self.file_changed.recv() => self.reload("the configuration file has changed").await?,
                 Some(request) = self.asked.recv() => self.answer(request),
+                Some(request) = self.requested.recv() => self.oblige(request).await,
                 Some(event) = self.alerts.reported.recv() => self.alerts.count(&event),
                 fault = any_ended(
-                    self.listener.iter_mut().chain(&mut self.file_watch).chain(&mut self.alerts.tasks)
+                    self.listeners.services().chain(&mut self.file_watch).chain(&mut self.alerts.tasks)
                 ) => return Err(fault),
                 _ = pulse.tick() => self.alerts.settle().await,
             }
@@ -206,9 +208,22 @@ impl Live {
     }
 
     async fn handle(&mut self, event: Event) {
-        let messages = self.work.handle(event);
-        self.alerts.keep(messages).await;
+        // Nothing but a request is replied to.
+        let _none = self.settle(event).await;
+    }
+
+    async fn settle(&mut self, event: Event) -> Option<Reply> {
+        let First { changes, reply } = self.work.handle(event);
+        self.alerts.keep(changes).await;
         self.work.start();
+        reply
+    }
+
+    async fn oblige(&mut self, EngineRequest { request, reply }: EngineRequest) {
+        if let Some(said) = self.settle(Event::Asked(request)).await {
+            // Whoever asked may be gone by now.
+            let _gone = reply.send(said);
+        }
     }
 
     /// A pass of the loop is complete: say so to whoever watches.
@@ -270,6 +285,7 @@ impl Live {
             last_pass: self.last_pass,
             channels: self.alerts.status(),
             configuration: self.status.clone(),
+            reports_refused: self.guard.refused(),
         };
         // Whoever asked may be gone by now.
         let _gone = request.send(Arc::new(self.work.engine.snapshot(about, now(&self.clock))));
@@ -325,12 +341,7 @@ impl Live {
         if config.log.format != self.config.log.format {
             return Err("log.format cannot change while the daemon runs; restart it".into());
         }
-        let listener = match config.http.listen {
-            Some(address) if config.http != self.config.http => {
-                Some(observe::bind(address).await.map_err(|error| chain(&error))?)
-            }
-            Some(_) | None => None,
-        };
+        let listeners = Listeners::prepare(&self.config, &config).await?;
         // Last, because it may make the output directory.
         let (config, adapters, channels) = on_disk(move || {
             let channels = Channels::build(&config).map_err(|error| chain(&error))?;
@@ -338,11 +349,11 @@ impl Live {
             Ok::<_, String>((config, adapters, channels))
         })
         .await?;
-        Ok(Prepared { config, adapters, channels, listener })
+        Ok(Prepared { config, adapters, channels, listeners })
     }
 
     async fn apply(&mut self, prepared: Prepared) -> Result<(), DaemonError> {
-        let Prepared { config, mut adapters, channels, listener } = prepared;
+        let Prepared { config, mut adapters, channels, listeners } = prepared;
         let source = source_change(&self.config.vault, &config.vault);
         let old_vault = match source {
             SourceChange::Kept => {
@@ -352,12 +363,9 @@ impl Live {
             }
             SourceChange::Replaced => Some(self.work.adapters.vault.clone()),
         };
-        if config.http != self.config.http {
-            if let Some(old) = self.listener.take() {
-                old.stop().await?;
-            }
-            self.listener = listener.map(|listener| self.listen(listener));
-        }
+        self.listeners.apply(listeners).await?;
+        self.guard.set_file(config.http.report_token_file.clone());
+        check(&self.guard).await;
         self.alerts.replace(channels).await?;
         self.work.replace(adapters, &config, source == SourceChange::Replaced);
         let Log { level, format: LogFormat::Auto | LogFormat::Human | LogFormat::Json } = config.log;
@@ -384,11 +392,11 @@ impl Live {
     /// Stops cleanly: what is published stays, what was not delivered is kept.
     async fn close(mut self) -> Result<(), DaemonError> {
         service::tell(State::Stopping);
-        let mut messages = Vec::new();
-        if timeout(FINISH_LIMIT, self.work.finish_writing(&mut messages)).await.is_err() {
+        let mut changes = Vec::new();
+        if timeout(FINISH_LIMIT, self.work.finish_writing(&mut changes)).await.is_err() {
             warn!("a generation that was being written is left to the next start");
         }
-        self.alerts.keep(messages).await;
+        self.alerts.keep(changes).await;
         let stopped = self.alerts.stop().await;
         let revoke = async {
             let vault = &self.work.adapters.vault;
@@ -397,17 +405,24 @@ impl Live {
                 warn!("Vault did not answer; the token ends with its lease");
             }
         };
-        tokio::join!(self.alerts.flush(FLUSH_LIMIT), revoke);
+        // Nobody is answered any more: whoever waits for an answer need not wait.
+        drop((self.asked, self.requested));
+        let (_, (), closed) = tokio::join!(self.alerts.flush(FLUSH_LIMIT), revoke, self.listeners.close());
         info!("stopped");
-        stopped
+        stopped.and(closed)
     }
+}
+
+async fn check(guard: &ReportGuard) {
+    let guard = guard.clone();
+    on_disk(move || guard.check()).await;
 }
 
 struct Prepared {
     config: Config,
     adapters: Adapters,
     channels: Channels,
-    listener: Option<observe::Listener>,
+    listeners: listeners::Prepared,
 }
 
 fn watch_file(path: &Path, changed: mpsc::Sender<()>) -> Service {

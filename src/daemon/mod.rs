@@ -6,6 +6,7 @@
 mod adapters;
 mod alerts;
 mod error;
+mod listeners;
 mod live;
 mod pass;
 mod services;

@@ -12,6 +12,7 @@ pub(super) fn settings(config: &Config, first_check: FirstCheck) -> Settings {
         confirmations: config.check.confirmations,
         confirmation_spacing: config.check.confirmation_spacing,
         stale_after: config.check.stale_after,
+        certificate_warning: config.check.certificate_warning,
         repeat_interval: config.alerts.repeat_interval,
         addresses: config.check.addresses,
         gate: if config.check.verify_before_publish { Gate::Verified } else { Gate::Open },

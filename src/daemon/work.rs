@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 
 use tokio::task::{JoinError, JoinSet};
 
+use crate::alert::ledger::Change;
 use crate::config::Config;
-use crate::domain::engine::{Action, Decision, Engine, Event};
-use crate::domain::incident::{Message, Severity};
+use crate::domain::engine::{Action, Decision, Engine, Event, Reply};
+use crate::domain::incident::Severity;
 use crate::system::clock::Clock;
 
 use super::adapters::{Adapters, now};
@@ -32,6 +33,15 @@ struct Queue {
     waiting: VecDeque<Action>,
     running: usize,
     limit: usize,
+}
+
+/// What follows from an event and comes before everything else.
+#[derive(Debug, Default)]
+pub(super) struct First {
+    /// What the ledger must hold.
+    pub(super) changes: Vec<Change>,
+    /// What is said then to whoever asked.
+    pub(super) reply: Option<Reply>,
 }
 
 struct Done {
@@ -80,14 +90,16 @@ impl Work {
         }
     }
 
-    /// Hands an event to the engine, starts what it asks for, and returns the messages that must be kept.
+    /// Hands an event to the engine, and returns what must be on the disk before anything else happens.
     ///
-    /// The rest is started only by [`Work::start`], once the messages are on the disk.
-    pub(super) fn handle(&mut self, event: Event) -> Vec<Message> {
-        let mut messages = Vec::new();
+    /// The rest is started only by [`Work::start`].
+    pub(super) fn handle(&mut self, event: Event) -> First {
+        let mut first = First::default();
         for action in self.engine.handle(event, now(&self.clock)) {
             match action {
-                Action::Notify(message) => messages.push(message),
+                Action::Notify(message) => first.changes.push(message.into()),
+                Action::Keep(incident) => first.changes.push(Change::Open { incident, message: None }),
+                Action::Reply(reply) => first.reply = Some(reply),
                 Action::Say(decision) => say(&decision),
                 action @ (Action::LogIn | Action::Renew | Action::LookUp) => {
                     self.enqueue(Lane::Source, action)
@@ -100,7 +112,7 @@ impl Work {
                 | Action::Reload { .. }) => self.enqueue(Lane::Disk, action),
             }
         }
-        messages
+        first
     }
 
     /// Starts what waits, as far as the lanes have room.
@@ -135,13 +147,13 @@ impl Work {
     }
 
     /// Waits until no generation is being written, and drops everything else. What must be kept is added to
-    /// `messages` as it comes, so that it is there also when the wait is broken off: only now can it be said
+    /// `changes` as it comes, so that it is there also when the wait is broken off: only now can it be said
     /// what ended an incident.
-    pub(super) async fn finish_writing(&mut self, messages: &mut Vec<Message>) {
+    pub(super) async fn finish_writing(&mut self, changes: &mut Vec<Change>) {
         self.drop_waiting();
         loop {
             while let Some(event) = self.done.pop_front() {
-                messages.extend(self.handle(event));
+                changes.extend(self.handle(event).changes);
                 self.drop_waiting();
             }
             if self.queue(Lane::Disk).running == 0 {

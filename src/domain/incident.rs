@@ -1,6 +1,7 @@
 //! Incidents: what is wrong, since when, how it is known, and what to do; and the messages about them.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +29,7 @@ pub enum Cause {
     PublishFailed,
     /// Credentials that another version has taken the place of still work.
     SupersededLive,
-    /// The store's certificate cannot be trusted.
+    /// The store's certificate cannot be trusted, or soon expires.
     CertificateTrouble,
     /// Nobody could tell for too long whether the published credentials work.
     Unverified,
@@ -99,7 +100,7 @@ impl Cause {
             Self::SecretMalformed => "secret in Vault is unusable",
             Self::PublishFailed => "credentials cannot be published",
             Self::SupersededLive => "superseded credentials still work",
-            Self::CertificateTrouble => "store's certificate cannot be trusted",
+            Self::CertificateTrouble => "trouble with the store's certificate",
             Self::PlatformTrouble => "many stores reject their credentials at once",
             Self::Unverified => "credentials could not be verified for too long",
             Self::SourceLoginRefused => "Vault refuses the log-in",
@@ -239,14 +240,51 @@ pub struct Incident {
     pub messages: u32,
     /// When the next reminder is due.
     pub repeat_at: Timestamp,
+    /// Until when there are no reminders, because somebody wants none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silenced_until: Option<Timestamp>,
 }
 
 impl Incident {
+    /// When there will be another reminder if nothing changes: when it is due, and not before a silence ends.
+    #[must_use]
+    pub fn next_reminder(&self) -> Timestamp {
+        self.silenced_until.map_or(self.repeat_at, |until| self.repeat_at.max(until))
+    }
+
     /// What it is about, in a word: a store, all of them, or the source.
     #[must_use]
     pub fn subject(&self) -> &str {
         let source = if self.cause == Cause::PlatformTrouble { "stores" } else { "vault" };
         self.store.as_deref().unwrap_or(source)
+    }
+}
+
+/// For how long an incident may be silenced: a minute to thirty days, so that none is forgotten for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SilenceSpan(Duration);
+
+/// The span is too short or too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a silence lasts from 1 minute to 30 days, such as 2h or 3days")]
+pub struct SilenceSpanError;
+
+impl SilenceSpan {
+    pub(crate) const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
+    const SHORTEST: Duration = Duration::from_secs(60);
+
+    /// Takes a span within the limits.
+    ///
+    /// # Errors
+    /// It is shorter than a minute or longer than thirty days.
+    pub fn new(span: Duration) -> Result<Self, SilenceSpanError> {
+        (Self::SHORTEST..=Self::LONGEST).contains(&span).then_some(Self(span)).ok_or(SilenceSpanError)
+    }
+
+    /// The span as a duration.
+    #[must_use]
+    pub const fn duration(self) -> Duration {
+        self.0
     }
 }
 
@@ -306,6 +344,7 @@ impl Message {
             remedy: "Nothing is to be done: if you read this, the channel works.".to_owned(),
             messages: 1,
             repeat_at: now,
+            silenced_until: None,
         };
         let message = |number: u32, kind, resolution| Self {
             id: format!("{}:{number}", incident.id),

@@ -82,6 +82,7 @@ mod tests {
             evidence: Vec::new(),
             remedy: String::new(),
             messages: 1,
+            silenced_until: None,
             repeat_at: Timestamp::default(),
         }
     }

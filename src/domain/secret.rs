@@ -30,6 +30,15 @@ impl Secret {
     pub fn same_as(&self, other: &Self) -> bool {
         *self.0 == *other.0
     }
+
+    /// Whether somebody else's text is this secret, in a time that tells nothing of it but its length.
+    #[must_use]
+    pub fn is(&self, other: &[u8]) -> bool {
+        // Two tags are compared instead of the texts: ring does that in constant time, whatever their lengths.
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &[]);
+        let tag = hmac::sign(&key, self.0.as_bytes());
+        hmac::verify(&key, other, tag.as_ref()).is_ok()
+    }
 }
 
 impl fmt::Debug for Secret {
@@ -117,6 +126,15 @@ mod tests {
     fn a_secret_cannot_be_printed_by_mistake() {
         let secret = Secret::new("c0ffee".into());
         assert_eq!(format!("{secret:?} {:?}", Some(&secret)), "[redacted] Some([redacted])");
+    }
+
+    #[test]
+    fn a_secret_is_told_from_others() {
+        let secret = Secret::new("c0ffee".into());
+        assert!(secret.is(b"c0ffee"));
+        for other in [&b"c0ffef"[..], b"c0ffe", b"c0ffee\0", b"c0ffeec0ffee", b""] {
+            assert!(!secret.is(other), "{other:?}");
+        }
     }
 
     #[test]

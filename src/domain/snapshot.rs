@@ -35,6 +35,8 @@ pub struct Snapshot {
     pub channels: Vec<ChannelStatus>,
     /// The configuration in force.
     pub configuration: ConfigurationStatus,
+    /// Reports of apps that were refused because of their token, since the start.
+    pub reports_refused: u64,
 }
 
 impl Snapshot {
@@ -155,6 +157,8 @@ pub struct StoreStatus {
     pub verified_at: Option<Timestamp>,
     /// When the published credentials will be probed next.
     pub next_check_at: Option<Timestamp>,
+    /// When the certificate expires that the store last showed to a probe of the published credentials.
+    pub certificate_expires_at: Option<Timestamp>,
     /// The last verdict on the published credentials.
     pub last_verdict: Option<VerdictKind>,
     /// The last attempt to read the secret.
@@ -175,6 +179,21 @@ pub struct StoreStatus {
     pub publications: u64,
     /// Sets found damaged or gone, and written again, since the start.
     pub restorations: u64,
+    /// What apps have reported of it.
+    pub reports: ReportStatus,
+}
+
+/// What apps have reported of a store, since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ReportStatus {
+    /// Reports that came.
+    pub received: u64,
+    /// Those of them that started no check at once.
+    pub absorbed: u64,
+    /// Checks that were made because of reports.
+    pub checks: u64,
+    /// When the last report came.
+    pub last_at: Option<Timestamp>,
 }
 
 /// A version in the source that is not published (yet).

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::time::Timestamp;
+
 /// The most of a body that is looked at, in bytes; the probe reads no more.
 pub const MAX_BODY: usize = 16 * 1024;
 
@@ -28,6 +30,8 @@ pub struct Answer {
     pub wait: Option<Duration>,
     /// Requests left in the account's rolling hour (`X-BC-ApiLimit-Remaining`).
     pub remaining: Option<u64>,
+    /// How long the store's certificate is valid, which was verified, where that can be read.
+    pub certificate: Option<Validity>,
     /// The first [`MAX_BODY`] bytes of the body.
     pub body: Vec<u8>,
 }
@@ -40,9 +44,19 @@ impl fmt::Debug for Answer {
             .field("location_host", &self.location_host)
             .field("wait", &self.wait)
             .field("remaining", &self.remaining)
+            .field("certificate", &self.certificate)
             .field("body_length", &self.body.len())
             .finish()
     }
+}
+
+/// How long a certificate is valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Validity {
+    /// From then.
+    pub from: Timestamp,
+    /// Until then: when it expires.
+    pub until: Timestamp,
 }
 
 /// Why no answer came.
@@ -328,6 +342,7 @@ mod tests {
             location_host: Some("www.acme.example".into()),
             wait: Some(Duration::from_secs(90)),
             remaining: None,
+            certificate: None,
             body: body.into(),
         })
     }

@@ -1,4 +1,4 @@
-//! What the daemon's loop tells the listener: that it lives, and how things stand.
+//! What the daemon's loop tells the listeners: that it lives, how things stand, and what came of a request.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,9 +6,10 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 
+use crate::domain::engine::{Reply, Request};
 use crate::domain::snapshot::Snapshot;
 
-/// How long the loop may take to answer with a snapshot.
+/// How long the loop may take to answer.
 pub const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 
 /// How many requests for a snapshot may wait for the loop. Further ones wait for room, under the same limit.
@@ -38,12 +39,12 @@ impl Heartbeat {
     }
 }
 
-/// Why there is no snapshot.
+/// Why there is no snapshot and no reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoSnapshot {
+pub enum NoAnswer {
     /// The loop is busy or stuck.
     #[error("the loop did not answer within {} s", ANSWER_LIMIT.as_secs())]
-    NoAnswer,
+    InTime,
     /// The loop is gone; the daemon is about to end.
     #[error("the loop has ended")]
     Ended,
@@ -67,12 +68,50 @@ impl SnapshotSource {
     ///
     /// # Errors
     /// When the loop does not answer within [`ANSWER_LIMIT`], or is gone.
-    pub async fn snapshot(&self) -> Result<Arc<Snapshot>, NoSnapshot> {
+    pub async fn snapshot(&self) -> Result<Arc<Snapshot>, NoAnswer> {
         let asked = async {
             let (request, answer) = oneshot::channel();
-            self.requests.send(request).await.map_err(|_| NoSnapshot::Ended)?;
-            answer.await.map_err(|_| NoSnapshot::Ended)
+            self.requests.send(request).await.map_err(|_| NoAnswer::Ended)?;
+            answer.await.map_err(|_| NoAnswer::Ended)
         };
-        timeout(ANSWER_LIMIT, asked).await.unwrap_or(Err(NoSnapshot::NoAnswer))
+        timeout(ANSWER_LIMIT, asked).await.unwrap_or(Err(NoAnswer::InTime))
+    }
+}
+
+/// A request for the engine. The loop sends the reply; whoever asked may be gone by then.
+#[derive(Debug)]
+pub struct EngineRequest {
+    /// What is wanted.
+    pub request: Request,
+    /// Who waits for the reply.
+    pub reply: oneshot::Sender<Reply>,
+}
+
+/// Hands requests to the engine, through the daemon's loop. They wait apart from the requests for snapshots, so
+/// that a flood of one kind does not hold up the other.
+#[derive(Clone, Debug)]
+pub struct RequestSource {
+    requests: mpsc::Sender<EngineRequest>,
+}
+
+impl RequestSource {
+    /// The source for the listeners, and the requests for the loop to answer.
+    #[must_use]
+    pub fn channel() -> (Self, mpsc::Receiver<EngineRequest>) {
+        let (requests, receiver) = mpsc::channel(WAITING);
+        (Self { requests }, receiver)
+    }
+
+    /// Asks, and waits for the reply.
+    ///
+    /// # Errors
+    /// When the loop does not answer within [`ANSWER_LIMIT`], or is gone. The request may take effect later.
+    pub async fn ask(&self, request: Request) -> Result<Reply, NoAnswer> {
+        let asked = async {
+            let (reply, answer) = oneshot::channel();
+            self.requests.send(EngineRequest { request, reply }).await.map_err(|_| NoAnswer::Ended)?;
+            answer.await.map_err(|_| NoAnswer::Ended)
+        };
+        timeout(ANSWER_LIMIT, asked).await.unwrap_or(Err(NoAnswer::InTime))
     }
 }

@@ -7,8 +7,8 @@ use crate::domain::incident::{Cause, Incident};
 use crate::domain::publication::GenerationStamp;
 use crate::domain::secret::Fingerprint;
 use crate::domain::snapshot::{
-    CandidateStatus, ChannelStatus, ConfigurationStatus, Snapshot, SourceStatus, StoreState, StoreStatus,
-    Vitals,
+    CandidateStatus, ChannelStatus, ConfigurationStatus, ReportStatus, Snapshot, SourceStatus, StoreState,
+    StoreStatus, Vitals,
 };
 use crate::domain::source::SourceFaultKind;
 use crate::domain::time::Timestamp;
@@ -41,6 +41,7 @@ pub(super) fn verified_store(name: &str) -> StoreStatus {
         }),
         last_check_at: Some(at(1_500)),
         verified_at: Some(at(1_250)),
+        certificate_expires_at: Some(at(86_400_000)),
         last_verdict: Some(VerdictKind::RateLimited),
         last_read_attempt_at: Some(at(2_000)),
         last_read_at: Some(at(1_999)),
@@ -48,6 +49,7 @@ pub(super) fn verified_store(name: &str) -> StoreStatus {
         verdicts: BTreeMap::from([(VerdictKind::Accepted, 41), (VerdictKind::RateLimited, 1)]),
         publications: u64::MAX,
         restorations: 2,
+        reports: ReportStatus { received: 9, absorbed: 7, checks: 3, last_at: Some(at(2_100)) },
         ..pending_store(name)
     }
 }
@@ -64,6 +66,7 @@ pub(super) fn pending_store(name: &str) -> StoreStatus {
         last_check_at: None,
         verified_at: None,
         next_check_at: None,
+        certificate_expires_at: None,
         last_verdict: None,
         last_read_attempt_at: None,
         last_read_at: None,
@@ -74,6 +77,7 @@ pub(super) fn pending_store(name: &str) -> StoreStatus {
         verdicts: BTreeMap::new(),
         publications: 0,
         restorations: 0,
+        reports: ReportStatus::default(),
     }
 }
 
@@ -108,7 +112,10 @@ pub(super) fn snapshot() -> Snapshot {
             ..SourceStatus::default()
         },
         stores: vec![verified_store("a-b_c.D"), pending_store(&longest)],
-        incidents: vec![incident(Cause::BadWrite), incident(Cause::BadWrite)],
+        incidents: vec![
+            incident(Cause::BadWrite),
+            Incident { silenced_until: Some(at(9_000)), ..incident(Cause::BadWrite) },
+        ],
         incidents_opened: BTreeMap::from([(Cause::BadWrite, 5), (Cause::Moved, 1)]),
         channels: vec![ChannelStatus {
             name: "web\"hook\\\n",
@@ -126,5 +133,6 @@ pub(super) fn snapshot() -> Snapshot {
             error: Some("unknown key".into()),
             verify_before_publish: true,
         },
+        reports_refused: 6,
     }
 }

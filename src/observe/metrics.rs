@@ -58,6 +58,11 @@ impl Collector for Scrape {
         source(&mut families, &self.snapshot)?;
         stores::gauges(&mut families, &self.snapshot)?;
         stores::counters(&mut families, &self.snapshot)?;
+        families.counter(
+            "reports_refused_total",
+            "Reports of apps that were refused because of their token.",
+            one(Value::Whole(self.snapshot.reports_refused)),
+        )?;
         incidents(&mut families, &self.snapshot)?;
         channels(&mut families, &self.snapshot)
     }
@@ -152,14 +157,20 @@ fn source(families: &mut Families<'_>, snapshot: &Snapshot) -> fmt::Result {
 }
 
 fn incidents(families: &mut Families<'_>, snapshot: &Snapshot) -> fmt::Result {
-    let mut open = BTreeMap::<Cause, u64>::new();
+    let (mut open, mut silenced) = (BTreeMap::<Cause, u64>::new(), BTreeMap::<Cause, u64>::new());
     for incident in &snapshot.incidents {
         *open.entry(incident.cause).or_default() += 1;
+        *silenced.entry(incident.cause).or_default() += u64::from(incident.silenced_until.is_some());
     }
     families.gauge(
         "incidents_open",
         "Incidents that are open, by cause.",
         Cause::ALL.map(|cause| ([("cause", cause.label())], count(&open, cause))),
+    )?;
+    families.gauge(
+        "incidents_silenced",
+        "Open incidents that nobody is reminded of for now, by cause.",
+        Cause::ALL.map(|cause| ([("cause", cause.label())], count(&silenced, cause))),
     )?;
     families.counter(
         "incidents_opened_total",

@@ -1,4 +1,5 @@
-//! The HTTP listener: probes, metrics and status, all from a snapshot.
+//! The HTTP listener and the control socket: probes, metrics and status, all from a snapshot; and requests for
+//! the engine.
 //!
 //! | path | answers | asks the loop |
 //! |---|---|---|
@@ -8,20 +9,33 @@
 //! | `/healthz` | all of these and the worst state of a store, as JSON | yes |
 //! | `/metrics` | metrics for Prometheus | yes |
 //! | `/status` | the whole snapshot as JSON | yes |
+//! | `/v1/incidents` | the open incidents as JSON | yes |
+//! | `/v1/stores/NAME/report` | what becomes of an app's report; guarded by a token on the listener | yes |
+//! | `/v1/incidents/ID/silence` | the silenced incident; on the control socket only | yes |
 //!
-//! [`bind`] opens the listener, [`serve`] answers until it is told to stop. The daemon's loop feeds it in two
-//! ways: it sends a [`Heartbeat`] after each pass, and answers the requests of a [`SnapshotSource`].
+//! [`bind`] opens the listener and [`bind_socket`] the control socket, [`serve`] answers until it is told to stop.
+//! The daemon's loop feeds them in three ways: it sends a [`Heartbeat`] after each pass, answers the requests of a
+//! [`SnapshotSource`], and hands those of a [`RequestSource`] to the engine.
 
+mod api;
 mod feed;
 #[cfg(test)]
 mod fixture;
 mod metrics;
 mod negotiation;
 mod probes;
+mod report_guard;
 mod routes;
 mod server;
+mod socket;
 #[cfg(test)]
 mod tests;
 
-pub use feed::{ANSWER_LIMIT, Heartbeat, NoSnapshot, SnapshotRequest, SnapshotSource};
+pub use api::SilenceBody;
+pub use feed::{
+    ANSWER_LIMIT, EngineRequest, Heartbeat, NoAnswer, RequestSource, SnapshotRequest, SnapshotSource,
+};
+pub use report_guard::ReportGuard;
+pub use routes::{Incidents, Pages};
 pub use server::{HEADER_LIMIT, Listener, MAX_CONNECTIONS, ObserveError, REQUEST_LIMIT, bind, serve};
+pub use socket::{SocketError, bind_socket};

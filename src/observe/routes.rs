@@ -1,4 +1,4 @@
-//! The paths and what each answers.
+//! The paths and what each answers. Pages are here, what can be asked for below `/v1/` is in `api`.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -6,34 +6,73 @@ use std::sync::Arc;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, VARY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
-use hyper::body::Bytes;
+use hyper::body::{Body, Bytes};
+use serde::{Deserialize, Serialize};
+use tokio::net::UnixStream;
 use tokio::sync::watch;
 
-use super::feed::{Heartbeat, NoSnapshot, SnapshotSource};
+use super::api::{self, Resource};
+use super::feed::{Heartbeat, NoAnswer, RequestSource, SnapshotSource};
 use super::metrics;
 use super::negotiation::Exposition;
 use super::probes::{Check, Detail, Health};
+use super::report_guard::ReportGuard;
+use crate::domain::incident::Incident;
 use crate::domain::snapshot::Snapshot;
+use crate::domain::time::Timestamp;
 
-const PLAIN: &str = "text/plain; charset=utf-8";
+pub(super) const PLAIN: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 
+/// Who asks.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Caller {
+    /// Somebody who reached the address.
+    Network,
+    /// Somebody who may open the control socket.
+    Local { uid: u32, pid: i32 },
+}
+
+impl Caller {
+    /// The process at the other end, as the kernel knows it; for the log.
+    pub(super) fn local(stream: &UnixStream) -> Self {
+        let peer = stream.peer_cred();
+        let uid = peer.as_ref().map_or(u32::MAX, tokio::net::unix::UCred::uid);
+        Self::Local { uid, pid: peer.ok().and_then(|peer| peer.pid()).unwrap_or_default() }
+    }
+}
+
 /// Every page, and what the pages are made from.
-#[derive(Debug)]
-pub(super) struct Pages {
+#[derive(Clone, Debug)]
+pub struct Pages {
     source: SnapshotSource,
     heartbeat: watch::Receiver<Heartbeat>,
+    pub(super) requests: RequestSource,
+    pub(super) guard: ReportGuard,
 }
 
 impl Pages {
     /// Pages made from what the loop says.
-    pub(super) const fn new(source: SnapshotSource, heartbeat: watch::Receiver<Heartbeat>) -> Self {
-        Self { source, heartbeat }
+    #[must_use]
+    pub const fn new(
+        source: SnapshotSource,
+        requests: RequestSource,
+        heartbeat: watch::Receiver<Heartbeat>,
+        guard: ReportGuard,
+    ) -> Self {
+        Self { source, heartbeat, requests, guard }
     }
 
-    /// Answers a request; its body is not looked at.
-    pub(super) async fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
-        let mut page = self.page(request).await;
+    /// Answers a request.
+    pub(super) async fn answer<B>(&self, request: Request<B>, caller: Caller) -> Response<Full<Bytes>>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let mut page = match Resource::of(request.uri().path()) {
+            Some(_) => api::answer(self, request, caller).await,
+            None => self.page(&request).await,
+        };
         let headers = page.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -42,9 +81,7 @@ impl Pages {
 
     async fn page<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
         if request.method() != Method::GET && request.method() != Method::HEAD {
-            let mut page = page(StatusCode::METHOD_NOT_ALLOWED, PLAIN, "only GET and HEAD\n".to_owned());
-            page.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-            return page;
+            return not_allowed("GET, HEAD");
         }
         let detail = Detail::of(request.uri().query());
         match Route::of(request.uri().path()) {
@@ -54,6 +91,13 @@ impl Pages {
             Some(Route::Started) => probe(&Check::started(&self.heartbeat), detail),
             Some(Route::Health) => self.health().await,
             Some(Route::Metrics) => self.metrics(request.headers()).await,
+            Some(Route::Incidents) => match self.source.snapshot().await {
+                Ok(snapshot) => json(
+                    StatusCode::OK,
+                    &Incidents { at: snapshot.at, incidents: snapshot.incidents.clone() },
+                ),
+                Err(reason) => unavailable(reason),
+            },
             Some(Route::Status) => match self.source.snapshot().await {
                 Ok(snapshot) => json(StatusCode::OK, &*snapshot),
                 Err(reason) => unavailable(reason),
@@ -100,6 +144,15 @@ impl Pages {
     }
 }
 
+/// `/v1/incidents`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Incidents {
+    /// When they stood so.
+    pub at: Timestamp,
+    /// The open incidents, the oldest first.
+    pub incidents: Vec<Incident>,
+}
+
 /// A path that is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Route {
@@ -110,11 +163,20 @@ enum Route {
     Health,
     Metrics,
     Status,
+    Incidents,
 }
 
 impl Route {
-    const ALL: [Self; 7] =
-        [Self::Index, Self::Live, Self::Ready, Self::Started, Self::Health, Self::Metrics, Self::Status];
+    const ALL: [Self; 8] = [
+        Self::Index,
+        Self::Live,
+        Self::Ready,
+        Self::Started,
+        Self::Health,
+        Self::Metrics,
+        Self::Status,
+        Self::Incidents,
+    ];
 
     fn of(path: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|route| route.path() == path)
@@ -129,6 +191,7 @@ impl Route {
             Self::Health => "/healthz",
             Self::Metrics => "/metrics",
             Self::Status => "/status",
+            Self::Incidents => "/v1/incidents",
         }
     }
 
@@ -141,19 +204,22 @@ impl Route {
             Self::Health => "a summary, as JSON",
             Self::Metrics => "metrics for Prometheus",
             Self::Status => "everything that is known, as JSON; no secrets",
+            Self::Incidents => "the open incidents, as JSON",
         }
     }
 }
 
 fn index() -> String {
-    Route::ALL.into_iter().map(|route| format!("{:<10} {}\n", route.path(), route.title())).collect()
+    let line = |(path, title): (&str, &str)| format!("{path:<16} {title}\n");
+    let pages = Route::ALL.map(|route| (route.path(), route.title()));
+    pages.into_iter().chain(api::INDEX).map(line).collect()
 }
 
 fn probe(check: &Check, detail: Detail) -> Response<Full<Bytes>> {
     page(status(check.passed), PLAIN, check.page(detail))
 }
 
-fn json(status: StatusCode, value: &impl serde::Serialize) -> Response<Full<Bytes>> {
+pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response<Full<Bytes>> {
     match serde_json::to_string_pretty(value) {
         Ok(mut text) => {
             text.push('\n');
@@ -163,7 +229,7 @@ fn json(status: StatusCode, value: &impl serde::Serialize) -> Response<Full<Byte
     }
 }
 
-fn unavailable(reason: NoSnapshot) -> Response<Full<Bytes>> {
+pub(super) fn unavailable(reason: NoAnswer) -> Response<Full<Bytes>> {
     page(StatusCode::SERVICE_UNAVAILABLE, PLAIN, format!("{reason}\n"))
 }
 
@@ -177,11 +243,18 @@ fn broken(error: &(dyn Error + 'static)) -> Response<Full<Bytes>> {
     )
 }
 
+pub(super) fn not_allowed(methods: &'static str) -> Response<Full<Bytes>> {
+    let text = format!("only {}\n", methods.replace(", ", " and "));
+    let mut page = page(StatusCode::METHOD_NOT_ALLOWED, PLAIN, text);
+    page.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+    page
+}
+
 const fn status(passed: bool) -> StatusCode {
     if passed { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }
 
-fn page(status: StatusCode, content_type: &'static str, text: String) -> Response<Full<Bytes>> {
+pub(super) fn page(status: StatusCode, content_type: &'static str, text: String) -> Response<Full<Bytes>> {
     let mut page = Response::new(Full::new(Bytes::from(text)));
     *page.status_mut() = status;
     page.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));

@@ -1,6 +1,7 @@
-//! The listener itself: bounded connections, each with a limit of time, none able to end the others.
+//! The listeners themselves: bounded connections, each with a limit of time, none able to end the others.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -12,13 +13,13 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::feed::{Heartbeat, SnapshotSource};
-use super::routes::Pages;
+use super::routes::{Caller, Pages};
+use super::socket::SocketFile;
 
 /// How many connections are served at once. Further ones wait in the system's queue until one ends.
 pub const MAX_CONNECTIONS: usize = 64;
@@ -86,16 +87,47 @@ pub enum ObserveError {
 
 /// A listener that is open, and does not answer yet.
 #[derive(Debug)]
-pub struct Listener {
-    socket: TcpListener,
-    address: SocketAddr,
+pub struct Listener(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    /// Reachable from elsewhere: read-only, but for reports that bear a token.
+    Network { socket: TcpListener, address: SocketAddr },
+    /// The control socket: whoever may open the file may do everything.
+    Local { socket: UnixListener, file: SocketFile },
+}
+
+/// A connection that was accepted.
+enum Accepted {
+    Network(TcpStream),
+    Local(UnixStream),
 }
 
 impl Listener {
-    /// The address that it listens on, with the port that the system chose if 0 was asked for.
-    #[must_use]
-    pub const fn local_addr(&self) -> SocketAddr {
-        self.address
+    pub(super) const fn local(socket: UnixListener, file: SocketFile) -> Self {
+        Self(Kind::Local { socket, file })
+    }
+
+    async fn accept(&self) -> io::Result<Accepted> {
+        match &self.0 {
+            Kind::Network { socket, .. } => {
+                let (stream, _) = socket.accept().await?;
+                // Only costs latency when it cannot be set.
+                let _ = stream.set_nodelay(true);
+                Ok(Accepted::Network(stream))
+            }
+            Kind::Local { socket, .. } => Ok(Accepted::Local(socket.accept().await?.0)),
+        }
+    }
+}
+
+/// What it listens on: an address, with the port that the system chose if 0 was asked for, or a path.
+impl fmt::Display for Listener {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Network { address, .. } => write!(formatter, "{address}"),
+            Kind::Local { file, .. } => write!(formatter, "{}", file.path().display()),
+        }
     }
 }
 
@@ -107,7 +139,7 @@ pub async fn bind(address: SocketAddr) -> Result<Listener, ObserveError> {
     let opened = async {
         let socket = TcpListener::bind(address).await?;
         let address = socket.local_addr()?;
-        Ok(Listener { socket, address })
+        Ok(Listener(Kind::Network { socket, address }))
     };
     opened.await.map_err(|source: io::Error| {
         let kind = source.kind();
@@ -126,14 +158,8 @@ pub async fn bind(address: SocketAddr) -> Result<Listener, ObserveError> {
 /// Answers requests until `stop` completes; then answers under way get two seconds to finish.
 ///
 /// Never returns before `stop` completes: no error of a connection, nor a panic while it is answered, ends it.
-pub async fn serve(
-    listener: Listener,
-    source: SnapshotSource,
-    heartbeat: watch::Receiver<Heartbeat>,
-    stop: impl Future<Output = ()>,
-) {
-    let Listener { socket, .. } = listener;
-    let pages = Arc::new(Pages::new(source, heartbeat));
+pub async fn serve(listener: Listener, pages: Pages, stop: impl Future<Output = ()>) {
+    let pages = Arc::new(pages);
     let (stopping, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();
     let mut accepting = Accepting::default();
@@ -142,12 +168,21 @@ pub async fn serve(
         tokio::select! {
             () = &mut stop => break,
             Some(ended) = connections.join_next() => report(ended),
-            stream = accepting.next(&socket), if connections.len() < MAX_CONNECTIONS => {
-                connections.spawn(converse(stream, Arc::clone(&pages), stopped.clone()));
+            accepted = accepting.next(&listener), if connections.len() < MAX_CONNECTIONS => {
+                let (pages, stopped) = (Arc::clone(&pages), stopped.clone());
+                match accepted {
+                    Accepted::Network(stream) => {
+                        connections.spawn(converse(stream, Caller::Network, pages, stopped));
+                    }
+                    Accepted::Local(stream) => {
+                        let caller = Caller::local(&stream);
+                        connections.spawn(converse(stream, caller, pages, stopped));
+                    }
+                }
             }
         }
     }
-    drop(socket);
+    drop(listener);
     stopping.send_replace(true);
     let finished = async {
         while let Some(ended) = connections.join_next().await {
@@ -160,15 +195,19 @@ pub async fn serve(
 }
 
 /// Serves one connection, over several requests if the client keeps it.
-pub(super) async fn converse<S>(stream: S, pages: Arc<Pages>, mut stopping: watch::Receiver<bool>)
-where
+pub(super) async fn converse<S>(
+    stream: S,
+    caller: Caller,
+    pages: Arc<Pages>,
+    mut stopping: watch::Receiver<bool>,
+) where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let (begun, mut last_begun) = watch::channel(Instant::now());
     let service = service_fn(|request: hyper::Request<Incoming>| {
         begun.send_replace(Instant::now());
         let pages = Arc::clone(&pages);
-        async move { Ok::<_, Infallible>(pages.answer(&request).await) }
+        async move { Ok::<_, Infallible>(pages.answer(request, caller).await) }
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -207,19 +246,17 @@ struct Accepting {
 }
 
 impl Accepting {
-    async fn next(&mut self, socket: &TcpListener) -> TcpStream {
+    async fn next(&mut self, listener: &Listener) -> Accepted {
         loop {
-            match socket.accept().await {
-                Ok((stream, _)) => {
+            match listener.accept().await {
+                Ok(accepted) => {
                     self.failing = false;
-                    // Only costs latency when it cannot be set.
-                    let _ = stream.set_nodelay(true);
-                    return stream;
+                    return accepted;
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut self.failing, true) {
                         let error = &error as &dyn std::error::Error;
-                        tracing::warn!(error, "cannot accept connections on the HTTP listener; trying on");
+                        tracing::warn!(error, %listener, "cannot accept connections; trying on");
                     }
                     sleep(ACCEPT_PAUSE).await;
                 }

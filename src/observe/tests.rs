@@ -10,16 +10,20 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, advance, timeout};
 
 use super::fixture::snapshot;
-use super::routes::Pages;
+use super::routes::Caller;
 use super::server::converse;
 use super::*;
 use crate::domain::snapshot::STALLED_AFTER;
 
+mod api;
+
 /// A listener on a free port of the loopback, and the loop's side of it.
 struct Running {
-    address: std::net::SocketAddr,
+    address: String,
     heartbeat: watch::Sender<Heartbeat>,
     requests: mpsc::Receiver<SnapshotRequest>,
+    orders: mpsc::Receiver<EngineRequest>,
+    guard: ReportGuard,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<()>,
 }
@@ -27,15 +31,21 @@ struct Running {
 const WELL: fn() -> Heartbeat = || Heartbeat { last_pass: Instant::now(), ready: true, started: true };
 
 async fn running() -> Running {
-    let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
-    let address = listener.local_addr();
+    serving(bind("127.0.0.1:0".parse().unwrap()).await.unwrap())
+}
+
+fn serving(listener: Listener) -> Running {
+    let address = listener.to_string();
     let (source, requests) = SnapshotSource::channel();
     let (heartbeat, seen) = watch::channel(WELL());
     let (stop, stopped) = oneshot::channel();
-    let serving = tokio::spawn(serve(listener, source, seen, async {
+    let (orders_source, orders) = RequestSource::channel();
+    let guard = ReportGuard::new(None);
+    let pages = Pages::new(source, orders_source, seen, guard.clone());
+    let serving = tokio::spawn(serve(listener, pages, async {
         let _ = stopped.await;
     }));
-    Running { address, heartbeat, requests, stop, serving }
+    Running { address, heartbeat, requests, orders, guard, stop, serving }
 }
 
 /// A loop that answers each request.
@@ -79,7 +89,7 @@ fn request(method: &str, path: &str, headers: &str) -> String {
 }
 
 async fn get(running: &Running, path: &str) -> Answer {
-    let stream = TcpStream::connect(running.address).await.unwrap();
+    let stream = TcpStream::connect(&running.address).await.unwrap();
     exchange(stream, &request("GET", path, "")).await
 }
 
@@ -90,7 +100,8 @@ fn piped(
 ) -> (impl AsyncRead + AsyncWrite + Unpin, watch::Sender<bool>) {
     let (client, server) = duplex(1024);
     let (stopping, stopped) = watch::channel(false);
-    tokio::spawn(converse(server, Arc::new(Pages::new(source, heartbeat)), stopped));
+    let pages = Pages::new(source, RequestSource::channel().0, heartbeat, ReportGuard::new(None));
+    tokio::spawn(converse(server, Caller::Network, Arc::new(pages), stopped));
     (client, stopping)
 }
 
@@ -137,7 +148,7 @@ async fn json_pages_are_json() {
 async fn metrics_come_in_the_format_that_is_asked_for() {
     let mut running = running().await;
     answering(std::mem::replace(&mut running.requests, mpsc::channel(1).1));
-    let stream = TcpStream::connect(running.address).await.unwrap();
+    let stream = TcpStream::connect(&running.address).await.unwrap();
     let accept = "Accept: application/openmetrics-text; version=1.0.0\r\n";
     let answer = exchange(stream, &request("GET", "/metrics", accept)).await;
     assert_eq!(
@@ -155,7 +166,7 @@ async fn head_is_get_without_the_body() {
     answering(std::mem::replace(&mut running.requests, mpsc::channel(1).1));
     for path in ["/", "/livez", "/healthz", "/metrics", "/status"] {
         let full = get(&running, path).await;
-        let stream = TcpStream::connect(running.address).await.unwrap();
+        let stream = TcpStream::connect(&running.address).await.unwrap();
         let head = exchange(stream, &request("HEAD", path, "")).await;
         assert_eq!(head.status, 200, "{path}");
         assert_eq!(head.body, "", "{path}");
@@ -168,7 +179,7 @@ async fn head_is_get_without_the_body() {
 async fn other_methods_and_paths_are_refused_with_advice() {
     let running = running().await;
     for method in ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"] {
-        let stream = TcpStream::connect(running.address).await.unwrap();
+        let stream = TcpStream::connect(&running.address).await.unwrap();
         let answer = exchange(stream, &request(method, "/livez", "Content-Length: 3\r\n")).await;
         assert_eq!(answer.status, 405, "{method}");
         assert_eq!(answer.header("allow"), Some("GET, HEAD"), "{method}");
@@ -183,7 +194,7 @@ async fn other_methods_and_paths_are_refused_with_advice() {
 #[tokio::test]
 async fn a_body_is_ignored_and_a_connection_is_kept() {
     let running = running().await;
-    let stream = TcpStream::connect(running.address).await.unwrap();
+    let stream = TcpStream::connect(&running.address).await.unwrap();
     let first = "GET /livez HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\nhello";
     let answer = exchange(stream, &format!("{first}{}", request("GET", "/readyz", ""))).await;
     assert_eq!(answer.status, 200);
@@ -194,14 +205,14 @@ async fn a_body_is_ignored_and_a_connection_is_kept() {
 async fn nonsense_ends_only_its_own_connection() {
     let running = running().await;
     for nonsense in ["\0\0\0\0\r\n\r\n", "GET\r\n\r\n", "\u{16}\u{3}\u{1}\u{2}"] {
-        let mut stream = TcpStream::connect(running.address).await.unwrap();
+        let mut stream = TcpStream::connect(&running.address).await.unwrap();
         stream.write_all(nonsense.as_bytes()).await.unwrap();
         stream.shutdown().await.unwrap();
         let mut rest = Vec::new();
         let _ = stream.read_to_end(&mut rest).await;
     }
     let long = format!("X-Long: {}\r\n", "x".repeat(64 * 1024));
-    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    let mut stream = TcpStream::connect(&running.address).await.unwrap();
     let _ = stream.write_all(request("GET", "/livez", &long).as_bytes()).await;
     drop(stream);
     assert_eq!(get(&running, "/livez").await.status, 200);
@@ -283,7 +294,7 @@ async fn a_loop_that_does_not_answer_costs_five_seconds() {
     assert!(health.body.contains("the loop did not answer within 5 s"));
 
     drop(requests);
-    assert_eq!(source.snapshot().await.unwrap_err(), NoSnapshot::Ended);
+    assert_eq!(source.snapshot().await.unwrap_err(), NoAnswer::Ended);
     let (client, _stopping) = piped(source, seen);
     assert_eq!(exchange(client, &request("GET", "/status", "")).await.body, "the loop has ended\n");
 }
@@ -335,7 +346,7 @@ async fn a_kept_connection_gets_the_whole_limit_for_each_request() {
 async fn connections_beyond_the_limit_wait_for_a_place() {
     let mut running = running().await;
     let ask = |path| {
-        let address = running.address;
+        let address = running.address.clone();
         tokio::spawn(async move {
             let stream = TcpStream::connect(address).await.unwrap();
             exchange(stream, &request("GET", path, "")).await
@@ -363,20 +374,20 @@ async fn connections_beyond_the_limit_wait_for_a_place() {
 #[tokio::test]
 async fn stopping_finishes_what_is_under_way_and_closes_what_is_idle() {
     let mut running = running().await;
-    let mut idle = TcpStream::connect(running.address).await.unwrap();
+    let mut idle = TcpStream::connect(&running.address).await.unwrap();
     idle.write_all(b"GET /livez HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
     let mut answer = Vec::new();
     while !answer.ends_with(b"ok\n") {
         assert_ne!(idle.read_buf(&mut answer).await.unwrap(), 0);
     }
-    let address = running.address;
+    let address = running.address.clone();
     let busy = tokio::spawn(async move {
         exchange(TcpStream::connect(address).await.unwrap(), &request("GET", "/status", "")).await
     });
     let asked = running.requests.recv().await.unwrap();
     running.stop.send(()).unwrap();
     assert_eq!(idle.read_buf(&mut answer).await.unwrap(), 0, "closed");
-    assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
+    assert!(TcpStream::connect(&running.address).await.is_err(), "nobody listens any more");
     asked.send(Arc::new(snapshot())).unwrap();
     assert_eq!(busy.await.unwrap().status, 200);
     running.serving.await.unwrap();
@@ -385,7 +396,7 @@ async fn stopping_finishes_what_is_under_way_and_closes_what_is_idle() {
 #[tokio::test]
 async fn stopping_does_not_wait_for_ever() {
     let mut running = running().await;
-    let address = running.address;
+    let address = running.address.clone();
     let client = tokio::spawn(async move {
         exchange(TcpStream::connect(address).await.unwrap(), &request("GET", "/status", "")).await
     });
@@ -400,13 +411,13 @@ async fn stopping_does_not_wait_for_ever() {
 #[tokio::test]
 async fn an_address_that_is_taken_is_named_with_advice() {
     let taken = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
-    let error = bind(taken.local_addr()).await.unwrap_err();
+    let error = bind(taken.to_string().parse().unwrap()).await.unwrap_err();
     assert_eq!(
         error.to_string(),
         format!(
             "cannot listen on {}: another process listens there; \
              stop it, or set `listen` in [http] to a free address",
-            taken.local_addr()
+            taken
         )
     );
     let error = bind("192.0.2.1:1".parse().unwrap()).await.unwrap_err();

@@ -1,11 +1,12 @@
-//! A simulated BigCommerce store and a small Vault, for `demo` and for fast tests.
+//! A simulated BigCommerce store, a small Vault and a small API server of Kubernetes, for `demo` and for fast tests.
 //!
-//! Both listen on loopback only, keep everything in memory, and can be told to misbehave on purpose:
+//! All listen on loopback only, keep everything in memory, and can be told to misbehave on purpose:
 //!
 //! - [`authority`]: a certificate authority that lives as long as the process.
 //! - [`store`]: many stores behind one HTTPS address, with accounts whose tokens can be regenerated.
+//! - [`kubernetes`]: an API server that takes Events, and refuses what a real one refuses.
 //! - [`vault`]: the part of Vault's HTTP API that the daemon uses, in the shape OpenBao answers it.
-//! - [`http`]: the small server both run on.
+//! - [`http`]: the small server all run on.
 //!
 //! It is a simulation: tokens are compared in plain time, and secrets stay readable in memory. Nothing here
 //! imports another room, so nothing here can make a test agree with the daemon's own mistakes.
@@ -14,6 +15,7 @@ use std::net::SocketAddr;
 
 pub mod authority;
 pub mod http;
+pub mod kubernetes;
 mod random;
 pub mod store;
 #[cfg(test)]

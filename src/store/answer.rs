@@ -34,6 +34,7 @@ pub(super) fn of(status: u16, headers: &HeaderMap, body: Vec<u8>, url: &Url, now
         location_host: texts(headers, LOCATION).next().and_then(|text| location_host(text, url)),
         wait: wait(headers, now),
         remaining: texts(headers, "x-bc-apilimit-remaining").find_map(number),
+        certificate: None,
         body,
     }
 }

@@ -36,7 +36,7 @@ pub(super) fn of(error: &reqwest::Error) -> ProbeFault {
 
 /// An error and its causes, from the outermost. What an [`io::Error`] wraps is among them: its own `source`
 /// leaves that out.
-pub(super) fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     successors(Some(error), |error: &&'a (dyn Error + 'static)| {
         let error = *error;
         let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);

@@ -6,6 +6,7 @@
 //! connection is made.
 
 mod answer;
+mod certificate;
 mod client;
 mod fault;
 mod resolve;
@@ -20,6 +21,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
 use http::header::{ACCEPT, AUTHORIZATION, InvalidHeaderValue};
+use reqwest::tls::TlsInfo;
 use url::Host;
 use zeroize::Zeroizing;
 
@@ -79,6 +81,8 @@ impl Prober {
             .map_err(|error| fault::of(&error))?;
         let body = answer::body(&mut response).await.map_err(|error| fault::of(&error))?;
         let mut answer = answer::of(response.status().as_u16(), response.headers(), body, &url, now);
+        let tls = response.extensions().get::<TlsInfo>();
+        answer.certificate = tls.and_then(TlsInfo::peer_certificate).and_then(certificate::validity);
         let asked = credentials.api_path().host();
         let secrets = [credentials.username(), credentials.api_token()];
         answer.location_host.take_if(|host| secrets.iter().any(|secret| is_repeated(secret, host, asked)));

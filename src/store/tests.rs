@@ -1,5 +1,6 @@
 //! What the probe sends, and what it makes of every way in which a store can answer or fail to.
 
+mod certificates;
 mod server;
 
 use std::io::Write;
@@ -24,6 +25,7 @@ fn check(authority: &Authority) -> Check {
         confirmations: 3,
         confirmation_spacing: Duration::from_secs(30),
         stale_after: Duration::from_secs(3600),
+        certificate_warning: None,
         concurrency: 4,
         addresses: AddressPolicy::AllowPrivate,
         ca_file: Some(authority.file()),
@@ -260,27 +262,6 @@ fn a_handshake_that_hangs_is_given_up() {
     check.timeout = Duration::from_millis(500);
     let place = format!("localhost:{}", listener.local_addr().unwrap().port());
     failed(probe(&check, &place), ProbeFault::Timeout);
-}
-
-#[test]
-fn a_certificate_is_checked() {
-    let authority = Authority::new();
-    let stranger = Authority::new();
-    for (certificate, fault) in [
-        (authority.certify_until("localhost", 2020), ProbeFault::CertificateExpired),
-        (authority.certify_from("localhost", 4000), ProbeFault::CertificateExpired),
-        (stranger.certify("localhost"), ProbeFault::CertificateIssuer),
-        (authority.certify("other.example"), ProbeFault::CertificateHost),
-    ] {
-        let (sender, reached) = mpsc::channel();
-        let server = Server::start(certificate, move |mut stream| {
-            sender.send(read_request(&mut stream)).unwrap();
-        });
-        failed(probe(&check(&authority), &format!("localhost:{}", server.port())), fault);
-        drop(server);
-        let request = reached.try_recv().unwrap_or_default();
-        assert_eq!(request, "", "{fault:?}: something was sent");
-    }
 }
 
 #[test]

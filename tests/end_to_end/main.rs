@@ -6,9 +6,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod certificates;
 mod check;
 mod configuration;
+mod control;
 mod damage;
+mod kubernetes;
 mod life;
 mod one_time;
 mod options;

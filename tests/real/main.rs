@@ -1,9 +1,11 @@
-//! Channels against the real thing: Debian's Alertmanager, and a receiver that is not ours. Left out unless
-//! `./tests/run --real` asks for them; then what they need must be there.
+//! Channels against the real thing: Debian's Alertmanager, a receiver that is not ours, and the schemas of
+//! Kubernetes. Left out unless `./tests/run --real` asks for them; then what they need must be there.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod alertmanager;
+#[cfg(feature = "demo")]
+mod kubernetes;
 mod standard_webhooks;
 
 use std::time::{Duration, SystemTime};
@@ -11,6 +13,9 @@ use std::time::{Duration, SystemTime};
 use bc_secrets_sync::domain::incident::Message;
 use bc_secrets_sync::domain::time::{Instant, Now, Timestamp};
 use serde_json::json;
+
+/// Names a Python that has the packages of `./tests/run --real`.
+const PYTHON: &str = "BC_SECRETS_SYNC_TEST_PYTHON";
 
 /// The moment at which a test runs, by the machine's clock.
 fn now() -> Timestamp {

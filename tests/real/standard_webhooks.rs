@@ -10,11 +10,9 @@ use bc_secrets_sync::domain::routing::Route;
 use bc_secrets_sync::domain::time::Timestamp;
 use serde_json::Value;
 
-use super::{message, now};
+use super::{PYTHON, message, now};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-/// Names a Python that has the library.
-const PYTHON: &str = "BC_SECRETS_SYNC_TEST_PYTHON";
 
 struct Receiver {
     child: Child,

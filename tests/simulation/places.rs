@@ -159,7 +159,14 @@ fn any_trouble(random: &mut Random, also_401: bool) -> Option<Trouble> {
 
 fn answer(status: u16, wait: Option<Duration>, body: &str) -> ProbeOutcome {
     let body = body.as_bytes().to_vec();
-    ProbeOutcome::Answered(Answer { status, location_host: None, wait, remaining: None, body })
+    ProbeOutcome::Answered(Answer {
+        status,
+        location_host: None,
+        wait,
+        remaining: None,
+        certificate: None,
+        body,
+    })
 }
 
 /// In which form a version was written.

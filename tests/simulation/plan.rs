@@ -98,6 +98,7 @@ impl Plan {
             confirmations: 3,
             confirmation_spacing: Duration::from_secs(60),
             stale_after: Duration::from_secs(3600),
+            certificate_warning: Some(Duration::from_secs(14 * 24 * 3600)),
             repeat_interval: Duration::from_secs(4 * 3600),
             addresses: AddressPolicy::PublicOnly,
             gate: Gate::Verified,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bc_secrets_sync::alert::ledger::Change;
 use bc_secrets_sync::domain::credentials::{FieldNames, StoreName};
 use bc_secrets_sync::domain::engine::{
     Action, Engine, Event, Hook, OnRejection, SecretLocation, Settings, StoreSpec,
@@ -23,7 +24,7 @@ use crate::truth::Truth;
 use crate::watch::{Violation, Watch, ensure};
 
 /// How many lines of a store's past are kept for a replay.
-const REMEMBERED: usize = 40;
+const REMEMBERED: usize = 4000;
 
 /// What will happen.
 pub(crate) enum Occurrence {
@@ -306,10 +307,16 @@ impl Simulation {
         self.counts.events += 1;
         let Some(engine) = &mut self.engine else { return Ok(()) };
         let actions = engine.handle(event, now);
-        let (mut messages, mut work) = (Vec::new(), Vec::new());
+        let (mut messages, mut changes) = (Vec::new(), Vec::new());
+        let (mut work, mut replies) = (Vec::new(), Vec::new());
         for action in actions {
             match action {
-                Action::Notify(message) => messages.push(message),
+                Action::Notify(message) => {
+                    messages.push(message.clone());
+                    changes.push(Change::from(message));
+                }
+                Action::Keep(incident) => changes.push(Change::Open { incident, message: None }),
+                Action::Reply(reply) => replies.push(reply),
                 Action::Say(decision) => {
                     let at = decision.store.as_ref().map(|name| index(name.as_str()));
                     self.note(at, || format!("log: {}", decision.text));
@@ -339,8 +346,8 @@ impl Simulation {
             self.crash();
             return Ok(());
         }
-        if !messages.is_empty() {
-            self.outbox.record(&messages);
+        if !changes.is_empty() {
+            self.outbox.record(&changes);
             for message in messages {
                 if message.incident.cause == Cause::PlatformTrouble {
                     self.unsettle_all();

@@ -67,7 +67,7 @@ impl Simulation {
                 self.watch.publishes(index(store.as_str()), key, stamp, place, store.as_str())?;
                 (at, false)
             }
-            Action::Notify(_) | Action::Say(_) => (None, false),
+            Action::Notify(_) | Action::Keep(_) | Action::Say(_) | Action::Reply(_) => (None, false),
         })
     }
 
@@ -133,7 +133,7 @@ impl Simulation {
                 let result = if failed { Err(ReloadFault("no such process".into())) } else { Ok(()) };
                 Event::Reloaded { store, generation, result }
             }
-            Action::Notify(_) | Action::Say(_) => Event::Tick,
+            Action::Notify(_) | Action::Keep(_) | Action::Say(_) | Action::Reply(_) => Event::Tick,
         }
     }
 
@@ -160,6 +160,7 @@ impl Simulation {
                     | Event::Withdrawn { .. }
                     | Event::Reloaded { .. }
                     | Event::CheckNow
+                    | Event::Asked(_)
                     | Event::Configured { .. } => "question about the token",
                 };
                 let came = if result.is_ok() { "done" } else { "failed" };
@@ -274,6 +275,7 @@ impl Simulation {
             }
             Event::Configured { .. } => self.note(None, || "a new configuration".into()),
             Event::CheckNow => self.note(None, || "somebody wants every store checked".into()),
+            Event::Asked(request) => self.note(None, || format!("somebody asks: {request:?}")),
             Event::Tick => {}
         }
     }
@@ -290,7 +292,7 @@ fn words(action: &Action) -> &'static str {
         Action::Publish { .. } => "publish",
         Action::Withdraw { .. } => "withdraw",
         Action::Reload { .. } => "reload",
-        Action::Notify(_) | Action::Say(_) => "say",
+        Action::Notify(_) | Action::Keep(_) | Action::Say(_) | Action::Reply(_) => "say",
     }
 }
 

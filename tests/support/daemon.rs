@@ -81,6 +81,22 @@ impl Daemon {
         (answer.status().as_u16(), answer.text().await.unwrap())
     }
 
+    /// Posts nothing, with a token or without: the answer's status and its text.
+    pub(crate) async fn post(&self, path: &str, token: Option<&str>) -> (u16, String) {
+        let request = self.client.post(format!("http://{}{path}", self.address));
+        let request = match token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        };
+        let answer = request.send().await.unwrap_or_else(|error| panic!("POST {path}: {error:?}"));
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
     /// The status of a page alone.
     pub(crate) async fn code(&self, path: &str) -> u16 {
         self.get(path).await.0

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test uses a part")]
 
 use std::net::SocketAddr;
+use std::time::{Duration, SystemTime};
 
 use bc_secrets_sync::sandbox::authority::Authority;
 use bc_secrets_sync::sandbox::store::{Account, SimulatedBigCommerce};
@@ -22,6 +23,7 @@ const POLICY: &str = r#"path "secret/data/stores/*" { capabilities = ["read"] }"
 pub(crate) struct World {
     pub(crate) bao: OpenBao,
     pub(crate) bigcommerce: SimulatedBigCommerce,
+    pub(crate) authority: Authority,
     pub(crate) receiver: Receiver,
     pub(crate) configuration: Configuration,
     home: TempDir,
@@ -52,7 +54,7 @@ impl World {
         std::fs::write(configuration.secret_id_file(), role.secret_id).unwrap();
         std::fs::write(configuration.store_authority_file(), authority.ca_pem()).unwrap();
         std::fs::write(configuration.signing_secret_file(), SIGNING_SECRET).unwrap();
-        Self { bao, bigcommerce, receiver, configuration, home }
+        Self { bao, bigcommerce, authority, receiver, configuration, home }
     }
 
     /// Adds a store with an account whose credentials are in OpenBao.
@@ -76,6 +78,12 @@ impl World {
     /// Writes whatever there is to write into OpenBao and returns the version.
     pub(crate) async fn write_fields(&self, store: &str, fields: Value) -> u64 {
         self.bao.write_secret(&format!("stores/{store}"), fields).await
+    }
+
+    /// From now on every store shows a certificate that began a month ago and expires then.
+    pub(crate) fn certify_until(&self, until: SystemTime) {
+        let month = Duration::from_secs(30 * 24 * 3600);
+        self.bigcommerce.change_certificate(&self.authority, SystemTime::now() - month..until).unwrap();
     }
 
     /// Starts the daemon.

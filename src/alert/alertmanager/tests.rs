@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::advance;
 
 use super::super::delivery::DeliveryEvent;
-use super::super::ledger::Ledger;
+use super::super::ledger::{Change, Ledger};
 use super::super::receiver::{NOW, Receiver, Request, message};
 use super::*;
 use crate::domain::incident::Severity;
@@ -175,6 +175,20 @@ async fn an_open_alert_is_sent_again_before_it_expires_and_its_end_for_five_minu
     assert_eq!(bench.told(&mut receiver).await, [critical("other", 480)]);
     bench.record(&[message("other", 1, MessageKind::Opened), message("other", 3, MessageKind::Opened)]);
     assert_eq!(bench.told(&mut receiver).await, [critical("other", 720)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silenced_incident_stays_open_here() {
+    let mut receiver = Receiver::start(&[]);
+    let opened = message("acme", 1, MessageKind::Opened);
+    let mut bench = Bench::start(&[url(&receiver)], Route::everything(), std::slice::from_ref(&opened));
+    assert_eq!(bench.told(&mut receiver).await, [critical("acme", 240)]);
+    let incident = Incident { silenced_until: Some(NOW.plus(60 * MINUTE)), ..opened.incident };
+    bench.ledger.record(&[Change::Open { incident, message: None }]).unwrap();
+    for minute in 1..10 {
+        advance(MINUTE).await;
+        assert_eq!(bench.told(&mut receiver).await, [critical("acme", 60 * minute + 240)]);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -80,6 +80,7 @@ fn an_incident_comes_back_as_it_was_last_recorded() {
     let mut message = message("acme", 1, Opened);
     record(&ledger, std::slice::from_ref(&message)).unwrap();
     message.incident.evidence.push("still rejected".into());
+    message.incident.silenced_until = Some(message.at);
     let incident = message.incident.clone();
     ledger.record(&[Change::Open { incident: incident.clone(), message: None }]).unwrap();
     drop(ledger);
@@ -87,6 +88,16 @@ fn an_incident_comes_back_as_it_was_last_recorded() {
     let ledger = open(directory.path());
     assert_eq!(ledger.load(), [incident]);
     assert_eq!(ledger.pending("webhook"), 1);
+}
+
+#[test]
+fn an_incident_of_a_version_that_knew_no_silences_is_read() {
+    let old = r#"{"id": "acme:bad_write:1", "store": "acme", "cause": "bad_write", "severity": "warning",
+        "opened_at": "2025-08-24T00:00:00Z", "evidence": [], "remedy": "", "messages": 1,
+        "repeat_at": "2025-08-25T00:00:00Z"}"#;
+    let incident: Incident = serde_json::from_str(old).unwrap();
+    assert_eq!(incident.silenced_until, None);
+    assert!(!serde_json::to_string(&incident).unwrap().contains("silenced"), "nor shown to it");
 }
 
 #[test]

@@ -20,6 +20,7 @@ fn the_shortest_file_gets_the_defaults() {
     assert_eq!(config.check.confirmations, 3);
     assert_eq!(config.check.confirmation_spacing, Duration::from_secs(60));
     assert_eq!(config.check.stale_after, Duration::from_secs(3600));
+    assert_eq!(config.check.certificate_warning, Some(Duration::from_secs(14 * 24 * 3600)));
     assert_eq!(config.check.concurrency, 32);
     assert_eq!(config.check.addresses, AddressPolicy::PublicOnly);
     assert!(config.check.verify_before_publish);
@@ -65,6 +66,7 @@ timeout = "100ms"
 confirmations = 1
 confirmation_spacing = "200ms"
 stale_after = "1s 1ms"
+certificate_warning = "off"
 concurrency = 256
 allow_private_addresses = true
 ca_file = "/store.pem"
@@ -119,6 +121,7 @@ fields = { username = "user", api_token = "token" }
     assert_eq!(config.check.confirmations, 1);
     assert_eq!(config.check.confirmation_spacing, Duration::from_millis(200));
     assert_eq!(config.check.stale_after, Duration::from_millis(1001));
+    assert_eq!(config.check.certificate_warning, None);
     assert_eq!(config.check.concurrency, 256);
     assert_eq!(config.check.addresses, AddressPolicy::AllowPrivate);
     assert_eq!(config.check.ca_file, Some("/store.pem".into()));

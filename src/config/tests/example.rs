@@ -91,6 +91,7 @@ fn it_parses_with_everything_uncommented() {
     assert!(config.alerts.webhook.is_some() && config.vault.tls.client.is_some());
     assert!(config.alerts.slack.is_some() && config.alerts.pagerduty.is_some());
     assert!(config.alerts.alertmanager.is_some() && config.alerts.command.is_some());
+    assert!(config.alerts.kubernetes.is_some_and(|kubernetes| kubernetes.regarding.uid.is_some()));
     let config = parse_example(&example(Uncomment::Everything, "[vault.auth.approle]"));
     assert!(matches!(config.vault.auth, Auth::TokenFile(_)));
 }

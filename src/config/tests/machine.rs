@@ -55,6 +55,7 @@ fn everything_that_is_missing_or_unusable_is_told_at_once() {
     let root = tempfile::tempdir().unwrap();
     let config = config(root.path(), |text| {
         text.replace("ROOT/output", "ROOT/role/output").replace("ROOT/new", "ROOT/whsec/new")
+            + "[http]\nreport_token_file = \"ROOT/token\"\n[control]\nsocket = \"ROOT/run/a.sock\"\n"
     });
     fs::remove_file(root.path().join("ca.pem")).unwrap();
     fs::write(root.path().join("secret"), "").unwrap();
@@ -62,6 +63,8 @@ fn everything_that_is_missing_or_unusable_is_told_at_once() {
     let expected = [
         ("vault.tls.ca_file", "does not exist"),
         ("vault.auth.approle.secret_id_file", "is empty"),
+        ("http.report_token_file", "does not exist"),
+        ("control.socket", "does not exist"),
         ("alerts.webhook.signing_secret_file", "at most 65536"),
         ("output.directory", "Not a directory"),
         ("state.directory", "Not a directory"),
@@ -103,6 +106,12 @@ ca_file = \"ROOT/e\"
 [alerts.alertmanager]
 urls = [\"http://one\"]
 ca_file = \"ROOT/f\"
+[alerts.kubernetes]
+url = \"https://kubernetes\"
+namespace = \"shop\"
+token_file = \"ROOT/g\"
+ca_file = \"ROOT/h\"
+regarding = { name = \"pod\" }
 [alerts.command]
 argv = [\"ROOT/role\"]
 [[stores]]";
@@ -113,14 +122,16 @@ argv = [\"ROOT/role\"]
     let expected = [
         "alerts.slack.url_file",
         "alerts.pagerduty.routing_key_file",
+        "alerts.kubernetes.token_file",
         "alerts.webhook.ca_file",
         "alerts.slack.ca_file",
         "alerts.pagerduty.ca_file",
+        "alerts.kubernetes.ca_file",
         "alerts.alertmanager.ca_file",
         "alerts.command.argv",
     ];
     assert_eq!(keys, expected, "{found:?}");
-    assert!(found[6].1.contains("role cannot be run: Permission denied"), "{found:?}");
+    assert!(found[8].1.contains("role cannot be run: Permission denied"), "{found:?}");
 }
 
 #[test]

@@ -69,13 +69,13 @@ async fn dead_channels_hold_up_no_other_and_each_is_counted_by_itself() {
     let config = config(directory.path(), &(dead() + COMMAND));
     let mut alerts = open(&config).await;
     let [opened, resolved] = test_messages().try_into().unwrap();
-    alerts.keep(vec![opened]).await;
+    alerts.keep(vec![opened.into()]).await;
     until(&mut alerts, |alerts| {
         let failed = |name| status(alerts, name).failed > 0;
         failed("pagerduty") && failed("alertmanager") && status(alerts, "command").delivered == 1
     })
     .await;
-    alerts.keep(vec![resolved]).await;
+    alerts.keep(vec![resolved.into()]).await;
     until(&mut alerts, |alerts| status(alerts, "command").delivered == 2).await;
 
     let names: Vec<_> = alerts.status().iter().map(|status| status.name).collect();
@@ -96,13 +96,13 @@ async fn a_new_configuration_replaces_the_channels_and_those_that_stay_go_on() {
     let before = config(directory.path(), &(dead() + COMMAND));
     let mut alerts = open(&before).await;
     let [opened, resolved] = test_messages().try_into().unwrap();
-    alerts.keep(vec![opened]).await;
+    alerts.keep(vec![opened.into()]).await;
     until(&mut alerts, |alerts| status(alerts, "command").delivered == 1).await;
 
     let after = config(directory.path(), COMMAND);
     alerts.replace(Channels::build(&after).unwrap()).await.unwrap();
     assert_eq!(alerts.tasks.len(), 1);
-    alerts.keep(vec![resolved]).await;
+    alerts.keep(vec![resolved.into()]).await;
     until(&mut alerts, |alerts| status(alerts, "command").delivered == 2).await;
     let names: Vec<_> = alerts.status().iter().map(|status| status.name).collect();
     assert_eq!(names, ["log", "command"]);
@@ -115,7 +115,7 @@ async fn what_waits_at_the_end_is_tried_once_more_by_every_channel_within_the_li
     let broken = "[alerts.command]\nargv = [\"/bin/sh\", \"-c\", \"test -e ROOT/open && touch ROOT/told\"]\n";
     let config = config(directory.path(), &(dead() + broken));
     let mut alerts = open(&config).await;
-    alerts.keep(test_messages()).await;
+    alerts.keep(test_messages().into_iter().map(Change::from).collect()).await;
     until(&mut alerts, |alerts| status(alerts, "command").failed > 0).await;
     alerts.stop().await.unwrap();
     std::fs::write(directory.path().join("open"), "").unwrap();

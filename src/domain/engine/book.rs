@@ -5,13 +5,21 @@ use std::time::Duration;
 
 use super::{Action, Condition, Context, Judged};
 use crate::domain::credentials::StoreName;
-use crate::domain::incident::{Cause, Incident, IncidentId, Message, MessageKind, Resolution};
+use crate::domain::incident::{Cause, Incident, IncidentId, Message, MessageKind, Resolution, SilenceSpan};
 use crate::domain::time::{Instant, Now};
 
 #[derive(Debug)]
-struct Entry {
-    incident: Incident,
+pub(super) struct Entry {
+    pub(super) incident: Incident,
     remind_at: Instant,
+    /// No reminders before.
+    pub(super) silent_until: Option<Instant>,
+}
+
+impl Entry {
+    fn next_reminder(&self) -> Instant {
+        self.silent_until.map_or(self.remind_at, |until| self.remind_at.max(until))
+    }
 }
 
 /// However long an incident is open, it is repeated once a day at the least.
@@ -29,12 +37,15 @@ pub(crate) struct Book {
 impl Book {
     /// Takes over what was open when the last process ended.
     ///
-    /// The wall clock may have been set back meanwhile: no reminder waits longer than an interval.
+    /// The wall clock may have been set back meanwhile: no reminder waits longer than an interval, and no silence
+    /// lasts longer than the longest.
     pub(super) fn restored(open: Vec<Incident>, repeat_interval: Duration, now: Now) -> Self {
         let entry = |incident: Incident| {
             let longest = repeat_after(repeat_interval, incident.messages);
             let remind_at = now.instant.plus(incident.repeat_at.since(now.wall).min(longest));
-            ((incident.store.clone(), incident.cause), Entry { incident, remind_at })
+            let silence = incident.silenced_until.map(|until| until.since(now.wall));
+            let silent_until = silence.map(|left| now.instant.plus(left.min(SilenceSpan::LONGEST)));
+            ((incident.store.clone(), incident.cause), Entry { incident, remind_at, silent_until })
         };
         Self { open: open.into_iter().map(entry).collect(), opened: BTreeMap::new() }
     }
@@ -52,11 +63,19 @@ impl Book {
         self.open.len()
     }
 
-    /// Every open incident, the oldest first.
-    pub(super) fn incidents(&self) -> Vec<Incident> {
-        let mut all: Vec<Incident> = self.open.values().map(|entry| entry.incident.clone()).collect();
+    /// Every open incident, the oldest first; a silence that is over is not shown any more.
+    pub(super) fn incidents(&self, now: Now) -> Vec<Incident> {
+        let shown = |entry: &Entry| {
+            let left = entry.silent_until.filter(|until| *until > now.instant);
+            Incident { silenced_until: left.map(|until| now.wall_at(until)), ..entry.incident.clone() }
+        };
+        let mut all: Vec<Incident> = self.open.values().map(shown).collect();
         all.sort_by(|a, b| a.opened_at.cmp(&b.opened_at).then_with(|| a.id.cmp(&b.id)));
         all
+    }
+
+    pub(super) fn entry(&mut self, id: &IncidentId) -> Option<&mut Entry> {
+        self.open.values_mut().find(|entry| entry.incident.id == *id)
     }
 
     pub(super) fn is_open(&self, store: Option<&StoreName>, cause: Cause) -> bool {
@@ -67,7 +86,14 @@ impl Book {
     pub(super) fn next_reminder(&self, store: Option<&StoreName>) -> Option<Instant> {
         let subject = store.map(|name| name.as_str().to_owned());
         let range = (subject.clone(), Cause::FIRST)..=(subject, Cause::LAST);
-        self.open.range(range).map(|(_, entry)| entry.remind_at).min()
+        self.open.range(range).map(|(_, entry)| entry.next_reminder()).min()
+    }
+
+    /// Things have become worse: the next reminder about it is due now.
+    pub(super) fn remind_now(&mut self, store: &StoreName, cause: Cause, now: Instant) {
+        if let Some(entry) = self.open.get_mut(&(Some(store.as_str().to_owned()), cause)) {
+            entry.remind_at = entry.remind_at.min(now);
+        }
     }
 
     /// Compares what is judged with what is open, and acts on the difference. `resolution` says what ended
@@ -121,14 +147,16 @@ impl Book {
             remedy,
             messages: 0,
             repeat_at: cx.now.wall,
+            silenced_until: None,
         };
         *cx.shared.book.opened.entry(cause).or_default() += 1;
-        cx.shared.book.open.insert(key.clone(), Entry { incident, remind_at: cx.now.instant });
+        let entry = Entry { incident, remind_at: cx.now.instant, silent_until: None };
+        cx.shared.book.open.insert(key.clone(), entry);
         Self::write(&key, MessageKind::Opened, cx);
     }
 
     fn remind(key: &Key, cx: &mut Context<'_>) {
-        if cx.shared.book.open.get(key).is_some_and(|entry| entry.remind_at <= cx.now.instant) {
+        if cx.shared.book.open.get(key).is_some_and(|entry| entry.next_reminder() <= cx.now.instant) {
             Self::write(key, MessageKind::Reminder, cx);
         }
     }
@@ -138,6 +166,8 @@ impl Book {
             return;
         };
         entry.incident.messages += 1;
+        // A message is only written when no silence is in force.
+        (entry.silent_until, entry.incident.silenced_until) = (None, None);
         let pause = repeat_after(cx.settings.repeat_interval, entry.incident.messages);
         entry.incident.repeat_at = cx.now.wall.plus(pause);
         entry.remind_at = cx.now.instant.plus(pause);
@@ -150,6 +180,7 @@ impl Book {
             return;
         };
         entry.incident.messages += 1;
+        entry.incident.silenced_until = None;
         cx.actions.push(Action::Notify(message(&entry.incident, MessageKind::Resolved, Some(how), cx.now)));
     }
 }

@@ -1,7 +1,9 @@
 //! Which incidents a store should have now: the evidence table, as a pure function of what is known.
 
+mod certificate;
+
 use super::source::GRACE;
-use super::store::{Candidate, ReadProblem, Rejection, Store};
+use super::store::{Candidate, Certificate, ReadProblem, Rejection, Store};
 use super::{Condition, Context, Judged, OnRejection};
 use crate::domain::incident::Cause;
 use crate::domain::source::SourceFaultKind;
@@ -23,7 +25,7 @@ pub(super) fn judge(store: &Store, source_fault: Option<&str>, cx: &Context<'_>)
         (Cause::SecretMalformed, secret_malformed(store)),
         (Cause::PublishFailed, publish_failed(store)),
         (Cause::SupersededLive, superseded_live(store, cx)),
-        (Cause::CertificateTrouble, certificate_trouble(store, cx)),
+        (Cause::CertificateTrouble, certificate::trouble(store, cx)),
         (Cause::Unverified, unverified(store, cx)),
     ]
 }
@@ -341,36 +343,6 @@ fn superseded_live(store: &Store, cx: &Context<'_>) -> Condition {
          API Settings: whoever has its token can still use it."
             .into(),
     )
-}
-
-fn certificate_trouble(store: &Store, cx: &Context<'_>) -> Condition {
-    let least = cx.settings.confirmations;
-    let published = store.good.as_ref().map(|_| &store.streak);
-    let candidate = store.candidate.as_ref().map(|candidate| &candidate.streak);
-    let both = published.into_iter().chain(candidate);
-    if let Some(streak) = both.clone().find(|streak| streak.is(VerdictKind::TlsError, least)) {
-        let verdict = streak.last.as_ref().map(ToString::to_string).unwrap_or_default();
-        return holds(
-            vec![format!(
-                "{} attempts from {} to {} failed before anything was sent: {verdict}.",
-                streak.count, streak.first.wall, streak.latest.wall
-            )],
-            "The certificate of a store under its own domain is the merchant's: ask for it to be renewed, or use the \
-             API Path at the store's mybigcommerce.com host. If a proxy re-signs the traffic from here, name its \
-             authority in check.ca_file."
-                .into(),
-        );
-    }
-    let mut answers = both.map(|streak| match streak.kind() {
-        None | Some(VerdictKind::TlsError | VerdictKind::NetworkError) => None,
-        Some(kind) => Some(kind),
-    });
-    let first = answers.next();
-    if first.is_some() && first.into_iter().chain(answers).all(|answer| answer.is_some()) {
-        Condition::Clear
-    } else {
-        Condition::Unknown
-    }
 }
 
 fn last_certainty(store: &Store) -> Instant {

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::request::{Reply, Request};
 use crate::domain::credentials::{AddressPolicy, Credentials, FieldNames, StoreName};
-use crate::domain::incident::{Message, Severity};
+use crate::domain::incident::{Incident, Message, Severity};
 use crate::domain::publication::{GenerationStamp, OnDisk, PublishFault, Published, ReloadFault};
 use crate::domain::source::{Lease, SecretVersion, SourceFault};
 use crate::domain::verdict::ProbeOutcome;
@@ -22,6 +23,8 @@ pub struct Settings {
     pub confirmation_spacing: Duration,
     /// How long nobody may be able to tell before that is an incident of its own.
     pub stale_after: Duration,
+    /// How long before a store's certificate expires somebody is warned; none: nobody is.
+    pub certificate_warning: Option<Duration>,
     /// How long after the first message about an open incident the next one follows; the pause doubles each
     /// time, up to a day.
     pub repeat_interval: Duration,
@@ -169,6 +172,8 @@ pub enum Event {
     },
     /// Somebody wants every store checked now.
     CheckNow,
+    /// Somebody asks for something and waits for the reply.
+    Asked(Request),
     /// A new configuration is in force.
     Configured {
         /// The settings.
@@ -180,7 +185,7 @@ pub enum Event {
     },
 }
 
-/// Something for the daemon to do. Whatever is not a message or a log line is answered by one event.
+/// Something for the daemon to do. Whatever talks to the outside is answered by one event.
 #[derive(Debug)]
 pub enum Action {
     /// Log in to the source.
@@ -231,8 +236,12 @@ pub enum Action {
     },
     /// Keep this message, then deliver it.
     Notify(Message),
+    /// Keep the incident as it stands now; nobody is told.
+    Keep(Incident),
     /// Write a line to the log.
     Say(Decision),
+    /// Give this to whoever asked: one for each [`Event::Asked`], once everything else is on the disk.
+    Reply(Reply),
 }
 
 /// A decision and its reason, for the log.

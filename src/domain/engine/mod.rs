@@ -10,6 +10,8 @@ mod conditions;
 mod interface;
 mod outcome;
 mod platform;
+mod request;
+mod silence;
 mod source;
 mod store;
 mod view;
@@ -32,6 +34,7 @@ pub use self::interface::{
     StoreSpec,
 };
 pub use self::outcome::Outcome;
+pub use self::request::{Reply, ReportOutcome, Reported, Request};
 pub use self::view::About;
 
 /// What all state machines need while an event is handled.
@@ -119,6 +122,8 @@ impl Engine {
             shared: &mut self.shared,
         };
         let mut touched = None;
+        // What is replied to a report depends on what the store then does.
+        let mut reported = None;
         match event {
             Event::Tick => {}
             Event::LoggedIn(result) => self.source.logged_in(result, &mut cx),
@@ -172,13 +177,39 @@ impl Engine {
                     self.reschedule(at, now.instant);
                 }
             }
+            Event::Asked(Request::Report { store }) => match self.index.get(&store).copied() {
+                Some(at) => {
+                    touched = Some(at);
+                    reported = Some(at);
+                    if let Some(store) = self.stores.get_mut(at) {
+                        store.reported(&cx);
+                    }
+                }
+                None => actions.push(Action::Reply(Reply::UnknownStore)),
+            },
+            Event::Asked(Request::Silence { incident, span }) => {
+                let reply = Book::silence(&incident, Some(span), &mut cx);
+                touched = self.at(&reply);
+                actions.push(Action::Reply(reply));
+            }
+            Event::Asked(Request::Unsilence { incident }) => {
+                let reply = Book::silence(&incident, None, &mut cx);
+                touched = self.at(&reply);
+                actions.push(Action::Reply(reply));
+            }
             Event::Configured { settings, stores, source } => {
                 self.configure(settings, stores, source, now);
             }
         }
         self.advance(touched, usable, now, &mut actions);
+        if let Some(store) = reported.and_then(|at| self.stores.get_mut(at)) {
+            let (settings, key, shared) = (&self.settings, &*self.key, &mut self.shared);
+            let mut none = Vec::new();
+            let reply = store.report_reply(&Context { now, settings, key, actions: &mut none, shared });
+            actions.push(Action::Reply(reply));
+        }
         actions.sort_by_key(|action| match action {
-            Action::Notify(_) => 0,
+            Action::Notify(_) | Action::Keep(_) => 0,
             Action::Say(_) => 1,
             Action::LogIn
             | Action::Renew
@@ -189,8 +220,16 @@ impl Engine {
             | Action::Publish { .. }
             | Action::Withdraw { .. }
             | Action::Reload { .. } => 2,
+            Action::Reply(_) => 3,
         });
         actions
+    }
+
+    /// The store that a reply is about.
+    fn at(&self, reply: &Reply) -> Option<usize> {
+        let Reply::Incident(incident) = reply else { return None };
+        let store = StoreName::parse(incident.store.as_deref()?).ok()?;
+        self.index.get(&store).copied()
     }
 
     /// When [`Event::Tick`] is due at the latest.

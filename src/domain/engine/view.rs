@@ -23,6 +23,8 @@ pub struct About {
     pub channels: Vec<ChannelStatus>,
     /// The configuration in force.
     pub configuration: ConfigurationStatus,
+    /// Reports of apps that were refused because of their token, since the start.
+    pub reports_refused: u64,
 }
 
 impl Engine {
@@ -57,10 +59,11 @@ impl Engine {
                 errors: self.source.errors.clone(),
             },
             stores,
-            incidents: self.shared.book.incidents(),
+            incidents: self.shared.book.incidents(now),
             incidents_opened: self.shared.book.opened.clone(),
             channels: about.channels,
             configuration: about.configuration,
+            reports_refused: about.reports_refused,
         }
     }
 
@@ -88,7 +91,7 @@ impl Engine {
 }
 
 impl Store {
-    fn state(&self, cx: &Context<'_>) -> StoreState {
+    pub(super) fn state(&self, cx: &Context<'_>) -> StoreState {
         if self.good.is_none() {
             let unusable = match &self.problem {
                 Some(ReadProblem::Malformed { .. }) => true,
@@ -168,7 +171,8 @@ impl Store {
             }),
             last_check_at: self.streak.last.is_some().then_some(self.streak.latest.wall),
             verified_at: self.verified_at,
-            next_check_at: self.good.is_some().then(|| cx.now.wall_at(self.next_check)),
+            next_check_at: self.good.is_some().then(|| cx.now.wall_at(self.check_due())),
+            certificate_expires_at: self.certificate.map(|certificate| certificate.validity.until),
             last_verdict: self.streak.kind(),
             last_read_attempt_at: at(self.read_attempt),
             last_read_at: at(self.read_success),
@@ -179,6 +183,7 @@ impl Store {
             verdicts: self.verdicts.clone(),
             publications: self.publications,
             restorations: self.restorations,
+            reports: self.reports.status(),
         }
     }
 }

@@ -23,7 +23,7 @@ pub(super) fn gauges(families: &mut Families<'_>, snapshot: &Snapshot) -> fmt::R
             })
         }),
     )?;
-    let times: [StoreGauge<Timestamp>; 6] = [
+    let times: [StoreGauge<Timestamp>; 7] = [
         (
             "store_last_check_timestamp_seconds",
             "When the published credentials were last checked with the store, whatever came of it.",
@@ -33,6 +33,11 @@ pub(super) fn gauges(families: &mut Families<'_>, snapshot: &Snapshot) -> fmt::R
             "store_verified_timestamp_seconds",
             "When the store last accepted the published credentials.",
             |store| store.verified_at,
+        ),
+        (
+            "store_certificate_expiry_timestamp_seconds",
+            "When the certificate expires that the store last showed.",
+            |store| store.certificate_expires_at,
         ),
         (
             "store_last_read_attempt_timestamp_seconds",
@@ -95,6 +100,21 @@ pub(super) fn counters(families: &mut Families<'_>, snapshot: &Snapshot) -> fmt:
         "store_restorations_total",
         "Published sets that were found damaged or gone, and written again.",
         each_store(snapshot, |store| Some(Value::Whole(store.restorations))),
+    )?;
+    families.counter(
+        "store_reports_total",
+        "Reports of apps that the store refuses its credentials.",
+        each_store(snapshot, |store| Some(Value::Whole(store.reports.received))),
+    )?;
+    families.counter(
+        "store_reports_absorbed_total",
+        "Those of them that started no check at once.",
+        each_store(snapshot, |store| Some(Value::Whole(store.reports.absorbed))),
+    )?;
+    families.counter(
+        "store_report_checks_total",
+        "Checks that were made because of reports.",
+        each_store(snapshot, |store| Some(Value::Whole(store.reports.checks))),
     )
 }
 

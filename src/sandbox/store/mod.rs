@@ -7,11 +7,12 @@ mod tests;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::SandboxError;
-use super::authority::Authority;
+use super::authority::{Authority, ShownCertificate};
 use super::http::Server;
 use super::random::Unguessable;
 
@@ -27,6 +28,8 @@ const TOKEN_DIGITS: usize = 40;
 pub struct SimulatedBigCommerce {
     server: Server,
     platform: Arc<Platform>,
+    certificate: ShownCertificate,
+    names: Arc<[String]>,
 }
 
 /// The three values of a Legacy API account.
@@ -85,10 +88,12 @@ impl SimulatedBigCommerce {
     ) -> Result<Self, SandboxError> {
         let address = listen.ip().to_string();
         let names: Vec<&str> = names.iter().copied().chain([address.as_str()]).collect();
-        let tls = authority.server_config(&names)?;
+        let certificate = authority.certify(&names, None)?;
+        let tls = certificate.server_config()?;
         let platform = Arc::new(Platform { random: Unguessable::new()?, stores: Mutex::default() });
         let server = Server::start(listen, Some(tls), Arc::clone(&platform)).await?;
-        Ok(Self { server, platform })
+        let names = names.into_iter().map(str::to_owned).collect();
+        Ok(Self { server, platform, certificate, names })
     }
 
     /// The address listened on, with the port that was taken.
@@ -146,6 +151,19 @@ impl SimulatedBigCommerce {
     /// Deletes the account of that name, if there is one, whatever others the store has.
     pub fn delete_account_named(&self, store: &str, username: &str) {
         self.platform.with(store, |store| store.accounts.retain(|account| account.username != username));
+    }
+
+    /// Shows a new certificate of `authority`, valid for so long, from the next connection on, for all stores.
+    ///
+    /// Fails with [`SandboxError::Certificate`].
+    pub fn change_certificate(
+        &self,
+        authority: &Authority,
+        valid: Range<SystemTime>,
+    ) -> Result<(), SandboxError> {
+        let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
+        self.certificate.replace(&authority.certify(&names, Some(valid))?);
+        Ok(())
     }
 
     /// Changes how the store answers, from the next request on.

@@ -45,6 +45,21 @@ async fn right_credentials_get_the_time_in_json() {
 }
 
 #[tokio::test]
+async fn a_certificate_that_has_expired_is_shown_and_another_one_after_it() {
+    let authority = Authority::new().unwrap();
+    let platform = SimulatedBigCommerce::start(ANY_PORT, &authority).await.unwrap();
+    let account = platform.create_account("toys", "sync");
+    let (now, day) = (SystemTime::now(), Duration::from_secs(24 * 3600));
+    // Each with a client of its own, so that no session is resumed.
+    let ask_anew = || ask(&client(Some(authority.ca_pem())), &account).send();
+    platform.change_certificate(&authority, now - 2 * day..now - day).unwrap();
+    let error = format!("{:?}", ask_anew().await.unwrap_err());
+    assert!(error.contains("ExpiredContext"), "{error}");
+    platform.change_certificate(&authority, now - day..now + day).unwrap();
+    assert_eq!(ask_anew().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
 async fn without_accept_json_the_time_comes_as_xml() {
     let (platform, client) = start().await;
     let account = platform.create_account("toys", "sync");

@@ -3,11 +3,13 @@
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use tempfile::NamedTempFile;
 
@@ -46,6 +48,13 @@ impl Authority {
         self.sign(name, |params| params.not_after = date_time_ymd(year, 1, 1))
     }
 
+    pub(super) fn certify_between(&self, name: &str, from: i32, until: i32) -> Identity {
+        self.sign(name, |params| {
+            params.not_before = date_time_ymd(from, 1, 1);
+            params.not_after = date_time_ymd(until, 1, 1);
+        })
+    }
+
     pub(super) fn certify_from(&self, name: &str, year: i32) -> Identity {
         self.sign(name, |params| params.not_before = date_time_ymd(year, 1, 1))
     }
@@ -57,6 +66,29 @@ impl Authority {
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let key = PrivatePkcs8KeyDer::from(key.serialize_der());
         Identity(certificate.der().clone(), key.into())
+    }
+}
+
+impl Identity {
+    /// The certificate as it is sent.
+    pub(super) fn certificate(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn into_key(self) -> Arc<CertifiedKey> {
+        let Self(certificate, key) = self;
+        let provider = rustls::crypto::ring::default_provider();
+        Arc::new(CertifiedKey::from_der(vec![certificate], key, &provider).unwrap())
+    }
+}
+
+/// The identity that is shown to those who connect now.
+#[derive(Debug)]
+struct Presented(Mutex<Arc<CertifiedKey>>);
+
+impl ResolvesServerCert for Presented {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.lock().unwrap().clone())
     }
 }
 
@@ -97,19 +129,19 @@ impl Drop for Stream {
 /// Handles one connection after the other until it is dropped.
 pub(super) struct Server {
     port: u16,
+    presented: Arc<Presented>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Server {
     pub(super) fn start(identity: Identity, handle: impl Fn(Stream) + Send + Sync + 'static) -> Self {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let Identity(certificate, key) = identity;
+        let presented = Arc::new(Presented(Mutex::new(identity.into_key())));
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
-            .with_single_cert(vec![certificate], key)
-            .unwrap();
+            .with_cert_resolver(presented.clone());
         let config = Arc::new(config);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -124,7 +156,12 @@ impl Server {
                 handle(Stream(StreamOwned::new(connection, stream)));
             }
         });
-        Self { port, thread: Some(thread) }
+        Self { port, presented, thread: Some(thread) }
+    }
+
+    /// Shows another identity from the next connection on. Sessions of earlier ones may be resumed.
+    pub(super) fn present(&self, identity: Identity) {
+        *self.presented.0.lock().unwrap() = identity.into_key();
     }
 
     pub(super) fn port(&self) -> u16 {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::super::Context;
 use super::super::book::Book;
 use super::super::platform::Standing;
-use super::{Candidate, Disk, FIRST_WAIT, Store};
+use super::{Candidate, Certificate, Disk, FIRST_WAIT, Store};
 use crate::domain::credentials::Credentials;
 use crate::domain::engine::Gate;
 use crate::domain::incident::{Cause, Severity};
@@ -123,10 +123,15 @@ impl Store {
         if let Some(wait) = least_pause(&verdict) {
             self.not_before = self.not_before.max(cx.now.instant.plus(wait));
         }
-        if self.candidate.as_ref().is_some_and(|c| Arc::ptr_eq(&c.credentials, credentials)) {
+        if let Some(candidate) =
+            self.candidate.as_mut().filter(|candidate| Arc::ptr_eq(&candidate.credentials, credentials))
+        {
+            Certificate::note(&mut candidate.certificate, outcome, cx);
             self.candidate_judged(verdict, cx);
         } else if self.good.as_ref().is_some_and(|good| Arc::ptr_eq(&good.credentials, credentials)) {
+            Certificate::note(&mut self.certificate, outcome, cx);
             self.published_judged(verdict, cx);
+            self.certificate_failed(cx);
         } else if self.superseded.as_ref().is_some_and(|old| Arc::ptr_eq(&old.credentials, credentials)) {
             self.superseded_judged(verdict, cx);
         }
@@ -272,12 +277,18 @@ impl Store {
         if let Some(candidate) = candidate {
             return Some(candidate.credentials.clone());
         }
-        let published = self.good.as_ref().filter(|_| now >= self.next_check);
+        let published = self.good.as_ref().filter(|_| now >= self.check_due());
         if let Some(published) = published {
             return Some(published.credentials.clone());
         }
         let superseded = self.superseded.as_ref().filter(|old| now >= old.next_probe);
         superseded.map(|old| old.credentials.clone())
+    }
+
+    /// When the published set is checked next, unless the store wants to be left alone: in its turn, or earlier
+    /// because of a report.
+    pub(in crate::domain::engine) fn check_due(&self) -> Instant {
+        self.reports.due().map_or(self.next_check, |due| due.min(self.next_check))
     }
 
     pub(super) fn waiting_candidate(&self, cx: &Context<'_>) -> Option<&Candidate> {

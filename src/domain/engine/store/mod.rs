@@ -1,9 +1,11 @@
 //! A store's state machine: what its disk, its secret and its store say, and what is to be done about it.
 
+mod certificate;
 mod checking;
 mod publishing;
 mod reading;
 mod reloading;
+mod reporting;
 mod superseded;
 
 use std::collections::BTreeMap;
@@ -22,8 +24,10 @@ use crate::domain::source::SourceFault;
 use crate::domain::time::{Instant, Now, Timestamp};
 use crate::domain::verdict::VerdictKind;
 
+pub(super) use self::certificate::Certificate;
 pub(super) use self::checking::{Rejection, Streak};
 use self::reloading::Reload;
+use self::reporting::Reports;
 use self::superseded::Superseded;
 
 /// The first wait after a failure of our own making; it doubles with each further one.
@@ -53,6 +57,7 @@ pub(super) struct Candidate {
     pub(super) seen: Now,
     pub(super) accepted_at: Option<Timestamp>,
     pub(super) streak: Streak,
+    pub(super) certificate: Option<Certificate>,
     pub(super) next_probe: Instant,
 }
 
@@ -100,6 +105,8 @@ pub(super) struct Store {
     /// The store asked us to wait until then, whatever anybody wants.
     not_before: Instant,
     pub(super) streak: Streak,
+    /// What the store showed of itself to the probes of the published set.
+    pub(super) certificate: Option<Certificate>,
     pub(super) rejection: Option<Rejection>,
     pub(super) accepted: Option<Now>,
     pub(super) verified_at: Option<Timestamp>,
@@ -112,6 +119,7 @@ pub(super) struct Store {
     publish_failures: u32,
     pub(super) publish_fault: Option<PublishFault>,
     pub(super) reload: Reload,
+    pub(super) reports: Reports,
 
     pub(super) requests_remaining: Option<u64>,
     pub(super) verdicts: BTreeMap<VerdictKind, u64>,
@@ -151,6 +159,7 @@ impl Store {
             next_check: now.instant,
             not_before: now.instant,
             streak: Streak::default(),
+            certificate: None,
             rejection: None,
             accepted: None,
             verified_at: None,
@@ -161,6 +170,7 @@ impl Store {
             publish_failures: 0,
             publish_fault: None,
             reload: Reload::default(),
+            reports: Reports::default(),
             requests_remaining: None,
             verdicts: BTreeMap::new(),
             publications: 0,
@@ -271,6 +281,7 @@ impl Store {
             if let Some(credentials) = self.to_probe(cx) {
                 let turn = cx.shared.budgets.turn(self.turn.take(), credentials.account(cx.key), now);
                 if turn.at <= now {
+                    self.check_begins(&credentials, cx);
                     self.probing = Some(credentials.clone());
                     cx.actions.push(Action::Probe { store: self.name().clone(), credentials });
                 } else {
@@ -324,7 +335,7 @@ impl Store {
             }
             if self.probing.is_none() {
                 let candidate = self.waiting_candidate(cx).map(|candidate| candidate.next_probe);
-                let published = self.good.as_ref().map(|_| self.next_check);
+                let published = self.good.as_ref().map(|_| self.check_due());
                 let superseded = self.superseded.as_ref().map(|old| old.next_probe);
                 let probes = candidate.into_iter().chain(published).chain(superseded);
                 due.extend(probes.map(|at| at.max(self.not_before)));

@@ -74,13 +74,15 @@ impl Store {
 
     /// Takes a set as the last good one.
     pub(super) fn adopt(&mut self, published: Published, accepted: Option<Now>, cx: &Context<'_>) {
-        if self.candidate.as_ref().is_some_and(|c| c.credentials.same_as(&published.credentials)) {
-            self.candidate = None;
+        let candidate = self.candidate.take_if(|c| c.credentials.same_as(&published.credentials));
+        if candidate.is_some() {
             self.candidate_rejection = None;
         }
+        self.certificate = candidate.and_then(|candidate| candidate.certificate);
         self.verified_at = published.stamp.verified_at;
         self.good = Some(published);
         self.rejection = None;
+        self.reports.forget();
         self.accepted = accepted;
         self.known_since = cx.now;
         self.streak = Streak::default();

@@ -86,6 +86,7 @@ impl Store {
             seen: cx.now,
             accepted_at: None,
             streak: Streak::default(),
+            certificate: None,
             next_probe: self.not_before.max(cx.now.instant),
         });
     }

@@ -1,9 +1,12 @@
 //! The engine, played against a world in memory: no I/O, no waiting, every step repeatable.
 
+mod certificates;
 mod fleet;
 mod incidents;
 mod overlaps;
 mod publishing;
+mod reports;
+mod silences;
 mod source;
 mod superseded;
 mod withdrawal;

@@ -6,20 +6,21 @@ use std::time::Duration;
 
 use crate::domain::credentials::{AddressPolicy, Credentials, Field, FieldNames, Fields, StoreName};
 use crate::domain::engine::{
-    About, Action, Engine, Event, FirstCheck, Gate, Hook, OnRejection, SecretLocation, Settings,
-    SourceChange, StoreSpec,
+    About, Action, Engine, Event, FirstCheck, Gate, Hook, OnRejection, Reply, Request, SecretLocation,
+    Settings, SourceChange, StoreSpec,
 };
-use crate::domain::incident::{Cause, Message, MessageKind};
+use crate::domain::incident::{Cause, Incident, Message, MessageKind};
 use crate::domain::publication::{GenerationStamp, OnDisk, PublishFault, Published, ReloadFault};
 use crate::domain::secret::{FingerprintKey, Secret};
 use crate::domain::snapshot::{Snapshot, StoreStatus};
 use crate::domain::source::{Lease, SecretVersion, SourceFault};
 use crate::domain::time::{Instant, Now, Timestamp};
-use crate::domain::verdict::{Answer, ProbeFault, ProbeOutcome};
+use crate::domain::verdict::{Answer, ProbeFault, ProbeOutcome, Validity};
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
 pub(super) const HOUR: Duration = Duration::from_secs(3600);
+pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// What a simulated store answers.
 #[derive(Clone, Debug)]
@@ -47,10 +48,15 @@ pub(super) struct World {
     pub(super) renew: Result<Lease, SourceFault>,
     pub(super) look_up: Result<Lease, SourceFault>,
     pub(super) shops: BTreeMap<String, Shop>,
+    /// How long the stores' certificates are valid, where that can be read.
+    pub(super) certificates: BTreeMap<String, Validity>,
     pub(super) disks: BTreeMap<String, OnDisk>,
     pub(super) publish_fault: Option<PublishFault>,
     pub(super) reload: Result<(), ReloadFault>,
     pub(super) messages: Vec<Message>,
+    /// The open incidents as they were last kept.
+    pub(super) ledger: BTreeMap<String, Incident>,
+    pub(super) replies: Vec<Reply>,
     pub(super) publications: Vec<(String, GenerationStamp)>,
     /// How often each kind of action was asked for.
     pub(super) calls: BTreeMap<&'static str, u64>,
@@ -67,6 +73,7 @@ pub(super) fn settings() -> Settings {
         confirmations: 3,
         confirmation_spacing: MINUTE,
         stale_after: HOUR,
+        certificate_warning: Some(14 * DAY),
         repeat_interval: 4 * HOUR,
         addresses: AddressPolicy::PublicOnly,
         gate: Gate::Verified,
@@ -115,10 +122,13 @@ impl World {
             renew: Ok(lease),
             look_up: Ok(lease),
             shops: BTreeMap::new(),
+            certificates: BTreeMap::new(),
             disks: BTreeMap::new(),
             publish_fault: None,
             reload: Ok(()),
             messages: Vec::new(),
+            ledger: BTreeMap::new(),
+            replies: Vec::new(),
             publications: Vec::new(),
             calls: BTreeMap::new(),
             probed_at: Vec::new(),
@@ -145,7 +155,7 @@ impl World {
 
     /// The process ends and starts again; what is on the disks and in the ledger stays.
     pub(super) fn restart(&mut self) {
-        let open = self.engine.snapshot(About::default(), self.now).incidents;
+        let open = self.ledger.values().cloned().collect();
         self.now.instant = Instant::default();
         let stores: Vec<&str> = self.secrets.keys().map(String::as_str).collect();
         self.engine = engine(&stores, &self.settings, open, self.now);
@@ -173,6 +183,14 @@ impl World {
                 if slow { self.kept_back.extend(answer) } else { events.extend(answer) }
             }
         }
+    }
+
+    /// Asks the engine for something, and returns what it replied.
+    pub(super) fn ask(&mut self, request: Request) -> Reply {
+        let before = self.replies.len();
+        self.send(Event::Asked(request));
+        assert_eq!(self.replies.len(), before + 1, "one reply for each request");
+        self.replies[before].clone()
     }
 
     /// The answers that were kept back arrive, in the order in which they were asked for.
@@ -280,7 +298,22 @@ impl World {
                 Event::Reloaded { store, generation, result: self.reload.clone() }
             }
             Action::Notify(message) => {
+                let incident = &message.incident;
+                match message.kind {
+                    MessageKind::Opened | MessageKind::Reminder => {
+                        self.ledger.insert(incident.id.to_string(), incident.clone());
+                    }
+                    MessageKind::Resolved => drop(self.ledger.remove(incident.id.as_str())),
+                }
                 self.messages.push(message);
+                return None;
+            }
+            Action::Keep(incident) => {
+                self.ledger.insert(incident.id.to_string(), incident);
+                return None;
+            }
+            Action::Reply(reply) => {
+                self.replies.push(reply);
                 return None;
             }
             Action::Say(_) => return None,
@@ -290,7 +323,15 @@ impl World {
     fn answer(&self, store: &str, credentials: &Credentials) -> ProbeOutcome {
         let answer = |status, wait, body: &str| {
             let body = body.as_bytes().to_vec();
-            ProbeOutcome::Answered(Answer { status, location_host: None, wait, remaining: None, body })
+            let certificate = self.certificates.get(store).copied();
+            ProbeOutcome::Answered(Answer {
+                status,
+                location_host: None,
+                wait,
+                remaining: None,
+                certificate,
+                body,
+            })
         };
         let pair = (credentials.username().expose(), credentials.api_token().expose());
         match &self.shops[store] {
@@ -343,16 +384,13 @@ fn kind(action: &Action) -> &'static str {
         Action::Withdraw { .. } => "withdraw",
         Action::Reload { .. } => "reload",
         Action::Notify(_) => "notify",
+        Action::Keep(_) => "keep",
+        Action::Reply(_) => "reply",
         Action::Say(_) => "say",
     }
 }
 
-fn engine(
-    stores: &[&str],
-    settings: &Settings,
-    open: Vec<crate::domain::incident::Incident>,
-    now: Now,
-) -> Engine {
+fn engine(stores: &[&str], settings: &Settings, open: Vec<Incident>, now: Now) -> Engine {
     let key = Arc::new(FingerprintKey::new(&[7; 32]));
     Engine::new(settings.clone(), stores.iter().map(|name| spec(name)).collect(), key, open, now)
 }

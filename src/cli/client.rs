@@ -1,0 +1,255 @@
+//! Asking the running daemon: through its control socket, or at the address of its listener.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use reqwest::{Client, Method, Response, StatusCode, redirect, retry};
+use url::Url;
+
+use crate::config::{Config, ConfigError, Environment};
+use crate::system::crypto;
+use crate::system::socket_path::SocketPath;
+
+use super::{DEFAULT_CONFIG, Exit};
+
+/// Longer than the daemon's loop may take.
+const LIMIT: Duration = Duration::from_secs(10);
+/// Ten thousand incidents are some 20 MB.
+const LONGEST_ANSWER: usize = 64 << 20;
+
+/// Where the running daemon is.
+#[derive(Args, Debug)]
+pub(super) struct Daemon {
+    /// The configuration of the running daemon: it says where the control socket is
+    #[arg(short, long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    config: PathBuf,
+    /// The control socket, whatever the configuration says
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+}
+
+/// Why the daemon has not done what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AskError {
+    #[error(transparent)]
+    Config(ConfigError),
+    #[error("the configuration says that there is no control socket: control.socket is \"off\"{0}")]
+    NoSocket(&'static str),
+    #[error("{0} is no address of a daemon: write it as http://HOST:PORT")]
+    Address(String),
+    #[error("no daemon answers at {place}: {why}")]
+    NoDaemon { place: String, why: String },
+    #[error("{0}")]
+    Refused(String),
+    #[error("the daemon at {place} gave an answer that cannot be read ({why}): is it of this version?")]
+    Strange { place: String, why: String },
+    #[error("cannot prepare the connection to the daemon")]
+    Client(#[source] reqwest::Error),
+    #[error("cannot start")]
+    Runtime(#[source] io::Error),
+}
+
+impl AskError {
+    pub(super) const fn exit(&self) -> Exit {
+        match self {
+            Self::Config(_) | Self::NoSocket(_) | Self::Address(_) | Self::Refused(_) => Exit::Usage,
+            Self::NoDaemon { .. } | Self::Strange { .. } => Exit::NoDaemon,
+            Self::Client(_) | Self::Runtime(_) => Exit::Internal,
+        }
+    }
+}
+
+/// A connection to be made.
+pub(super) struct Line {
+    client: Client,
+    base: Url,
+    place: String,
+    /// What the socket's path may lead through is open until the end.
+    _socket: Option<SocketPath>,
+}
+
+impl Daemon {
+    /// The control socket. Nothing is sent yet.
+    pub(super) fn by_socket(
+        &self,
+        environment: &Environment,
+        otherwise: &'static str,
+    ) -> Result<Line, AskError> {
+        let path = match &self.socket {
+            Some(path) => path.clone(),
+            None => Config::control_socket(&self.config, environment)
+                .map_err(AskError::Config)?
+                .ok_or(AskError::NoSocket(otherwise))?,
+        };
+        let place = path.display().to_string();
+        let short = SocketPath::of(&path)
+            .map_err(|error| AskError::NoDaemon { place: place.clone(), why: why(&error) })?;
+        let base = address("http://localhost")?;
+        Line::new(base, place, Some(short))
+    }
+}
+
+fn address(text: &str) -> Result<Url, AskError> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    url.ok_or_else(|| AskError::Address(text.to_owned()))
+}
+
+impl Line {
+    /// The listener at an address. Nothing is sent yet.
+    pub(super) fn by_url(url: &str) -> Result<Self, AskError> {
+        Self::new(address(url)?, url.to_owned(), None)
+    }
+
+    fn new(base: Url, place: String, socket: Option<SocketPath>) -> Result<Self, AskError> {
+        crypto::choose();
+        let mut builder = Client::builder()
+            .redirect(redirect::Policy::none())
+            .retry(retry::never())
+            .no_proxy()
+            .http1_only()
+            .timeout(LIMIT);
+        if base.scheme() == "http" {
+            // Nothing to verify, so the system's authorities need not be there.
+            builder = builder.tls_certs_only([]);
+        }
+        if let Some(socket) = &socket {
+            builder = builder.unix_socket(socket.as_path());
+        }
+        let client = builder.build().map_err(AskError::Client)?;
+        Ok(Self { client, base, place, _socket: socket })
+    }
+
+    /// Asks for something, and reads the answer as JSON.
+    pub(super) async fn ask<T: serde::de::DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &[&str],
+        body: Option<String>,
+    ) -> Result<T, AskError> {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        let request = self.client.request(method, url);
+        let request = match body {
+            Some(body) => request.body(body),
+            None => request,
+        };
+        let mut answer = request.send().await.map_err(|error| self.unreachable(error))?;
+        let bytes = self.read(&mut answer).await?;
+        match answer.status() {
+            status if status.is_success() => serde_json::from_slice(&bytes)
+                .map_err(|error| self.strange(format!("line {}: {error}", error.line()))),
+            StatusCode::SERVICE_UNAVAILABLE => {
+                Err(AskError::NoDaemon { place: self.place.clone(), why: text(&bytes) })
+            }
+            status if status.is_client_error() => Err(AskError::Refused(text(&bytes))),
+            status => Err(self.strange(format!("status {status}"))),
+        }
+    }
+
+    async fn read(&self, answer: &mut Response) -> Result<Vec<u8>, AskError> {
+        let mut bytes = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(|error| self.unreachable(error))? {
+            if bytes.len() + chunk.len() > LONGEST_ANSWER {
+                return Err(self.strange(format!("more than {LONGEST_ANSWER} bytes")));
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(bytes)
+    }
+
+    fn strange(&self, why: String) -> AskError {
+        AskError::Strange { place: self.place.clone(), why }
+    }
+
+    fn unreachable(&self, error: reqwest::Error) -> AskError {
+        let place = self.place.clone();
+        if error.is_timeout() {
+            let why = format!("it has not answered within {} s; its log may say why", LIMIT.as_secs());
+            return AskError::NoDaemon { place, why };
+        }
+        let error = error.without_url();
+        let mut innermost: &(dyn std::error::Error + 'static) = &error;
+        while let Some(source) = innermost.source() {
+            innermost = source;
+        }
+        let why = innermost.downcast_ref::<io::Error>().map_or_else(|| innermost.to_string(), why);
+        AskError::NoDaemon { place, why }
+    }
+}
+
+/// Why nobody is reached, and what to do.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the other kinds speak for themselves")]
+fn why(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            "there is no such socket; start the daemon with `bc-secrets-sync run`, or say with --config or --socket \
+             where it is"
+                .to_owned()
+        }
+        io::ErrorKind::ConnectionRefused => {
+            "nobody listens there; start the daemon with `bc-secrets-sync run`".to_owned()
+        }
+        io::ErrorKind::PermissionDenied => {
+            "permission denied; run this as the daemon's user, or as root".to_owned()
+        }
+        _ => error.to_string(),
+    }
+}
+
+/// An answer in words, as far as a terminal should show it.
+fn text(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes.get(..bytes.len().min(2000)).unwrap_or_default());
+    super::output::plain(text.trim_end())
+}
+
+/// The identifier of an incident or its beginning: nothing else leads anywhere.
+pub(super) fn incident_id(text: &str) -> Result<String, &'static str> {
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'-' | b'_' | b'.');
+    let is_good = text.bytes().all(good) && text.contains(|letter| letter != '.');
+    is_good
+        .then(|| text.to_owned())
+        .ok_or("this is no ID of an incident; `bc-secrets-sync incidents` lists them")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_may_be_an_id_is_taken() {
+        for good in ["acme:bad_write:1795419156849", "a", "A-b_c.D:"] {
+            assert!(incident_id(good).is_ok(), "{good}");
+        }
+        for bad in ["", ".", "..", "a/b", "a b", "a?b", "\u{f6}"] {
+            assert!(incident_id(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_of_http() {
+        assert!(Line::by_url("http://127.0.0.1:9847").is_ok());
+        for bad in ["127.0.0.1:9847", "ftp://a/", "unix:/a", "http://"] {
+            assert!(matches!(Line::by_url(bad), Err(AskError::Address(_))), "{bad}");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_is_not_there_is_said_with_advice() {
+        let directory = tempfile::tempdir().unwrap();
+        let daemon = Daemon { config: PathBuf::new(), socket: Some(directory.path().join("control.sock")) };
+        let ask = async || {
+            let line = daemon.by_socket(&Environment::empty(), "").unwrap();
+            line.ask::<u8>(Method::GET, &["v1", "incidents"], None).await.unwrap_err()
+        };
+        let error = ask().await;
+        assert!(error.to_string().contains("there is no such socket; start the daemon"), "{error}");
+        assert_eq!(error.exit(), Exit::NoDaemon);
+        drop(std::os::unix::net::UnixListener::bind(directory.path().join("control.sock")).unwrap());
+        let error = ask().await;
+        assert!(error.to_string().contains("nobody listens there"), "{error}");
+    }
+}

@@ -1,0 +1,172 @@
+//! What can be asked for below `/v1/`: reports of apps, and silences. Each is handed to the engine.
+
+use std::error::Error;
+use std::time::Duration;
+
+use http::header::WWW_AUTHENTICATE;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::{Body, Bytes};
+use serde::{Deserialize, Serialize};
+
+use super::report_guard::Refusal;
+use super::routes::{Caller, PLAIN, Pages, json, not_allowed, page, unavailable};
+use crate::domain::credentials::StoreName;
+use crate::domain::engine::{self, Reply};
+use crate::domain::incident::{IncidentId, SilenceSpan};
+
+/// The longest body that is read, in bytes.
+const LONGEST_BODY: usize = 4096;
+
+/// The lines of the index.
+pub(super) const INDEX: [(&str, &str); 2] = [
+    ("/v1/stores/NAME/report", "POST: an app says that its store refuses the credentials (with a token)"),
+    ("/v1/incidents/ID/silence", "PUT and DELETE: reminders about an incident (on the control socket only)"),
+];
+
+/// Something that can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Resource<'a> {
+    Report { store: &'a str },
+    Silence { incident: &'a str },
+}
+
+impl<'a> Resource<'a> {
+    pub(super) fn of(path: &'a str) -> Option<Self> {
+        let single = |text: &&str| !text.is_empty() && !text.contains('/');
+        if let Some(rest) = path.strip_prefix("/v1/stores/") {
+            let store = rest.strip_suffix("/report").filter(single)?;
+            return Some(Self::Report { store });
+        }
+        let incident = path.strip_prefix("/v1/incidents/")?.strip_suffix("/silence").filter(single)?;
+        Some(Self::Silence { incident })
+    }
+}
+
+/// The body of a request for a silence.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SilenceBody {
+    /// For how long, in seconds.
+    pub seconds: u64,
+}
+
+/// Answers a request below `/v1/`.
+pub(super) async fn answer<B>(pages: &Pages, request: Request<B>, caller: Caller) -> Response<Full<Bytes>>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let (parts, body) = request.into_parts();
+    match Resource::of(parts.uri.path()) {
+        Some(Resource::Report { store }) => {
+            if parts.method != Method::POST {
+                return not_allowed("POST");
+            }
+            // What else an app says is not looked at: that it says something is all that counts.
+            if let Caller::Network = caller
+                && let Err(refusal) = pages.guard.admit(&parts.headers).await
+            {
+                return refused(refusal);
+            }
+            report(pages, store).await
+        }
+        Some(Resource::Silence { incident }) => {
+            let Caller::Local { uid, pid } = caller else {
+                return say(
+                    StatusCode::FORBIDDEN,
+                    "incidents are silenced through the control socket only: run `bc-secrets-sync silence` where \
+                     the daemon runs",
+                );
+            };
+            let incident = incident.to_owned();
+            let request = if parts.method == Method::DELETE {
+                engine::Request::Unsilence { incident }
+            } else if parts.method == Method::PUT {
+                match span(body).await {
+                    Ok(span) => engine::Request::Silence { incident, span },
+                    Err(refusal) => return refusal,
+                }
+            } else {
+                return not_allowed("PUT, DELETE");
+            };
+            silence(pages, request, uid, pid).await
+        }
+        // Whoever calls has looked.
+        None => say(StatusCode::NOT_FOUND, "there is no such page"),
+    }
+}
+
+async fn report(pages: &Pages, store: &str) -> Response<Full<Bytes>> {
+    let unknown = || say(StatusCode::NOT_FOUND, "no store of this name is configured; /status lists them");
+    let Ok(store) = StoreName::parse(store) else { return unknown() };
+    match pages.requests.ask(engine::Request::Report { store }).await {
+        Ok(Reply::Reported(reported)) => json(StatusCode::ACCEPTED, &reported),
+        Ok(Reply::UnknownStore) => unknown(),
+        Ok(Reply::Incident(_) | Reply::UnknownIncident | Reply::AmbiguousIncident(_)) => mistaken(),
+        Err(reason) => unavailable(reason),
+    }
+}
+
+async fn silence(pages: &Pages, request: engine::Request, uid: u32, pid: i32) -> Response<Full<Bytes>> {
+    match pages.requests.ask(request).await {
+        Ok(Reply::Incident(incident)) => {
+            let (id, until) = (incident.id.as_str(), incident.silenced_until.map(|until| until.to_string()));
+            tracing::info!(incident = id, until, uid, pid, "asked through the control socket");
+            json(StatusCode::OK, &*incident)
+        }
+        Ok(Reply::UnknownIncident) => say(
+            StatusCode::NOT_FOUND,
+            "no open incident has this ID, nor one that begins so; `bc-secrets-sync incidents` lists them",
+        ),
+        Ok(Reply::AmbiguousIncident(ids)) => {
+            let ids: Vec<&str> = ids.iter().map(IncidentId::as_str).collect();
+            let text = format!("several open incidents have an ID that begins so: {}", ids.join(", "));
+            say(StatusCode::CONFLICT, &text)
+        }
+        Ok(Reply::Reported(_) | Reply::UnknownStore) => mistaken(),
+        Err(reason) => unavailable(reason),
+    }
+}
+
+/// The span that a body asks for, or the answer that says what is wrong with it.
+async fn span<B>(body: B) -> Result<SilenceSpan, Response<Full<Bytes>>>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let bytes = match Limited::new(body, LONGEST_BODY).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => {
+            return Err(say(StatusCode::PAYLOAD_TOO_LARGE, "the body is too long"));
+        }
+        Err(_) => return Err(say(StatusCode::BAD_REQUEST, "the body did not come whole")),
+    };
+    let body: SilenceBody = serde_json::from_slice(&bytes)
+        .map_err(|_| say(StatusCode::BAD_REQUEST, "the body must be JSON such as {\"seconds\": 7200}"))?;
+    SilenceSpan::new(Duration::from_secs(body.seconds))
+        .map_err(|error| say(StatusCode::BAD_REQUEST, &error.to_string()))
+}
+
+fn refused(refusal: Refusal) -> Response<Full<Bytes>> {
+    let status = match refusal {
+        Refusal::NotConfigured => StatusCode::FORBIDDEN,
+        Refusal::NoToken | Refusal::WrongToken => StatusCode::UNAUTHORIZED,
+        Refusal::Unusable => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    let mut page = say(status, &refusal.to_string());
+    if status == StatusCode::UNAUTHORIZED {
+        page.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    page
+}
+
+fn say(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
+    page(status, PLAIN, format!("{text}\n"))
+}
+
+/// The engine replied to something else: a defect of ours.
+fn mistaken() -> Response<Full<Bytes>> {
+    tracing::error!("the engine's reply does not fit the request; please report this");
+    say(StatusCode::INTERNAL_SERVER_ERROR, "the reply does not fit the request; please report this")
+}

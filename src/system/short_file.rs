@@ -1,0 +1,81 @@
+//! Files with one short secret, read whole: bounded, text, and wiped from memory.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+/// Far above any secret that is kept in a file of its own.
+const LIMIT: u64 = 4096;
+
+/// Why there is no text. Never shows what the file holds.
+#[derive(Debug, thiserror::Error)]
+pub enum ShortFileError {
+    /// The operating system refuses.
+    #[error("it cannot be read: {0}")]
+    Unreadable(#[from] io::Error),
+    /// A directory, a pipe or the like.
+    #[error("it is not a file")]
+    NotAFile,
+    /// Longer than any secret.
+    #[error("it is longer than {LIMIT} bytes: it must hold the secret and nothing else")]
+    TooLong,
+    /// Not UTF-8.
+    #[error("it is not text: it must hold the secret and nothing else")]
+    NotText,
+}
+
+/// Reads the whole text of a file. Blocks on the disk.
+///
+/// # Errors
+/// It cannot be read, or is no short text.
+pub fn read(path: &Path) -> Result<Zeroizing<String>, ShortFileError> {
+    // Asked before it is opened: opening a pipe would wait for somebody to write into it.
+    if !path.metadata()?.is_file() {
+        return Err(ShortFileError::NotAFile);
+    }
+    let limit = usize::try_from(LIMIT).unwrap_or(usize::MAX);
+    // All of the room at once, so that growing leaves no copy behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(limit + 1));
+    File::open(path)?.take(LIMIT + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > limit {
+        return Err(ShortFileError::TooLong);
+    }
+    let text = String::from_utf8(std::mem::take(&mut *bytes)).map_err(|error| {
+        drop(Zeroizing::new(error.into_bytes()));
+        ShortFileError::NotText
+    })?;
+    Ok(Zeroizing::new(text))
+}
+
+/// Reads a file on a thread that may block.
+///
+/// # Errors
+/// As [`read`].
+pub async fn read_in_background(path: &Path) -> Result<Zeroizing<String>, ShortFileError> {
+    let path = path.to_owned();
+    match tokio::task::spawn_blocking(move || read(&path)).await {
+        Ok(text) => text,
+        Err(end) => Err(ShortFileError::Unreadable(io::Error::other(end))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_short_text_file_is_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("secret");
+        assert!(matches!(read(&file), Err(ShortFileError::Unreadable(_))));
+        assert!(matches!(read(directory.path()), Err(ShortFileError::NotAFile)));
+        std::fs::write(&file, vec![b'a'; 5000]).unwrap();
+        assert!(matches!(read(&file), Err(ShortFileError::TooLong)));
+        std::fs::write(&file, [0xff, 0xfe]).unwrap();
+        assert!(matches!(read(&file), Err(ShortFileError::NotText)));
+        std::fs::write(&file, "s3cret\n").unwrap();
+        assert_eq!(*read(&file).unwrap(), "s3cret\n");
+    }
+}
