@@ -305,6 +305,7 @@ impl Simulation {
         }
         self.sees(&event);
         self.counts.events += 1;
+        let request = if let Event::Asked(request) = &event { Some(request.clone()) } else { None };
         let Some(engine) = &mut self.engine else { return Ok(()) };
         let actions = engine.handle(event, now);
         let (mut messages, mut changes) = (Vec::new(), Vec::new());
@@ -332,6 +333,7 @@ impl Simulation {
                 | Action::Reload { .. }) => work.push(action),
             }
         }
+        self.is_replied_to(request.as_ref(), &replies, &work)?;
         for message in &messages {
             let at = message.incident.store.as_deref().map(index);
             self.note(at, || format!("message {}: {}", message.id, message.headline()));
@@ -354,6 +356,7 @@ impl Simulation {
                 }
                 self.watch.kept(message, self.time);
             }
+            self.silences_stand(&changes);
             if self.random.once_in(chance) && !self.calm {
                 self.note(None, || "the process crashes before anything is begun".into());
                 self.crash();

@@ -51,7 +51,8 @@ impl Simulation {
             Action::Inspect { store } => (asks(store.as_str(), Kind::Inspect)?, false),
             Action::Probe { store, credentials } => {
                 let at = asks(store.as_str(), Kind::Probe)?;
-                self.watch.spends(&Account::of(credentials), store.as_str(), time)?;
+                let account = Account::of(credentials);
+                self.watch.spends(index(store.as_str()), &account, store.as_str(), time)?;
                 (at, false)
             }
             Action::Reload { store, .. } => (asks(store.as_str(), Kind::Reload)?, false),
@@ -143,8 +144,10 @@ impl Simulation {
         let done = |facts: &mut StoreFacts, kind: Kind| {
             let under_way = &mut facts.in_flight[kind as usize];
             *under_way = under_way.saturating_sub(1);
-            let asked = &mut facts.asked[kind as usize];
-            *asked = time.max(*asked);
+            if kind != Kind::Probe {
+                let asked = &mut facts.asked[kind as usize];
+                *asked = time.max(*asked);
+            }
         };
         match event {
             Event::LoggedIn(result) | Event::Renewed(result) | Event::LookedUp(result) => {
@@ -216,8 +219,11 @@ impl Simulation {
                 let facts = &mut self.watch.stores[at];
                 done(facts, Kind::Inspect);
                 if let (Ok(OnDisk::Published(published)), false) = (result, facts.outdated) {
-                    let known = facts.published;
-                    facts.is_published(key_of(&published.credentials), time);
+                    let (known, key) = (facts.published, key_of(&published.credentials));
+                    if known != Some(key) {
+                        facts.sets.entry(key).or_default().forget_certificate();
+                    }
+                    facts.is_published(key, time);
                     facts.publish_failed = false;
                     if facts.published != known {
                         self.unsettle(at);
@@ -233,7 +239,8 @@ impl Simulation {
                 let key = key_of(credentials);
                 self.note(Some(at), || format!("probed {}: {verdict}", credentials.username().expose()));
                 done(&mut self.watch.stores[at], Kind::Probe);
-                self.watch.probed(at, key, &verdict, time);
+                let wall = self.now().wall;
+                self.watch.probed(at, key, outcome, time, wall);
                 self.truth.probed(at, &verdict, time);
             }
             Event::PublishEnded { store, result } => {
