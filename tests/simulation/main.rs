@@ -17,6 +17,7 @@ mod outbox;
 mod places;
 mod plan;
 mod prng;
+mod requests;
 mod simulation;
 mod truth;
 mod watch;

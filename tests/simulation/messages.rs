@@ -26,7 +26,9 @@ impl Watch {
             }
             MessageKind::Reminder => {
                 it_goes_on_with_an_open_incident(open, message)?;
-                open.map_or(Ok(()), |open| reminders_are_not_too_frequent(open, message, time))
+                let worse = message.incident.cause == Cause::CertificateTrouble
+                    && at.and_then(|at| self.failing_since(at)) >= open.map(|open| open.last_message);
+                open.map_or(Ok(()), |open| reminders_are_not_too_frequent(open, message, worse, time))
             }
             MessageKind::Resolved => {
                 it_goes_on_with_an_open_incident(open, message)?;
@@ -48,11 +50,28 @@ impl Watch {
         }
         let id = incident.id.as_str().to_owned();
         self.ids.insert(id.clone());
-        let new = Open { id, told: Vec::new(), last_message: 0, pause: 0, leapt: 0, opened: time };
+        let new = Open {
+            id,
+            told: Vec::new(),
+            last_message: 0,
+            pause: 0,
+            leapt: 0,
+            set_back: 0,
+            silent_until: 0,
+            heard_at: None,
+            opened: time,
+        };
         let open = self.book.entry(key).or_insert(new);
         open.told.push(Arc::new(message));
-        (open.last_message, open.leapt) = (time, 0);
+        (open.last_message, open.silent_until) = (time, 0);
+        (open.leapt, open.set_back) = (0, 0);
         open.pause = repeat_after(&self.settings, open.told.len());
+    }
+
+    /// Since when the certificate has failed for the published set.
+    fn failing_since(&self, at: usize) -> Option<u64> {
+        let store = &self.stores[at];
+        store.published.and_then(|key| store.sets.get(&key)).and_then(|set| set.failing_since)
     }
 
     pub(crate) fn is_open(&self, store: Option<&str>, cause: Cause) -> bool {
@@ -78,12 +97,23 @@ fn it_goes_on_with_an_open_incident(open: Option<&Open>, message: &Message) -> R
 }
 
 /// The repeat interval, grown with each message, lies between two messages: a wall clock that was put forward across a
-/// restart may shorten it by as much.
-fn reminders_are_not_too_frequent(open: &Open, message: &Message, time: u64) -> Result<(), Violation> {
-    let least = open.pause.saturating_sub(open.leapt);
+/// restart may shorten it by as much. A warning of a certificate that comes true is told at once. No reminder
+/// comes before the end of a silence.
+fn reminders_are_not_too_frequent(
+    open: &Open,
+    message: &Message,
+    worse: bool,
+    time: u64,
+) -> Result<(), Violation> {
+    let store = message.incident.store.as_deref();
+    let least = if worse { 0 } else { open.pause.saturating_sub(open.leapt) };
     let since = time - open.last_message;
-    ensure(since >= least, "reminders_are_not_too_frequent", message.incident.store.as_deref(), || {
+    ensure(since >= least, "reminders_are_not_too_frequent", store, || {
         format!("{} comes {since} ms after the message before it", message.id)
+    })?;
+    let heard = open.heard_at == Some(time) || time + open.leapt >= open.silent_until;
+    ensure(heard, "silences_are_kept", store, || {
+        format!("{} comes {} ms before the end of a silence", message.id, open.silent_until - time)
     })
 }
 
@@ -138,8 +168,10 @@ fn nothing_is_said_without_evidence(
             "nothing_is_called_moved_without_repeated_answers",
         ),
         Cause::CertificateTrouble => (
-            std::iter::once(published).chain(any_candidate()).any(same(VerdictKind::TlsError)),
-            "no_certificate_is_blamed_without_repeated_failures",
+            std::iter::once(published)
+                .chain(any_candidate())
+                .any(|set| same(VerdictKind::TlsError)(set) || set.warns(&watch.settings)),
+            "no_certificate_is_blamed_without_repeated_failures_or_warnings",
         ),
         Cause::SupersededLive => (
             store.sets.iter().any(|(key, set)| {

@@ -8,7 +8,7 @@ use bc_secrets_sync::domain::source::SourceFault;
 use bc_secrets_sync::domain::time::Timestamp;
 use bc_secrets_sync::domain::verdict::ProbeFault;
 
-use crate::places::{Account, Content, Form, Phase, Secrets, Shop, Trouble, Version};
+use crate::places::{Account, Content, Form, Phase, Secrets, Shop, Trouble, Version, certificate};
 use crate::plan::{DAY, HOUR, MINUTE, SECOND, settings};
 use crate::simulation::{Occurrence, Simulation};
 use crate::watch::{Kind, Violation};
@@ -27,6 +27,12 @@ pub(crate) enum Deed {
     Undelete(usize),
     /// A phase has ended.
     Look(Option<usize>),
+    /// An app reports that its store refuses it, and will so many times more.
+    Report(usize, u64),
+    /// The store's certificate expires.
+    Expire(usize),
+    /// It is renewed.
+    Renew(usize),
 }
 
 impl Simulation {
@@ -39,7 +45,12 @@ impl Simulation {
                 account.host = "shop-of-all.mybigcommerce.com".into();
             }
             let host = account.host.clone();
-            self.shops.push(Shop { accounts: vec![account.clone()], host, phase: Phase::default() });
+            self.shops.push(Shop {
+                accounts: vec![account.clone()],
+                host,
+                phase: Phase::default(),
+                certificate: certificate(0, DAY, 89 * DAY),
+            });
             self.write(at, account, Form::Whole);
         }
     }
@@ -152,7 +163,7 @@ impl Simulation {
     fn people_change_something(&mut self, at: usize) {
         let number = self.number();
         let later = self.random.wait(SECOND, DAY);
-        let what = self.random.below(15);
+        let what = self.random.below(17);
         self.note(Some(at), || format!("people: change number {what}, and {} s later", later / SECOND));
         let renewed = |account: Account| Account { token: format!("token-{number}"), ..account };
         match (what, self.in_use(at)) {
@@ -229,6 +240,18 @@ impl Simulation {
                     _ => SourceFault::Destroyed,
                 });
             }
+            (14, _) => {
+                let times = self.random.wait(1, 200);
+                self.after(1, Occurrence::Deed(Deed::Report(at, times)));
+            }
+            // Renewed in time, or forgotten.
+            (15, _) => {
+                let left = self.random.wait(MINUTE, 30 * DAY);
+                self.shops[at].certificate = certificate(self.time, 60 * DAY, left);
+                let renewed = if self.random.once_in(2) { left / 2 } else { left + later };
+                self.after(left, Occurrence::Deed(Deed::Expire(at)));
+                self.after(renewed, Occurrence::Deed(Deed::Renew(at)));
+            }
             // A mistyped value, written thrice.
             _ => {
                 for _ in 0..3 {
@@ -268,6 +291,24 @@ impl Simulation {
                 self.watch.stores[at].occasions += 1;
                 self.unsettle(at);
             }
+            Deed::Report(at, times) => self.report(at, times)?,
+            Deed::Expire(at) => {
+                let Some(validity) = self.shops[at].certificate else { return Ok(()) };
+                if validity.until.as_millis() <= wall(self.time) {
+                    let trouble = Some(Trouble::Fails(ProbeFault::CertificateExpired));
+                    self.shops[at].phase = Phase { trouble, until: u64::MAX };
+                }
+                self.unsettle(at);
+            }
+            Deed::Renew(at) => {
+                let shop = &mut self.shops[at];
+                shop.certificate = certificate(self.time, 0, 90 * DAY);
+                if shop.phase.trouble == Some(Trouble::Fails(ProbeFault::CertificateExpired)) {
+                    shop.phase.until = self.time;
+                }
+                self.watch.stores[at].occasions += 1;
+                self.unsettle(at);
+            }
             Deed::Look(Some(at)) => {
                 self.watch.stores[at].occasions += 1;
                 self.touch_source();
@@ -282,7 +323,7 @@ impl Simulation {
     }
 
     fn trouble_for_all(&mut self) -> Result<(), Violation> {
-        let what = self.random.below(16);
+        let what = self.random.below(19);
         self.note(None, || format!("all: trouble number {what}"));
         let (short, long) = (self.random.wait(SECOND, 10 * MINUTE), 8 * HOUR);
         match what {
@@ -314,7 +355,8 @@ impl Simulation {
                 }
                 return self.handle(Event::CheckNow);
             }
-            _ => (0..self.plan.stores).for_each(|at| self.trouble_on_the_disk(at)),
+            15 => (0..self.plan.stores).for_each(|at| self.trouble_on_the_disk(at)),
+            _ => return self.somebody_wants_silence(),
         }
         self.touch_source();
         Ok(())
@@ -324,6 +366,7 @@ impl Simulation {
         let by = i64::try_from(self.random.wait(SECOND, 12 * HOUR)).unwrap();
         if self.random.once_in(2) {
             self.offset -= by;
+            self.watch.book.values_mut().for_each(|open| open.set_back += by.unsigned_abs());
         } else {
             self.offset += by;
             self.watch.book.values_mut().for_each(|open| open.leapt += by.unsigned_abs());
@@ -335,7 +378,11 @@ impl Simulation {
         let at = usize::try_from(self.random.below(self.plan.stores as u64)).unwrap();
         let (mut source, mut moved) = (SourceChange::Kept, None);
         match self.random.below(5) {
-            0 | 1 => self.places[at] = self.places[at].is_none().then(|| format!("bc/{at}")),
+            // A configuration without a store is refused.
+            0 | 1 if self.places[at].is_none() || self.places.iter().flatten().count() > 1 => {
+                self.places[at] = self.places[at].is_none().then(|| format!("bc/{at}"));
+            }
+            0 | 1 => {}
             2 => {
                 let other = format!("bc/{at}/{}", self.random.below(2));
                 if self.places[at].is_some() {
@@ -350,6 +397,8 @@ impl Simulation {
                 let gate = self.settings.gate;
                 self.settings = settings(&mut self.random);
                 self.settings.gate = gate;
+                let sets = self.watch.stores.iter_mut().flat_map(|store| store.sets.values_mut());
+                sets.for_each(|set| set.failing_since = None);
             }
             _ => source = SourceChange::Replaced,
         }
@@ -401,6 +450,7 @@ impl Simulation {
         }
         for at in 0..self.plan.stores {
             self.shops[at].phase.until = self.time;
+            self.shops[at].certificate = certificate(self.time, 0, 90 * DAY);
             let disk = &mut self.disks[at];
             (disk.unwritable_until, disk.unreadable_until) = (self.time, self.time);
             self.watch.stores[at].occasions += 1;

@@ -52,22 +52,18 @@ impl Outbox {
     }
 
     /// Keeps messages and what they say of their incidents, all or none.
-    pub(crate) fn record(&mut self, messages: &[Message]) {
+    pub(crate) fn record(&mut self, changes: &[Change]) {
         match self {
-            Self::Real { ledger, .. } => {
-                let changes: Vec<Change> = messages.iter().cloned().map(Change::from).collect();
-                ledger.as_ref().unwrap().record(&changes).unwrap();
-            }
+            Self::Real { ledger, .. } => ledger.as_ref().unwrap().record(changes).unwrap(),
             Self::Model { open, waiting } => {
-                for message in messages {
-                    let id = message.incident.id.as_str();
-                    match message.kind {
-                        MessageKind::Opened | MessageKind::Reminder => {
-                            open.insert(id.to_owned(), message.incident.clone());
+                for change in changes {
+                    match change {
+                        Change::Open { incident, .. } => {
+                            open.insert(incident.id.as_str().to_owned(), incident.clone());
                         }
-                        MessageKind::Resolved => drop(open.remove(id)),
+                        Change::Resolved { message } => drop(open.remove(message.incident.id.as_str())),
                     }
-                    waiting.push_back(Arc::new(message.clone()));
+                    waiting.extend(change.message().cloned().map(Arc::new));
                 }
             }
         }

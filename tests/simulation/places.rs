@@ -9,7 +9,7 @@ use bc_secrets_sync::domain::publication::{Published, Told};
 use bc_secrets_sync::domain::secret::{Fingerprint, Secret};
 use bc_secrets_sync::domain::source::{Lease, SecretVersion, SourceFault};
 use bc_secrets_sync::domain::time::Timestamp;
-use bc_secrets_sync::domain::verdict::{Answer, ProbeFault, ProbeOutcome};
+use bc_secrets_sync::domain::verdict::{Answer, ProbeFault, ProbeOutcome, Validity};
 
 use crate::plan::Plan;
 use crate::prng::Random;
@@ -97,6 +97,14 @@ pub(crate) struct Shop {
     pub(crate) accounts: Vec<Account>,
     pub(crate) host: String,
     pub(crate) phase: Phase,
+    /// What it shows to probes.
+    pub(crate) certificate: Option<Validity>,
+}
+
+/// A certificate that was valid for so long before and is for so long from now on.
+pub(crate) fn certificate(time: u64, before: u64, left: u64) -> Option<Validity> {
+    let at = |time: u64| Timestamp::from_millis(time);
+    Some(Validity { from: at(EPOCH + time - before), until: at(EPOCH + time + left) })
 }
 
 impl Shop {
@@ -120,6 +128,7 @@ impl Shop {
         time: u64,
         random: &mut Random,
     ) -> ProbeOutcome {
+        let answer = |status, wait, body| answer(status, wait, self.certificate, body);
         let trouble = platform.at(time).or_else(|| self.phase.at(time));
         let trouble = match trouble {
             Some(Trouble::Mixed(also_401)) => any_trouble(random, also_401),
@@ -157,16 +166,9 @@ fn any_trouble(random: &mut Random, also_401: bool) -> Option<Trouble> {
     })
 }
 
-fn answer(status: u16, wait: Option<Duration>, body: &str) -> ProbeOutcome {
+fn answer(status: u16, wait: Option<Duration>, certificate: Option<Validity>, body: &str) -> ProbeOutcome {
     let body = body.as_bytes().to_vec();
-    ProbeOutcome::Answered(Answer {
-        status,
-        location_host: None,
-        wait,
-        remaining: None,
-        certificate: None,
-        body,
-    })
+    ProbeOutcome::Answered(Answer { status, location_host: None, wait, remaining: None, certificate, body })
 }
 
 /// In which form a version was written.

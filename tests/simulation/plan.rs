@@ -98,8 +98,8 @@ impl Plan {
             confirmations: 3,
             confirmation_spacing: Duration::from_secs(60),
             stale_after: Duration::from_secs(3600),
+            certificate_warning: Some(Duration::from_secs(14 * 24 * 3600)),
             repeat_interval: Duration::from_secs(4 * 3600),
-            certificate_warning: None,
             addresses: AddressPolicy::PublicOnly,
             gate: Gate::Verified,
             first_check: FirstCheck::InTurn,
@@ -124,8 +124,13 @@ pub(crate) fn settings(random: &mut Random) -> Settings {
         confirmation_spacing: Duration::from_millis(random.pick(&[20 * SECOND, 3 * MINUTE, 20 * MINUTE])),
         stale_after: Duration::from_millis(stale),
         repeat_interval: Duration::from_millis(random.pick(&[HOUR, 4 * HOUR, 24 * HOUR])),
+        certificate_warning: random.pick(&[None, Some(7), Some(30)]).map(days),
         ..Plan::defaults()
     }
+}
+
+fn days(days: u64) -> Duration {
+    Duration::from_millis(days * DAY)
 }
 
 pub(crate) fn millis(duration: Duration) -> u64 {
@@ -179,10 +184,11 @@ fn ramp(most: Duration) -> u64 {
 /// when it flaps, those of a candidate and of a superseded set, the pauses of an unavailable store, six
 /// samples because other stores have turned; and for each occasion (a new
 /// version, a start, a wish) the confirmations and a backoff from its beginning.
-pub(crate) fn probe_budget(settings: &Settings, occasions: u64) -> u64 {
+/// One a minute at the most comes of reports.
+pub(crate) fn probe_budget(settings: &Settings, occasions: u64, reports: u64) -> u64 {
     let regular = HOUR.div_ceil(millis(settings.check_interval)) + 1;
     let fresh = 2 * u64::from(settings.confirmations) + ramp(settings.check_interval) + 4;
-    4 * regular + 12 + 6 + (1 + occasions) * fresh
+    4 * regular + 12 + 6 + reports.min(61) + (1 + occasions) * fresh
 }
 
 /// Reads of one store in an hour: the polls, one after each rejection, and a backoff for each occasion.

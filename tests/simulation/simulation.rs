@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bc_secrets_sync::alert::ledger::Change;
 use bc_secrets_sync::domain::credentials::{FieldNames, StoreName};
 use bc_secrets_sync::domain::engine::{
     Action, Engine, Event, Hook, OnRejection, SecretLocation, Settings, StoreSpec,
@@ -23,7 +24,7 @@ use crate::truth::Truth;
 use crate::watch::{RETRIES, Violation, Watch, ensure};
 
 /// How many lines of a store's past are kept for a replay.
-const REMEMBERED: usize = 40;
+const REMEMBERED: usize = 4000;
 
 /// What will happen.
 pub(crate) enum Occurrence {
@@ -308,14 +309,19 @@ impl Simulation {
         }
         self.sees(&event);
         self.counts.events += 1;
+        let request = if let Event::Asked(request) = &event { Some(request.clone()) } else { None };
         let Some(engine) = &mut self.engine else { return Ok(()) };
         let actions = engine.handle(event, now);
-        let (mut messages, mut work) = (Vec::new(), Vec::new());
+        let (mut messages, mut changes) = (Vec::new(), Vec::new());
+        let (mut work, mut replies) = (Vec::new(), Vec::new());
         for action in actions {
             match action {
-                Action::Notify(message) => messages.push(message),
-                // Only of requests, and nobody makes one here.
-                Action::Keep(_) | Action::Reply(_) => {}
+                Action::Notify(message) => {
+                    messages.push(message.clone());
+                    changes.push(Change::from(message));
+                }
+                Action::Keep(incident) => changes.push(Change::Open { incident, message: None }),
+                Action::Reply(reply) => replies.push(reply),
                 Action::Say(decision) => {
                     let at = decision.store.as_ref().map(|name| index(name.as_str()));
                     self.note(at, || format!("log: {}", decision.text));
@@ -332,6 +338,7 @@ impl Simulation {
                 | Action::Remember { .. }) => work.push(action),
             }
         }
+        self.is_replied_to(request.as_ref(), &replies, &work)?;
         for message in &messages {
             let at = message.incident.store.as_deref().map(index);
             self.note(at, || format!("message {}: {}", message.id, message.headline()));
@@ -346,14 +353,15 @@ impl Simulation {
             self.crash();
             return Ok(());
         }
-        if !messages.is_empty() {
-            self.outbox.record(&messages);
+        if !changes.is_empty() {
+            self.outbox.record(&changes);
             for message in messages {
                 if message.incident.cause == Cause::PlatformTrouble {
                     self.unsettle_all();
                 }
                 self.watch.kept(message, self.time);
             }
+            self.silences_stand(&changes);
             if self.random.once_in(chance) && !self.calm {
                 self.note(None, || "the process crashes before anything is begun".into());
                 self.crash();

@@ -160,12 +160,17 @@ impl Simulation {
             ensure(read, "secrets_are_read", Some(&name), || {
                 format!("not for {} s", since(Kind::Read) / 1000)
             })?;
-            let probed = busy(Kind::Probe)
-                || store.published.is_none()
-                || since(Kind::Probe) <= probe_bound(&self.settings);
+            // Another question of the store may be slow.
+            let slow = if busy(Kind::Probe) { 10 * MINUTE } else { 0 };
+            let probed =
+                store.published.is_none() || since(Kind::Probe) <= probe_bound(&self.settings) + slow;
             ensure(probed, "published_sets_are_probed", Some(&name), || {
                 format!("not for {} s", since(Kind::Probe) / 1000)
             })?;
+            let published = store.published.and_then(|key| store.sets.get(&key));
+            let warns = published.is_some_and(|set| set.warns(&self.settings));
+            let warned = !warns || self.watch.is_open(Some(&name), Cause::CertificateTrouble);
+            ensure(warned, "certificates_are_warned_of", Some(&name), || format!("{published:?}"))?;
         }
         Ok(())
     }
@@ -290,7 +295,8 @@ impl Simulation {
         }
         let overdue = self.watch.book.iter().find(|(_, open)| {
             let since = open.last_message.max(self.watch.life_began).max(self.watch.settings_since);
-            self.time.saturating_sub(since) > open.pause + 10 * MINUTE
+            let silent = open.silent_until + open.set_back + 10 * MINUTE > self.time;
+            self.time.saturating_sub(since) > open.pause + 10 * MINUTE && !silent
         });
         ensure(
             overdue.is_none(),

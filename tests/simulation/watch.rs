@@ -7,7 +7,7 @@ use bc_secrets_sync::domain::incident::{Cause, Incident};
 use bc_secrets_sync::domain::publication::GenerationStamp;
 use bc_secrets_sync::domain::source::SourceFaultKind;
 use bc_secrets_sync::domain::time::Timestamp;
-use bc_secrets_sync::domain::verdict::{Verdict, VerdictKind};
+use bc_secrets_sync::domain::verdict::{ProbeOutcome, Validity, VerdictKind, judge};
 
 use crate::places::Account;
 use crate::plan::{GRANTED_EACH, LONGEST_PAUSE, MINUTE, millis, probe_budget, read_budget, repeat_after};
@@ -83,6 +83,12 @@ pub(crate) struct SetFacts {
     /// The last answers of one kind.
     pub(crate) streak: Run,
     pub(crate) kind: Option<VerdictKind>,
+    /// Since when the certificate has failed as often as the configuration asks.
+    pub(crate) failing_since: Option<u64>,
+    /// How long the certificate was valid when it was shown last, of how long a life, in milliseconds.
+    pub(crate) certificate: Option<(u64, u64)>,
+    /// Answers in a row under a certificate that soon expires.
+    pub(crate) ending: u32,
     /// Places, versions and the times of their writing.
     pub(crate) versions: Vec<(String, u64, Timestamp)>,
     pub(crate) published: bool,
@@ -129,6 +135,34 @@ pub(crate) struct StoreFacts {
     pub(crate) probes: u64,
     pub(crate) reads: u64,
     pub(crate) occasions: u64,
+    pub(crate) reports: u64,
+    /// When a report last started a check.
+    pub(crate) report_checked: Option<u64>,
+}
+
+impl SetFacts {
+    /// The daemon knows nothing of the certificate that was shown to probes of this set.
+    pub(crate) fn forget_certificate(&mut self) {
+        (self.certificate, self.ending) = (None, 0);
+    }
+
+    /// An answer came under this certificate.
+    fn shown(&mut self, certificate: Option<Validity>, settings: &Settings, wall: Timestamp) {
+        let life = |validity: Validity| millis(validity.until.since(validity.from));
+        self.certificate = certificate.map(|validity| (millis(validity.until.since(wall)), life(validity)));
+        self.ending = if self.is_ending(settings) { self.ending + 1 } else { 0 };
+    }
+
+    /// Less is left than the configuration wants to be warned of, and than a quarter of its life.
+    pub(crate) fn is_ending(&self, settings: &Settings) -> bool {
+        let warning = settings.certificate_warning.map(millis);
+        self.certificate.zip(warning).is_some_and(|((left, life), warning)| left < warning.min(life / 4))
+    }
+
+    /// Enough answers came under a certificate that soon expires.
+    pub(crate) fn warns(&self, settings: &Settings) -> bool {
+        self.ending >= settings.confirmations && self.is_ending(settings)
+    }
 }
 
 impl StoreFacts {
@@ -150,7 +184,10 @@ impl StoreFacts {
         self.candidate = match (read, self.candidate) {
             (LastRead::Whole(key), _) if Some(key) == self.published => None,
             (LastRead::Whole(key), Some((known, since))) if known == key => Some((key, since)),
-            (LastRead::Whole(key), _) => Some((key, time)),
+            (LastRead::Whole(key), _) => {
+                self.sets.entry(key).or_default().forget_certificate();
+                Some((key, time))
+            }
             (LastRead::None | LastRead::Malformed | LastRead::Fault(SourceFaultKind::Missing), _) => None,
             (LastRead::Fault(_), known) => known,
         };
@@ -171,8 +208,13 @@ pub(crate) struct Open {
     pub(crate) last_message: u64,
     /// How long the next one waits.
     pub(crate) pause: u64,
-    /// How far the wall clock was put forward since the last message.
+    /// How far the wall clock was put forward, and back, since the last message.
     pub(crate) leapt: u64,
+    pub(crate) set_back: u64,
+    /// Somebody wants no reminders until then.
+    pub(crate) silent_until: u64,
+    /// When somebody wanted them again, which stands once it is kept.
+    pub(crate) heard_at: Option<u64>,
     /// When the store last accepted the published set since it opened.
     pub(crate) opened: u64,
 }
@@ -236,13 +278,15 @@ impl Watch {
     /// The store is no longer configured, or another one of its name is.
     pub(crate) fn forget(&mut self, at: usize, time: u64) {
         let store = &mut self.stores[at];
-        let StoreFacts { sets, probes, reads, occasions, denied, .. } = std::mem::take(store);
+        let StoreFacts { mut sets, probes, reads, occasions, reports, denied, .. } = std::mem::take(store);
+        sets.values_mut().for_each(SetFacts::forget_certificate);
         let asked = [time; 5];
         *store = StoreFacts {
             sets,
             probes,
             reads,
             occasions: occasions + 1,
+            reports,
             denied,
             asked,
             ..StoreFacts::default()
@@ -253,7 +297,7 @@ impl Watch {
     pub(crate) fn budgets_hold(&mut self) -> Result<(), Violation> {
         for (at, store) in self.stores.iter_mut().enumerate() {
             let name = format!("store-{at}");
-            let probes = probe_budget(&self.settings, store.occasions);
+            let probes = probe_budget(&self.settings, store.occasions, store.reports);
             ensure(store.probes <= probes, "probes_are_bounded", Some(&name), || {
                 format!("{} probes in an hour; {probes} are allowed", store.probes)
             })?;
@@ -261,20 +305,30 @@ impl Watch {
             ensure(store.reads <= reads, "reads_are_bounded", Some(&name), || {
                 format!("{} reads in an hour; {reads} are allowed", store.reads)
             })?;
-            (store.probes, store.reads, store.occasions) = (0, 0, 0);
+            (store.probes, store.reads, store.occasions, store.reports) = (0, 0, 0, 0);
         }
         Ok(())
     }
 
     /// A probe was answered.
-    pub(crate) fn probed(&mut self, at: usize, key: u64, verdict: &Verdict, time: u64) {
+    pub(crate) fn probed(&mut self, at: usize, key: u64, outcome: &ProbeOutcome, time: u64, wall: Timestamp) {
         let Some(store) = self.stores.get_mut(at) else { return };
+        if store.published == Some(key) {
+            let asked = &mut store.asked[Kind::Probe as usize];
+            *asked = time.max(*asked);
+        }
         let set = store.sets.entry(key).or_default();
+        if let ProbeOutcome::Answered(answer) = outcome {
+            set.shown(answer.certificate, &self.settings, wall);
+        }
+        let verdict = judge(outcome);
         let kind = verdict.kind();
         if set.kind != Some(kind) {
             (set.kind, set.streak) = (Some(kind), Run::default());
         }
         set.streak.add(time);
+        let failing = kind == VerdictKind::TlsError && set.streak.count >= self.settings.confirmations;
+        set.failing_since = failing.then(|| set.failing_since.unwrap_or(time));
         match kind {
             VerdictKind::Accepted => {
                 set.accepted |= set.read_at.is_some();
@@ -304,7 +358,9 @@ impl Watch {
     pub(crate) fn asks(&mut self, at: usize, kind: Kind, name: &str, time: u64) -> Result<(), Violation> {
         let store = &mut self.stores[at];
         store.in_flight[kind as usize] += 1;
-        store.asked[kind as usize] = time;
+        if kind != Kind::Probe {
+            store.asked[kind as usize] = time;
+        }
         match kind {
             Kind::Probe => store.probes += 1,
             Kind::Read => store.reads += 1,
@@ -316,13 +372,23 @@ impl Watch {
         if kind == Kind::Probe { waits_are_kept(store, name, time) } else { Ok(()) }
     }
 
-    /// A request of an account: 6,000 an hour, whatever the configuration, and 61 at once after a quiet time.
-    pub(crate) fn spends(&mut self, account: &Account, name: &str, time: u64) -> Result<(), Violation> {
+    /// A request of an account: 6,000 an hour, whatever the configuration, and 70 at once after a quiet time.
+    pub(crate) fn spends(
+        &mut self,
+        at: usize,
+        account: &Account,
+        name: &str,
+        time: u64,
+    ) -> Result<(), Violation> {
+        let store = &mut self.stores[at];
+        if store.published == Some(account.key()) {
+            store.asked[Kind::Probe as usize] = time;
+        }
         let key = (account.user.clone(), account.host.clone());
         let used = self.accounts.entry(key).or_default();
         *used = time.max(*used) + GRANTED_EACH;
         let ahead = *used - time;
-        ensure(ahead <= 61 * GRANTED_EACH, "accounts_keep_their_budget", Some(name), || {
+        ensure(ahead <= 70 * GRANTED_EACH, "accounts_keep_their_budget", Some(name), || {
             format!("{} requests more than are granted by now", ahead / GRANTED_EACH)
         })
     }

@@ -53,7 +53,8 @@ impl Simulation {
             Action::Inspect { store } => (asks(store.as_str(), Kind::Inspect)?, false),
             Action::Probe { store, credentials } => {
                 let at = asks(store.as_str(), Kind::Probe)?;
-                self.watch.spends(&Account::of(credentials), store.as_str(), time)?;
+                let account = Account::of(credentials);
+                self.watch.spends(index(store.as_str()), &account, store.as_str(), time)?;
                 (at, false)
             }
             Action::Reload { store, .. } => {
@@ -174,8 +175,10 @@ impl Simulation {
         let done = |facts: &mut StoreFacts, kind: Kind| {
             let under_way = &mut facts.in_flight[kind as usize];
             *under_way = under_way.saturating_sub(1);
-            let asked = &mut facts.asked[kind as usize];
-            *asked = time.max(*asked);
+            if kind != Kind::Probe {
+                let asked = &mut facts.asked[kind as usize];
+                *asked = time.max(*asked);
+            }
         };
         match event {
             Event::LoggedIn(result) | Event::Renewed(result) | Event::LookedUp(result) => {
@@ -247,8 +250,11 @@ impl Simulation {
                 let facts = &mut self.watch.stores[at];
                 done(facts, Kind::Inspect);
                 if let (Ok(OnDisk::Published(published)), false) = (result, facts.outdated) {
-                    let known = facts.published;
-                    facts.is_published(key_of(&published.credentials), time);
+                    let (known, key) = (facts.published, key_of(&published.credentials));
+                    if known != Some(key) {
+                        facts.sets.entry(key).or_default().forget_certificate();
+                    }
+                    facts.is_published(key, time);
                     facts.publish_failed = false;
                     if facts.published != known {
                         self.unsettle(at);
@@ -264,7 +270,8 @@ impl Simulation {
                 let key = key_of(credentials);
                 self.note(Some(at), || format!("probed {}: {verdict}", credentials.username().expose()));
                 done(&mut self.watch.stores[at], Kind::Probe);
-                self.watch.probed(at, key, &verdict, time);
+                let wall = self.now().wall;
+                self.watch.probed(at, key, outcome, time, wall);
                 self.truth.probed(at, &verdict, time);
             }
             Event::PublishEnded { store, result } => {
@@ -306,8 +313,8 @@ impl Simulation {
                 // A store that was taken out and put in again knows what is noted, which may be older.
                 self.watch.stores.iter_mut().for_each(|store| (store.told, store.telling) = (None, None));
             }
-            Event::Asked(_) => self.note(None, || "somebody asks for something".into()),
             Event::CheckNow => self.note(None, || "somebody wants every store checked".into()),
+            Event::Asked(request) => self.note(None, || format!("somebody asks: {request:?}")),
             Event::Tick => {}
         }
     }

@@ -73,7 +73,9 @@ fn regenerated_or_revoked(store: &Store, source_fault: Option<&str>, cx: &Contex
     let untried = store.candidate.as_ref().is_some_and(|candidate| candidate.streak.last.is_none());
     let waiting = store.candidate.as_ref().is_some_and(|candidate| candidate.accepted_at.is_some());
     let held = cx.shared.platform.holds_back(store.name());
-    if !(asked || source_fault.is_some()) || untried || waiting || held {
+    // What is being written now may be what ends the trouble, whatever the source holds by now.
+    let writing = store.is_publishing();
+    if !(asked || source_fault.is_some()) || untried || waiting || held || writing {
         return Condition::Unknown;
     }
     let version = good.stamp.version;

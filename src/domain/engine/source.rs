@@ -230,13 +230,13 @@ impl Source {
             *self.errors.entry(fault.kind()).or_default() += 1;
         } else {
             self.reads += 1;
-            (self.proved, self.refused_before) = (true, false);
         }
         match fault.map(|fault| (fault.kind(), fault)) {
             // The source did answer, even if it has no usable secret for this store.
             None | Some((SourceFaultKind::Missing, _)) => {
                 self.last_success_at = Some(cx.now.wall);
                 self.last_read = Some(cx.now.instant);
+                (self.proved, self.refused_before) = (true, false);
                 if std::mem::take(&mut self.unread) && self.fault.is_none() {
                     self.recovered(cx);
                 }

@@ -273,16 +273,19 @@ impl Store {
         if self.probing.is_some() || now < self.not_before {
             return None;
         }
-        let candidate = self.waiting_candidate(cx).filter(|candidate| now >= candidate.next_probe);
-        if let Some(candidate) = candidate {
-            return Some(candidate.credentials.clone());
-        }
-        let published = self.good.as_ref().filter(|_| now >= self.check_due());
-        if let Some(published) = published {
-            return Some(published.credentials.clone());
-        }
-        let superseded = self.superseded.as_ref().filter(|old| now >= old.next_probe);
-        superseded.map(|old| old.credentials.clone())
+        // The one that has waited longest: where one question is due again as soon as it was answered, the others
+        // must not wait for ever.
+        let due = self.probes(cx).filter(|(due, _)| now >= *due);
+        due.min_by_key(|(due, _)| *due).map(|(_, credentials)| credentials.clone())
+    }
+
+    /// The sets that this store is asked about, and when each is due.
+    pub(super) fn probes(&self, cx: &Context<'_>) -> impl Iterator<Item = (Instant, &Arc<Credentials>)> {
+        let candidate =
+            self.waiting_candidate(cx).map(|candidate| (candidate.next_probe, &candidate.credentials));
+        let published = self.good.as_ref().map(|good| (self.check_due(), &good.credentials));
+        let superseded = self.superseded.as_ref().map(|old| (old.next_probe, &old.credentials));
+        candidate.into_iter().chain(published).chain(superseded)
     }
 
     /// When the published set is checked next, unless the store wants to be left alone: in its turn, or earlier

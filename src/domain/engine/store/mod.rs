@@ -188,6 +188,10 @@ impl Store {
         Trouble { unanswered: self.unanswered.map(|since| since.instant), refused: self.refused }
     }
 
+    pub(super) const fn is_publishing(&self) -> bool {
+        self.publishing
+    }
+
     pub(super) const fn is_withdrawn(&self) -> bool {
         self.withdrawn
     }
@@ -339,11 +343,7 @@ impl Store {
                 due.push(self.next_publish);
             }
             if self.probing.is_none() {
-                let candidate = self.waiting_candidate(cx).map(|candidate| candidate.next_probe);
-                let published = self.good.as_ref().map(|_| self.check_due());
-                let superseded = self.superseded.as_ref().map(|old| old.next_probe);
-                let probes = candidate.into_iter().chain(published).chain(superseded);
-                due.extend(probes.map(|at| at.max(self.not_before)));
+                due.extend(self.probes(cx).map(|(at, _)| at.max(self.not_before)));
             }
         }
         due.extend(self.next_reload());

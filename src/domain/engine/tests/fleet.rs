@@ -120,6 +120,19 @@ fn stores_that_share_one_account_get_their_turns_however_little_it_grants() {
 }
 
 #[test]
+fn a_dead_candidate_does_not_keep_the_published_set_from_its_turn() {
+    let names: Vec<String> = (0..60).map(|at| format!("store-{at}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let hurried = Settings { check_interval: SECOND, confirmation_spacing: SECOND, ..settings() };
+    let mut world = World::with(&names, hurried);
+    world.host = Some("store-of-all");
+    world.pass(MINUTE);
+    world.write("store-7", "user", "mistyped");
+    world.pass(30 * MINUTE);
+    assert_eq!(world.said(), [(MessageKind::Opened, Cause::BadWrite)]);
+}
+
+#[test]
 fn however_often_somebody_asks_an_account_stays_within_its_budget() {
     let mut world = World::with(&["acme"], Settings { check_interval: SECOND, ..settings() });
     world.pass(MINUTE);

@@ -102,3 +102,20 @@ fn a_single_pass_publishes_what_was_read_although_the_source_has_failed_since() 
     assert!(world.published("one").is_some());
     assert_eq!(world.engine.outcome(), Some(Outcome::SourceUnavailable));
 }
+
+#[test]
+fn nothing_is_called_revoked_while_what_replaces_it_is_being_written() {
+    let mut world = World::with(&["acme"], Settings { confirmations: 1, ..settings() });
+    world.pass(HOUR);
+    world.accept("acme", "user", "token-2");
+    world.write("acme", "user", "token-2");
+    world.slow = vec!["publish"];
+    world.pass_until(|world| !world.kept_back.is_empty());
+    world.write("acme", "user", "mistyped");
+    world.pass(10 * MINUTE);
+    assert_eq!(world.said(), [], "it may have been written already");
+    world.release();
+    world.pass(10 * MINUTE);
+    assert_eq!(world.said(), [(MessageKind::Opened, Cause::BadWrite)]);
+    assert_eq!(world.published("acme"), Some((2, "token-2".into())));
+}

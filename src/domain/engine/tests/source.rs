@@ -264,6 +264,22 @@ fn a_source_that_reads_nothing_is_not_asked_more_often_than_one_that_works() {
 }
 
 #[test]
+fn a_token_that_only_found_a_secret_deleted_has_shown_that_it_lives() {
+    let mut world = World::new(&["acme"]);
+    world.pass(10 * MINUTE);
+    world.read_fault = Some(SourceFault::Deleted);
+    world.token_dead = true;
+    world.pass(10 * MINUTE);
+    let said = world.said().len();
+    assert_eq!(world.said().last(), Some(&(MessageKind::Opened, Cause::SecretMissing)));
+    world.read_fault = None;
+    world.token_dead = true;
+    world.pass(10 * MINUTE);
+    assert_eq!(world.said()[said..], [(MessageKind::Resolved, Cause::SecretMissing)]);
+    assert_eq!(world.calls("log in"), 3);
+}
+
+#[test]
 fn a_token_that_dies_before_it_was_used_is_no_missing_permission() {
     let mut world = World::new(&["acme"]);
     world.renew = Err(SourceFault::Malformed("lease is not renewable".into()));
