@@ -89,6 +89,11 @@ pub(super) fn build(check: &Check) -> Result<Client, BuildError> {
         // A connection for each probe: the next one of its host comes minutes later, when a kept connection would
         // mostly be a dead one, and until then those of a thousand stores would cost 15 MB.
         .pool_max_idle_per_host(0)
+        // No connection outlives its one request, which has its own limit.
+        .tcp_keepalive(None)
+        .tcp_keepalive_interval(None)
+        .tcp_keepalive_retries(None)
+        .tcp_user_timeout(None)
         .dns_resolver(Arc::new(PolicyResolver::new(check.addresses)))
         .build()
         .map_err(BuildError::Client)
