@@ -4,6 +4,7 @@
 mod errors;
 mod gate;
 mod kills;
+mod order;
 mod readers;
 mod rig;
 mod tracing;

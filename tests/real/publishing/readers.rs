@@ -34,8 +34,11 @@ impl Readers {
         let stop = Arc::new(AtomicBool::new(false));
         let threads = (0..READERS)
             .map(|_| {
-                let reader =
-                    Reader { data: rig.directory().join("..data"), versions: rig.versions(), runs: rig.runs() };
+                let reader = Reader {
+                    data: rig.directory().join("..data"),
+                    versions: rig.versions(),
+                    runs: rig.runs(),
+                };
                 let stop = Arc::clone(&stop);
                 thread::spawn(move || {
                     let mut count = 0;

@@ -18,11 +18,13 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::gate::Gate;
-use super::tracing::{Call, Injection, attach, calls_of_a_publication};
+use super::tracing::{Call, Injection, all_calls, attach, calls_of_a_publication, under_strace};
 use crate::DEADLINE;
 use crate::support::configuration::Configuration;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_bc-secrets-sync");
+/// How often an injection is tried that did not come to pass.
+const TRIES: usize = 4;
+pub(super) const BINARY: &str = env!("CARGO_BIN_EXE_bc-secrets-sync");
 
 /// What is shared by all rigs: the simulated world outside.
 pub(super) struct Outside {
@@ -92,6 +94,16 @@ pub(super) struct Rig {
 impl Rig {
     /// A store with two generations, the second of them published.
     pub(super) fn new(outside: &Outside, number: usize) -> Self {
+        let mut rig = Self::bare(outside, number);
+        for _ in 0..2 {
+            rig.rotate();
+            rig.succeed();
+        }
+        rig
+    }
+
+    /// A store of which nothing was published yet.
+    pub(super) fn bare(outside: &Outside, number: usize) -> Self {
         // In memory, as the volume is that this is written for.
         let home = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         let gate = Gate::new(outside.bigcommerce.address());
@@ -101,6 +113,9 @@ impl Rig {
         std::fs::write(configuration.secret_id_file(), outside.vault.secret_id()).unwrap();
         std::fs::write(configuration.store_authority_file(), outside.authority.ca_pem()).unwrap();
         configuration.stores.push(store.clone());
+        // Nothing is looked at again while a pass waits for its store.
+        (configuration.poll_interval, configuration.check_interval) = ("30m", "30m");
+        configuration.output = home.path().join("volume/of/credentials");
         // A mode that no usual umask lets through, and another owner where that may be set: so that setting either
         // is part of each publication.
         let mut rights = "[output]\nfile_mode = \"0460\"\n".to_owned();
@@ -110,7 +125,7 @@ impl Rig {
         configuration.edit("[output]\n", &rights);
         configuration.edit("[check]\n", "[check]\nconcurrency = 1\n");
         configuration.write();
-        let mut rig = Self {
+        Self {
             vault: outside.vault.clone(),
             bigcommerce: outside.bigcommerce.clone(),
             versions: Versions { store: store.clone(), gate: gate.address() },
@@ -120,12 +135,7 @@ impl Rig {
             newest: 0,
             runs: Arc::default(),
             home,
-        };
-        for _ in 0..2 {
-            rig.rotate();
-            rig.succeed();
         }
-        rig
     }
 
     /// Where the store is published.
@@ -167,10 +177,36 @@ impl Rig {
         calls_of_a_publication(&std::fs::read_to_string(&log).unwrap(), &self.configuration.output)
     }
 
-    /// One pass to its end, while something is done to it from the moment before it publishes.
-    pub(super) fn injected(&self, injection: &Injection) -> ExitStatus {
+    /// Lists the calls of the first pass, from the start of the process on, in all threads.
+    pub(super) fn trace_of_a_first(&mut self) -> Vec<String> {
+        self.rotate();
         let log = self.home.path().join("trace");
-        self.run_with(|pid| attach(pid, &log, injection)).0
+        let ended = wait(&mut self.start_by(under_strace(&log, &Injection::None)));
+        assert!(ended.success(), "{ended}: {}", self.log());
+        self.is_settled();
+        all_calls(&std::fs::read_to_string(&log).unwrap())
+    }
+
+    /// One pass to its end, in which something is done from the start of the process on, counted in each thread by
+    /// itself.
+    pub(super) fn injected_from_the_start(&self, injection: &Injection) -> ExitStatus {
+        wait(&mut self.start_by(under_strace(&self.home.path().join("trace"), injection)))
+    }
+
+    /// One pass to its end, while something is done to it from the moment before it publishes.
+    pub(super) fn injected(&mut self, injection: &Injection) -> ExitStatus {
+        let log = self.home.path().join("trace");
+        for _ in 0..TRIES {
+            let (ended, _) = self.run_with(|pid| attach(pid, &log, injection));
+            if was_killed(ended) || std::fs::read_to_string(&log).unwrap().contains("INJECTED") {
+                return ended;
+            }
+            // Another thread was faster; or it is a call that need not come each time.
+            assert!(ended.success(), "{ended}: {}", self.log());
+            self.is_settled();
+            self.rotate();
+        }
+        panic!("nothing was injected: {injection:?}: {}", self.log());
     }
 
     /// A pass that must succeed, and after which all is as it should be.
@@ -187,8 +223,13 @@ impl Rig {
         let generations = names.iter().filter(|name| name.starts_with("..20")).count();
         assert_eq!(generations, self.newest.min(2) as usize, "{names:?}");
         assert_eq!(names.len() - generations, 5, "{names:?}");
+        assert_eq!(self.published(), self.newest);
+    }
+
+    /// The version that is published.
+    pub(super) fn published(&self) -> u64 {
         let token = std::fs::read_to_string(self.directory().join("api_token")).unwrap();
-        assert_eq!(token, Versions::api_token(self.newest));
+        token.strip_prefix("token-").unwrap().parse().unwrap()
     }
 
     /// What the last pass has said.
@@ -206,17 +247,23 @@ impl Rig {
     }
 
     fn start(&self) -> Child {
+        let mut command = Command::new(BINARY);
+        command.env_clear();
+        self.start_by(command)
+    }
+
+    /// Starts a pass by a command that only lacks its arguments.
+    fn start_by(&self, mut command: Command) -> Child {
         self.runs.fetch_add(1, Ordering::AcqRel);
         let log = std::fs::File::create(self.home.path().join("log")).unwrap();
-        Command::new(BINARY)
+        command
             .args(["run", "--one-time", "--config"])
             .arg(self.configuration.file())
-            .env_clear()
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
-            .unwrap()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"))
     }
 }
 
