@@ -8,6 +8,7 @@ mod order;
 mod readers;
 mod rig;
 mod tracing;
+mod volumes;
 
 use std::sync::Mutex;
 use std::thread;

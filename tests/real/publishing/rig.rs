@@ -143,6 +143,22 @@ impl Rig {
         self.configuration.output.join(&self.store)
     }
 
+    /// Where a file system can be mounted before anything is published.
+    pub(super) fn volume(&self) -> PathBuf {
+        self.home.path().join("volume")
+    }
+
+    pub(super) fn store(&self) -> &str {
+        &self.store
+    }
+
+    /// The configuration for a daemon instead of single passes.
+    pub(super) fn of_a_daemon(&self) -> Configuration {
+        let mut configuration = self.configuration.clone();
+        (configuration.poll_interval, configuration.check_interval) = ("1s", "1s");
+        configuration
+    }
+
     pub(super) fn versions(&self) -> Versions {
         self.versions.clone()
     }
@@ -218,7 +234,7 @@ impl Rig {
     }
 
     /// The newest version is published, the one before is kept, and nothing else is there.
-    fn is_settled(&self) {
+    pub(super) fn is_settled(&self) {
         let names = names(&self.directory());
         let generations = names.iter().filter(|name| name.starts_with("..20")).count();
         assert_eq!(generations, self.newest.min(2) as usize, "{names:?}");
