@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use super::privileges::{Need, may};
 use super::rig::{Outside, Rig, was_killed};
 use super::tracing::{Call, Injection};
 use super::work_off;
@@ -13,6 +14,12 @@ const READS: u64 = 100_000;
 #[test]
 #[ignore = "needs strace: ./tests/run --real"]
 fn real_kills_at_every_system_call_of_a_publication_leave_whole_sets() {
+    if !may(
+        Need::Trace,
+        "publishing::kills::real_kills_at_every_system_call_of_a_publication_leave_whole_sets",
+    ) {
+        return;
+    }
     let begun = Instant::now();
     let calls = Rig::new(&Outside::start(), 0).trace();
     let killed = AtomicUsize::new(0);
@@ -39,6 +46,10 @@ fn real_kills_at_every_system_call_of_a_publication_leave_whole_sets() {
 #[test]
 #[ignore = "needs strace: ./tests/run --real"]
 fn real_kills_in_the_sweep_at_the_start_leave_it_to_the_next_start() {
+    if !may(Need::Trace, "publishing::kills::real_kills_in_the_sweep_at_the_start_leave_it_to_the_next_start")
+    {
+        return;
+    }
     let mut rig = Rig::new(&Outside::start(), 0);
     let calls = rig.trace();
     let swap = calls.iter().find(|call| call.name == "renameat").unwrap();

@@ -5,6 +5,7 @@ mod errors;
 mod gate;
 mod kills;
 mod order;
+mod privileges;
 mod readers;
 mod rig;
 mod tracing;

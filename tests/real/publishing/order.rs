@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::privileges::{Need, may};
 use super::rig::{Outside, Rig};
 
 /// One call in a trace: its name, and the path that it is about.
@@ -94,6 +95,12 @@ fn call_is_made(calls: &[Traced], name: &str) -> bool {
 #[test]
 #[ignore = "needs strace: ./tests/run --real"]
 fn real_order_of_a_publication_is_rights_bytes_syncs_swap_sync_and_only_then_removal() {
+    if !may(
+        Need::Trace,
+        "publishing::order::real_order_of_a_publication_is_rights_bytes_syncs_swap_sync_and_only_then_removal",
+    ) {
+        return;
+    }
     let mut rig = Rig::new(&Outside::start(), 0);
     let lines: Vec<_> = rig.trace().into_iter().map(|call| call.line).collect();
     check_order(&traced(&lines), &rig.directory());
@@ -102,6 +109,12 @@ fn real_order_of_a_publication_is_rights_bytes_syncs_swap_sync_and_only_then_rem
 #[test]
 #[ignore = "needs strace: ./tests/run --real"]
 fn real_order_of_a_first_publication_syncs_each_directory_that_it_makes() {
+    if !may(
+        Need::Trace,
+        "publishing::order::real_order_of_a_first_publication_syncs_each_directory_that_it_makes",
+    ) {
+        return;
+    }
     let mut rig = Rig::bare(&Outside::start(), 0);
     let calls = traced(&rig.trace_of_a_first());
     let store = rig.directory();

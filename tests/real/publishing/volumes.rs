@@ -5,33 +5,11 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use super::privileges::{Need, may};
 use super::readers::Readers;
 use super::rig::{Outside, Rig, names};
 use crate::support::daemon::Daemon;
 use crate::support::wait::wait_until;
-
-/// Says that this is the process that may mount.
-const INSIDE: &str = "BC_SECRETS_SYNC_TEST_INSIDE";
-
-/// Whether this process may mount file systems that nobody else sees. If not, the test is run in one that may.
-fn may_mount(test: &str) -> bool {
-    if std::env::var_os(INSIDE).is_some() {
-        return true;
-    }
-    let mut command = Command::new("unshare");
-    command.args(["--mount", "--propagation", "private"]);
-    if !rustix::process::geteuid().is_root() {
-        command.arg("--map-root-user");
-    }
-    command.arg(std::env::current_exe().unwrap()).args(["--exact", test, "--ignored", "--nocapture"]);
-    let ended = command.env(INSIDE, "1").status().unwrap_or_else(|error| panic!("unshare: {error}"));
-    assert!(
-        ended.success(),
-        "{ended}; where `unshare` was not permitted: run as root, in a container with the capability SYS_ADMIN, or where \
-         users may have user namespaces"
-    );
-    false
-}
 
 /// A tmpfs.
 struct Volume<'a>(&'a Path);
@@ -39,12 +17,13 @@ struct Volume<'a>(&'a Path);
 impl<'a> Volume<'a> {
     fn mount(path: &'a Path) -> Self {
         std::fs::create_dir_all(path).unwrap();
-        mount(&["-t", "tmpfs", "-o", "size=64k,mode=755", "tmpfs"], path);
+        mount(&["-t", "tmpfs", "-o", "size=64k,nr_inodes=1000,mode=755", "tmpfs"], path);
         Self(path)
     }
 
     fn remount(&self, options: &str) {
-        mount(&["-o", &format!("remount,{options}")], self.0);
+        // Told the source, too, it adds no options of its own, which it may not set where it is root by name only.
+        mount(&["-o", &format!("remount,{options}"), "tmpfs"], self.0);
     }
 
     /// Leaves room for so many more pages of 4 KiB.
@@ -73,7 +52,10 @@ fn mount(arguments: &[&str], path: &Path) {
 #[tokio::test]
 #[ignore = "mounts file systems: ./tests/run --real"]
 async fn real_volumes_that_are_full_or_read_only_are_an_incident_and_heal() {
-    if !may_mount("publishing::volumes::real_volumes_that_are_full_or_read_only_are_an_incident_and_heal") {
+    if !may(
+        Need::Mount,
+        "publishing::volumes::real_volumes_that_are_full_or_read_only_are_an_incident_and_heal",
+    ) {
         return;
     }
     let mut rig = Rig::bare(&Outside::start(), 0);
