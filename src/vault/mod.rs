@@ -6,6 +6,7 @@ mod login;
 mod tls;
 mod transport;
 mod unreachable;
+mod wrapping;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

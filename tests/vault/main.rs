@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+#[cfg(feature = "demo")]
+mod log_in;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::path::Path;
@@ -39,7 +42,7 @@ fn approle(directory: &Path, role: &AppRole) -> Auth {
     let (role_id_file, secret_id_file) = (directory.join("role-id"), directory.join("secret-id"));
     std::fs::write(&role_id_file, &role.role_id).unwrap();
     std::fs::write(&secret_id_file, format!("{}\n", role.secret_id)).unwrap();
-    Auth::AppRole { mount: "approle".into(), role_id_file, secret_id_file }
+    Auth::AppRole { mount: "approle".into(), role_id_file, secret_id_file, wrapping_path: None }
 }
 
 async fn read(vault: &Vault, path: &str) -> Result<SecretVersion, SourceFault> {
