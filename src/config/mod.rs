@@ -87,7 +87,7 @@ pub struct Vault {
 }
 
 /// `[vault.tls]`.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Tls {
     /// PEM file with the only authorities to trust; none: the system's.
     pub ca_file: Option<PathBuf>,
