@@ -68,8 +68,11 @@ pub struct Config {
 /// `[vault]`: the source.
 #[derive(Debug)]
 pub struct Vault {
-    /// Base address, without `/v1`. Plain HTTP only on loopback unless allowed.
+    /// Base address, without `/v1`. Plain HTTP only on loopback unless allowed; `unix:` is the socket of an agent
+    /// or proxy on this host.
     pub address: Url,
+    /// The HTTP proxy on the way to an `https` address.
+    pub proxy: Option<Url>,
     /// Namespace, sent with each request.
     pub namespace: Option<String>,
     /// Limit of one request.

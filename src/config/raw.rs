@@ -22,6 +22,7 @@ pub(super) struct Config {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Vault {
     pub(super) address: Option<Value>,
+    pub(super) proxy: Option<Value>,
     pub(super) namespace: Option<Value>,
     pub(super) mount: Option<Value>,
     pub(super) poll_interval: Option<Value>,

@@ -46,6 +46,7 @@ pub(super) fn stores(config: &Config, told: &BTreeMap<StoreName, Told>) -> Vec<S
 /// Whether the token in hand is still of use with the new configuration.
 pub(super) fn source_change(old: &Vault, new: &Vault) -> SourceChange {
     let same = old.address == new.address
+        && old.proxy == new.proxy
         && old.namespace == new.namespace
         && old.timeout == new.timeout
         && same_tls(&old.tls, &new.tls)
