@@ -49,7 +49,11 @@ pub(super) fn keep_only(directory: &Directory, kept: &[&str]) -> Result<(), Publ
 
 /// Removes all that can be, and tells the first fault: one that stays must not keep the others.
 fn remove_all<'a>(directory: &Directory, names: impl Iterator<Item = &'a str>) -> Result<(), PublishFault> {
-    names.fold(Ok(()), |so_far, name| so_far.and(directory.remove(name)))
+    let mut result = Ok(());
+    for name in names {
+        result = result.and(directory.remove(name));
+    }
+    result
 }
 
 /// The latest generation before the published one. One that was staged and never published has a higher

@@ -27,7 +27,10 @@ pub(super) fn may(need: Need, test: &str) -> bool {
     command.arg(std::env::current_exe().unwrap()).args(["--exact", test, "--ignored", "--nocapture"]);
     let ended = command.env(INSIDE, "1").output().unwrap_or_else(|error| panic!("unshare: {error}"));
     let (stdout, stderr) = (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
-    println!("{stdout}");
+    #[expect(clippy::print_stdout, reason = "what the test has found")]
+    {
+        println!("{stdout}");
+    }
     assert!(
         ended.status.success() && stdout.contains("1 passed"),
         "{}: {stderr}\nwhere `unshare` was not permitted: run as root, in a container with the capabilities SYS_ADMIN and \
