@@ -14,6 +14,7 @@ use crate::publish::Publisher;
 use crate::reload::Hooks;
 use crate::store::Prober;
 use crate::system::clock::Clock;
+use crate::system::directories::Directories;
 use crate::vault::Vault;
 
 use super::error::DaemonError;
@@ -39,6 +40,11 @@ impl Adapters {
         let hooks = Hooks::new(config);
         let told = Arc::new(hooks.remembered());
         Ok(Self { vault, prober, publisher, hooks, told })
+    }
+
+    /// From now on what is looked at is also watched.
+    pub(super) fn watching(self, directories: Directories<StoreName>) -> Self {
+        Self { publisher: self.publisher.watching(directories), ..self }
     }
 
     /// Does one action and reports what came of it; `None` for what needs no adapter, and for what blocks on the

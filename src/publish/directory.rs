@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
@@ -57,6 +57,11 @@ impl Directory {
     pub(super) fn open(&self, name: &str) -> Result<Self, Errno> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         Ok(Self { handle: openat(&self.handle, name, flags, Mode::empty())?, path: self.path.join(name) })
+    }
+
+    /// Where it was opened, for people.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Makes a directory that only we may enter so far.
@@ -216,6 +221,12 @@ impl Directory {
         error: impl Into<io::Error>,
     ) -> PublishFault {
         fault(operation, &self.path.join(name), error)
+    }
+}
+
+impl AsFd for Directory {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.handle.as_fd()
     }
 }
 

@@ -8,6 +8,7 @@ use zeroize::Zeroize;
 use super::directory::{Content, Directory, Link, fault};
 use super::layout::{API_PATH, API_TOKEN, DATA, ENTRIES, STAMP, USERNAME, generation_of};
 use super::rights::Rights;
+use super::watch::Watch;
 use crate::config::Output;
 use crate::domain::credentials::{
     AddressPolicy, Credentials, Field, FieldNames, Fields, MAX_FIELD_LENGTH, StoreName,
@@ -42,14 +43,24 @@ impl From<Unread> for Result<OnDisk, PublishFault> {
 }
 
 /// A store's directory; none: nothing was ever published there.
-pub(super) fn open_store(output: &Output, store: &StoreName) -> Result<Option<Directory>, Unread> {
+///
+/// A watch begins before what is watched is looked at, so that no change is missed between.
+pub(super) fn open_store(
+    output: &Output,
+    store: &StoreName,
+    watch: &Watch,
+) -> Result<Option<Directory>, Unread> {
     let above = match Directory::at(&output.directory) {
         Ok(above) => above,
         Err(Errno::NOENT) => return Ok(None),
         Err(error) => return Err(fault("cannot open", &output.directory, error).into()),
     };
+    watch.output(&above, store);
     match above.open(store.as_str()) {
-        Ok(directory) => Ok(Some(directory)),
+        Ok(directory) => {
+            watch.store(&directory, store);
+            Ok(Some(directory))
+        }
         Err(Errno::NOENT) => Ok(None),
         Err(Errno::NOTDIR | Errno::LOOP) => Err(damage(store.as_str(), "it is not a directory")),
         Err(error) => Err(above.fault("cannot open", store.as_str(), error).into()),
@@ -62,6 +73,7 @@ pub(super) fn read_store(
     output: &Output,
     key: &FingerprintKey,
     store: &StoreName,
+    watch: &Watch,
 ) -> Result<Option<Published>, Unread> {
     let target = match directory.link(DATA)? {
         Link::Missing => return Ok(None),
@@ -78,6 +90,7 @@ pub(super) fn read_store(
         Err(Errno::NOTDIR | Errno::LOOP) => return Err(damage(DATA, "it does not point to a directory")),
         Err(error) => return Err(directory.fault("cannot open", target, error).into()),
     };
+    watch.generation(&generation, store);
     let published = read_generation(&generation, target, output, key)?;
     for entry in &ENTRIES {
         match directory.link(entry.name)? {

@@ -215,8 +215,8 @@ impl Publication<'_> {
 
     /// Whether the disk holds this very set under this very stamp.
     fn is_published(&self) -> Result<bool, Unread> {
-        let Publisher { output, key, .. } = self.publisher;
-        let read = read_store(&self.directory, output, key, self.store)?;
+        let Publisher { output, key, watch, .. } = self.publisher;
+        let read = read_store(&self.directory, output, key, self.store, watch)?;
         Ok(read.is_some_and(|read| self.is_what_was_read(&read)))
     }
 

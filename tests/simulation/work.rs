@@ -189,6 +189,7 @@ impl Simulation {
                     | Event::Tick
                     | Event::Read { .. }
                     | Event::Inspected { .. }
+                    | Event::Disturbed { .. }
                     | Event::Probed { .. }
                     | Event::PublishEnded { .. }
                     | Event::Withdrawn { .. }
@@ -313,6 +314,7 @@ impl Simulation {
                 // A store that was taken out and put in again knows what is noted, which may be older.
                 self.watch.stores.iter_mut().for_each(|store| (store.told, store.telling) = (None, None));
             }
+            Event::Disturbed { .. } => self.note(None, || format!("{event:?}")),
             Event::CheckNow => self.note(None, || "somebody wants every store checked".into()),
             Event::Asked(request) => self.note(None, || format!("somebody asks: {request:?}")),
             Event::Tick => {}

@@ -142,6 +142,11 @@ pub enum Event {
         /// What is there.
         result: Result<OnDisk, PublishFault>,
     },
+    /// Somebody has touched the files of a store, perhaps we ourselves; none: nobody knows of which one.
+    Disturbed {
+        /// The store.
+        store: Option<StoreName>,
+    },
     /// A probe has ended.
     Probed {
         /// The store.

@@ -144,6 +144,20 @@ impl Engine {
                     store.inspected(result, &mut cx);
                 }
             }
+            Event::Disturbed { store: Some(store) } => {
+                touched = self.index.get(&store).copied();
+                if let Some(store) = touched.and_then(|at| self.stores.get_mut(at)) {
+                    store.disturbed();
+                }
+            }
+            Event::Disturbed { store: None } => {
+                for at in 0..self.stores.len() {
+                    if let Some(store) = self.stores.get_mut(at) {
+                        store.disturbed();
+                    }
+                    self.reschedule(at, now.instant);
+                }
+            }
             Event::Probed { store, credentials, outcome } => {
                 touched = self.index.get(&store).copied();
                 if let Some(store) = touched.and_then(|at| self.stores.get_mut(at)) {

@@ -2,6 +2,7 @@
 
 mod certificate;
 mod checking;
+mod looking;
 mod publishing;
 mod reading;
 mod reloading;
@@ -26,6 +27,7 @@ use crate::domain::verdict::VerdictKind;
 
 pub(super) use self::certificate::Certificate;
 pub(super) use self::checking::{Rejection, Streak};
+use self::looking::Looks;
 use self::reloading::Reload;
 use self::reporting::Reports;
 use self::superseded::Superseded;
@@ -78,7 +80,7 @@ pub(super) struct Store {
     inspecting: bool,
     /// The look at the disk began under another configuration: what it saw may be elsewhere.
     inspection_outdated: bool,
-    next_inspect: Instant,
+    looks: Looks,
 
     reading: bool,
     /// A newer look at the source is wanted than the one that is under way.
@@ -142,7 +144,7 @@ impl Store {
             superseded_end: None,
             inspecting: false,
             inspection_outdated: false,
-            next_inspect: now.instant,
+            looks: Looks::from(now.instant),
             reading: false,
             reread: false,
             next_read: now.instant,
@@ -239,7 +241,7 @@ impl Store {
         self.spec = spec;
         self.reload.told = self.reload.told.or(self.spec.hook.as_ref().and_then(|hook| hook.told));
         self.hasten_reload(now);
-        self.next_inspect = now;
+        self.looks.next = now;
         self.inspection_outdated = true;
         self.want_read(now);
         self.next_publish = now;
@@ -254,7 +256,7 @@ impl Store {
 
     /// Everything is due now, but for a store that asked us to wait.
     pub(super) fn check_now(&mut self, now: Now) {
-        self.next_inspect = now.instant;
+        self.looks.next = now.instant;
         self.want_read(now.instant);
         self.next_publish = now.instant;
         self.hasten_reload(now.instant);
@@ -268,7 +270,8 @@ impl Store {
     /// Compares what is wanted with what is known, and acts on the difference.
     pub(super) fn advance(&mut self, usable: bool, source_fault: Option<&str>, cx: &mut Context<'_>) {
         let now = cx.now.instant;
-        if !self.inspecting && !self.publishing && now >= self.next_inspect {
+        if !self.inspecting && !self.publishing && now >= self.looks.due() {
+            self.looks.begin(now);
             self.inspecting = true;
             self.inspection_outdated = false;
             cx.actions.push(Action::Inspect { store: self.name().clone() });
@@ -333,7 +336,7 @@ impl Store {
     pub(super) fn next_due(&self, usable: bool, cx: &Context<'_>) -> Option<Instant> {
         let mut due = Vec::with_capacity(8);
         if !self.inspecting && !self.publishing {
-            due.push(self.next_inspect);
+            due.push(self.looks.due());
         }
         if usable && !self.reading {
             due.push(self.next_read);

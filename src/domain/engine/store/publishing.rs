@@ -21,10 +21,10 @@ impl Store {
         cx: &mut Context<'_>,
     ) {
         self.inspecting = false;
-        self.next_inspect = self.poll_turn(cx);
+        self.looks.next = self.poll_turn(cx);
         if self.inspection_outdated {
             // What was seen may lie where nothing is published any more.
-            self.next_inspect = cx.now.instant;
+            self.looks.next = cx.now.instant;
             return;
         }
         let absent = match result {
@@ -97,6 +97,7 @@ impl Store {
         cx: &mut Context<'_>,
     ) {
         self.publishing = false;
+        self.looks.wrote(cx.now.instant);
         let published = match result {
             Ok(published) => published,
             Err(fault) => return self.publish_failed(fault, cx),
@@ -138,7 +139,7 @@ impl Store {
         let wait = backoff(self.name().as_str(), self.publish_failures, FIRST_WAIT, LONGEST_PUBLISH_WAIT);
         self.next_publish = cx.now.instant.plus(wait);
         // What is on the disk now is whatever the failed try left: look before the next one.
-        self.next_inspect = self.next_publish;
+        self.looks.next = self.next_publish;
         if self.publish_fault.as_ref() != Some(&fault) {
             self.say(cx, Some(Severity::Critical), format!("publishing failed: {fault}"));
         }
@@ -167,6 +168,7 @@ impl Store {
         cx: &mut Context<'_>,
     ) {
         self.publishing = false;
+        self.looks.wrote(cx.now.instant);
         if let Err(fault) = result {
             return self.publish_failed(fault, cx);
         }
