@@ -3,6 +3,7 @@
 mod certificates;
 mod fleet;
 mod incidents;
+mod looking;
 mod overlaps;
 mod publishing;
 mod reloading;
