@@ -3,6 +3,7 @@
 mod damage;
 mod failure;
 mod layout;
+mod owners;
 mod readers;
 
 use std::fmt;
