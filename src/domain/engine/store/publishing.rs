@@ -109,8 +109,9 @@ impl Store {
         let stamp = &published.stamp;
         let restored =
             self.good.as_ref().is_some_and(|good| good.credentials.same_as(&published.credentials));
-        let what = if restored { "restored" } else { "published" };
-        let text = format!("{what} version {} as generation {}", stamp.version, stamp.generation);
+        let (what, why) =
+            if restored { ("restored", "") } else { ("published", ", which the store accepted") };
+        let text = format!("{what} version {}{why}, as generation {}", stamp.version, stamp.generation);
         self.say(cx, None, text);
         if restored {
             self.restorations += 1;
