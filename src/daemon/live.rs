@@ -124,7 +124,7 @@ impl Live {
         let alerts = Alerts::open(&config, Channels::build(&config)?, clock).await?;
         let at = now(&clock);
         let open = alerts.ledger().load();
-        let specs = stores(&config, &adapters.told);
+        let specs = stores(&config, &adapters.noted);
         let engine = Engine::new(settings(&config, FirstCheck::InTurn), specs, key.clone(), open, at);
         let (snapshots, asked) = SnapshotSource::channel();
         let (requests, requested) = RequestSource::channel();
@@ -401,7 +401,7 @@ impl Live {
         self.levels.set(level);
         let event = Event::Configured {
             settings: settings(&config, FirstCheck::InTurn),
-            stores: stores(&config, &self.work.adapters.told),
+            stores: stores(&config, &self.work.adapters.noted),
             source,
         };
         let revoke = self.config.vault.revoke_token_on_exit;

@@ -1,5 +1,6 @@
 //! A store's state machine: what its disk, its secret and its store say, and what is to be done about it.
 
+mod acknowledging;
 mod certificate;
 mod checking;
 mod looking;
@@ -25,6 +26,7 @@ use crate::domain::source::SourceFault;
 use crate::domain::time::{Instant, Now, Timestamp};
 use crate::domain::verdict::VerdictKind;
 
+use self::acknowledging::Acknowledgement;
 pub(super) use self::certificate::Certificate;
 pub(super) use self::checking::{Rejection, Streak};
 use self::looking::Looks;
@@ -122,6 +124,7 @@ pub(super) struct Store {
     pub(super) publish_fault: Option<PublishFault>,
     pub(super) reload: Reload,
     pub(super) reports: Reports,
+    pub(super) acknowledgement: Acknowledgement,
 
     pub(super) requests_remaining: Option<u64>,
     pub(super) verdicts: BTreeMap<VerdictKind, u64>,
@@ -132,6 +135,7 @@ pub(super) struct Store {
 impl Store {
     pub(super) fn new(spec: StoreSpec, now: Now) -> Self {
         let reload = Reload::of(spec.hook.as_ref());
+        let acknowledgement = Acknowledgement::of(spec.acknowledge.as_ref());
         Self {
             spec,
             due: None,
@@ -174,6 +178,7 @@ impl Store {
             publish_fault: None,
             reload,
             reports: Reports::default(),
+            acknowledgement,
             requests_remaining: None,
             verdicts: BTreeMap::new(),
             publications: 0,
@@ -240,6 +245,7 @@ impl Store {
         self.withdrawn = self.withdrawn && spec.on_rejection == OnRejection::Withdraw;
         self.spec = spec;
         self.reload.told = self.reload.told.or(self.spec.hook.as_ref().and_then(|hook| hook.told));
+        self.acknowledgement.known(self.spec.acknowledge.as_ref());
         self.hasten_reload(now);
         self.looks.next = now;
         self.inspection_outdated = true;
@@ -308,6 +314,7 @@ impl Store {
             self.publish_failures = 0;
         }
         self.advance_reload(cx);
+        self.advance_acknowledgement(now);
         self.advance_superseded(cx);
         let judged = conditions::judge(self, source_fault, cx);
         let resolution = |cause| match cause {
@@ -321,6 +328,7 @@ impl Store {
             | Cause::SecretMalformed
             | Cause::PublishFailed
             | Cause::ReloadFailed
+            | Cause::Unacknowledged
             | Cause::CertificateTrouble
             | Cause::Unverified
             | Cause::PlatformTrouble

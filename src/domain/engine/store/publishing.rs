@@ -7,7 +7,7 @@ use super::super::{Action, Context, FirstCheck, Gate, OnRejection};
 use super::{Disk, FIRST_WAIT, Store, Streak};
 use crate::domain::credentials::Credentials;
 use crate::domain::incident::{Cause, Resolution, Severity};
-use crate::domain::publication::{GenerationStamp, OnDisk, PublishFault, Published};
+use crate::domain::publication::{GenerationStamp, OnDisk, PublishFault, Published, Sign};
 use crate::domain::schedule::backoff;
 use crate::domain::time::Now;
 use crate::domain::verdict::Verdict;
@@ -18,8 +18,14 @@ impl Store {
     pub(in crate::domain::engine) fn inspected(
         &mut self,
         result: Result<OnDisk, PublishFault>,
+        sign: Sign,
         cx: &mut Context<'_>,
     ) {
+        self.seen(result, cx);
+        self.signed(sign, cx);
+    }
+
+    fn seen(&mut self, result: Result<OnDisk, PublishFault>, cx: &mut Context<'_>) {
         self.inspecting = false;
         self.looks.next = self.poll_turn(cx);
         if self.inspection_outdated {
@@ -194,6 +200,7 @@ impl Store {
                 fingerprint: candidate.credentials.fingerprint(cx.key),
                 published_at: cx.now.wall,
                 verified_at: candidate.accepted_at,
+                restores: None,
             };
             return Some((candidate.credentials.clone(), stamp));
         }
@@ -205,6 +212,7 @@ impl Store {
             generation,
             published_at: cx.now.wall,
             verified_at: self.verified_at,
+            restores: Some(*good.stamp.same_content().start()),
             ..good.stamp.clone()
         };
         Some((good.credentials.clone(), stamp))

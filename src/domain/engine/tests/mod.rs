@@ -1,5 +1,6 @@
 //! The engine, played against a world in memory: no I/O, no waiting, every step repeatable.
 
+mod acknowledging;
 mod certificates;
 mod fleet;
 mod incidents;
