@@ -14,6 +14,7 @@ use crate::domain::engine::OnRejection;
 use crate::domain::secret::Secret;
 
 mod accounts;
+mod acknowledge;
 mod alerts;
 mod auth;
 mod channels;
@@ -247,6 +248,17 @@ pub struct Store {
     pub on_rejection: OnRejection,
     /// How its app is told of a new generation; none: it finds out by itself.
     pub reload: Option<Reload>,
+    /// How its app acknowledges generations; none: it does not.
+    pub acknowledge: Option<Acknowledge>,
+}
+
+/// `[stores.acknowledge]`: an app says which generation it runs on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acknowledge {
+    /// The file by which it does; none: only by a request.
+    pub file: Option<PathBuf>,
+    /// How long after a publication it may say nothing before that is an incident; none: for ever.
+    pub within: Option<Duration>,
 }
 
 #[cfg(test)]

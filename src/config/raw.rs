@@ -248,6 +248,14 @@ pub(super) struct Store {
     pub(super) fields: Option<Table<Fields>>,
     pub(super) on_rejection: Option<Value>,
     pub(super) reload: Option<Table<Reload>>,
+    pub(super) acknowledge: Option<Table<Acknowledge>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Acknowledge {
+    pub(super) file: Option<Value>,
+    pub(super) within: Option<Value>,
 }
 
 #[derive(Default, Deserialize)]

@@ -23,6 +23,7 @@ mod rights;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod watch;
 mod withdraw;
 mod write;
 
@@ -34,10 +35,12 @@ use rustix::io::Errno;
 
 use self::directory::{Directory, fault};
 use self::rights::Rights;
+use self::watch::Watch;
 use crate::config;
 use crate::domain::credentials::{Credentials, StoreName};
 use crate::domain::publication::{GenerationStamp, OnDisk, PublishFault, Published};
 use crate::domain::secret::FingerprintKey;
+use crate::system::directories::Directories;
 
 /// What was found in a store's directory.
 #[derive(Debug)]
@@ -57,6 +60,7 @@ pub struct Inspection {
 pub struct Publisher {
     output: Arc<config::Output>,
     key: Arc<FingerprintKey>,
+    watch: Watch,
     #[cfg(test)]
     interruption: tests::Interruption,
 }
@@ -69,9 +73,16 @@ impl Publisher {
         Self {
             output: Arc::new(output.clone()),
             key,
+            watch: Watch::default(),
             #[cfg(test)]
             interruption: tests::Interruption::default(),
         }
+    }
+
+    /// From now on each look at a store also sees to it that its directories are watched.
+    #[must_use]
+    pub fn watching(self, directories: Directories<StoreName>) -> Self {
+        Self { watch: Watch::through(directories), ..self }
     }
 
     /// Makes the output directory, with its mode, owner and group, unless it is there: then it is the
@@ -93,13 +104,13 @@ impl Publisher {
     /// `generation.json`, and each value.
     #[must_use]
     pub fn inspect(&self, store: &StoreName) -> Inspection {
-        let directory = match read::open_store(&self.output, store) {
+        let directory = match read::open_store(&self.output, store, &self.watch) {
             Ok(Some(directory)) => directory,
             Ok(None) => return Inspection { swept: Ok(()), found: Ok(OnDisk::Nothing) },
             Err(unread) => return Inspection { swept: Ok(()), found: unread.into() },
         };
         let swept = sweep::sweep(&directory);
-        let found = match read::read_store(&directory, &self.output, &self.key, store) {
+        let found = match read::read_store(&directory, &self.output, &self.key, store, &self.watch) {
             Ok(found) => Ok(found.map_or(OnDisk::Nothing, OnDisk::Published)),
             Err(unread) => unread.into(),
         };

@@ -90,10 +90,11 @@ fn list(directory: &Directory) -> Result<Vec<String>, PublishFault> {
 fn number_of(directory: &Directory, name: &str) -> Result<Option<u64>, PublishFault> {
     let generation = match directory.open(name) {
         Ok(generation) => generation,
-        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(None),
+        // One that nobody can read is of no use to anybody.
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ACCESS) => return Ok(None),
         Err(error) => return Err(directory.fault("cannot open", name, error)),
     };
-    match read_stamp(&generation, None) {
+    match read_stamp(&generation, |_| None) {
         Ok(stamp) => Ok(Some(stamp.generation)),
         Err(Unread::Damaged(_)) => Ok(None),
         Err(Unread::Fault(fault)) => Err(fault),

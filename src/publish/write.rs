@@ -11,7 +11,7 @@ use super::layout::{
     API_PATH, API_TOKEN, DATA, DATA_TEMPORARY, ENTRIES, STAMP, USERNAME, generation_name, generation_of,
 };
 use super::read::{Unread, read_generation, read_store};
-use super::rights::Rights;
+use super::rights::{Ours, Rights};
 use super::sweep::{highest_number, keep_only};
 use crate::domain::credentials::{Credentials, StoreName};
 use crate::domain::publication::{GenerationStamp, PublishFault, Published};
@@ -83,7 +83,7 @@ fn make_store(
         Err(Errno::EXIST) => false,
         Err(error) => return Err(output.fault("cannot create", name, error)),
     };
-    let directory = output.open(name).map_err(|error| match error {
+    let directory = output.open_own(name).map_err(|error| match error {
         Errno::NOTDIR | Errno::LOOP => PublishFault {
             reason:
                 "something else has the name of the store's directory: a link, which is not followed, or a \
@@ -171,7 +171,8 @@ impl Publication<'_> {
         self.reach(Step::SyncGeneration, name)?;
         generation.sync()?;
         self.reach(Step::ReadBackStaged, name)?;
-        match read_generation(&generation, name, &self.publisher.output, &self.publisher.key) {
+        let Publisher { output, key, .. } = self.publisher;
+        match read_generation(&generation, name, &Ours::new(&self.directory, output), output, key) {
             Ok(read) if self.is_what_was_read(&read) => Ok(()),
             Ok(_) => Err(self.differs(name, "it holds something else than what was written")),
             Err(Unread::Damaged(why)) => Err(self.differs(name, &why)),
@@ -232,8 +233,8 @@ impl Publication<'_> {
 
     /// What is published now.
     fn read(&self) -> Result<Option<Published>, Unread> {
-        let Publisher { output, key, .. } = self.publisher;
-        read_store(&self.directory, output, key, self.store)
+        let Publisher { output, key, watch, .. } = self.publisher;
+        read_store(&self.directory, output, key, self.store, watch)
     }
 
     /// Whether that is this very set under this very stamp.
