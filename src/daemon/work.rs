@@ -154,9 +154,9 @@ impl Work {
         }
     }
 
-    /// Waits until no generation is being written and no app is being told, and drops everything else. What takes
-    /// longer than `limit` is ended, or left alone where it cannot be: the next start makes up for it. What must be
-    /// kept is added to `changes` as it comes: only now can it be said what ended an incident.
+    /// Waits until no generation is being written, no app is being told, and what apps know is noted; drops everything
+    /// else. What takes longer than `limit` is ended, or left alone where it cannot be: the next start makes up for it.
+    /// What must be kept is added to `changes` as it comes: only now can it be said what ended an incident.
     pub(super) async fn finish(&mut self, limit: Duration, changes: &mut Vec<Change>) {
         if timeout(limit, self.finish_begun(changes)).await.is_err() {
             if self.queue(Lane::Disk).running > 0 {
@@ -177,6 +177,7 @@ impl Work {
                 changes.extend(self.handle(event).changes);
                 self.drop_waiting();
             }
+            self.start();
             if self.queue(Lane::Disk).running + self.queue(Lane::Hook).running == 0 {
                 break;
             }
@@ -187,9 +188,7 @@ impl Work {
     }
 
     fn drop_waiting(&mut self) {
-        for queue in &mut self.queues {
-            queue.waiting.clear();
-        }
+        self.queues.iter_mut().for_each(Queue::drop_waiting);
     }
 
     fn ended(&mut self, done: Result<Done, JoinError>) -> Result<(), DaemonError> {
@@ -229,6 +228,11 @@ impl Queue {
         Some(action)
     }
 
+    /// Drops all but notes of what an app knows: without them the next life would tell it of the same content again.
+    fn drop_waiting(&mut self) {
+        self.waiting.retain(|action| matches!(action, Action::Remember { .. }));
+    }
+
     /// As many as may be handed over at once; no more than their share, so that no thread is without work.
     fn batch(&mut self) -> Option<Vec<Action>> {
         let share = self.waiting.len() / self.limit.saturating_sub(self.running).max(1);
@@ -248,5 +252,32 @@ fn say(decision: &Decision) {
         (None, None) => tracing::info!("{text}"),
         (None, Some(Severity::Warning)) => tracing::warn!("{text}"),
         (None, Some(Severity::Critical)) => tracing::error!("{text}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::credentials::StoreName;
+    use crate::domain::publication::{GenerationId, Told};
+    use crate::domain::secret::Fingerprint;
+    use crate::domain::time::Timestamp;
+
+    #[test]
+    fn a_stop_drops_what_waits_but_not_the_notes_of_what_apps_know() {
+        let store = StoreName::parse("acme").unwrap();
+        let published_at = Timestamp::from_millis(1);
+        let fingerprint = Fingerprint::parse("00000000000000ff").unwrap();
+        let generation = GenerationId { generation: 2, fingerprint, published_at };
+        let told = Told { generation, told_at: published_at };
+        let waiting = VecDeque::from([
+            Action::Inspect { store: store.clone() },
+            Action::Remember { store: store.clone(), told },
+            Action::Withdraw { store },
+        ]);
+        let mut queue = Queue { waiting, running: 0, limit: DISK_LIMIT };
+        queue.drop_waiting();
+        let left = queue.batch().unwrap();
+        assert!(matches!(left.as_slice(), [Action::Remember { .. }]), "{left:?}");
     }
 }
