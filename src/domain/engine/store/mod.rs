@@ -139,7 +139,7 @@ impl Store {
             candidate: None,
             candidate_rejection: None,
             superseded: None,
-            superseded_end: None,
+            superseded_end: Some(Resolution::NoLongerWatched),
             inspecting: false,
             inspection_outdated: false,
             next_inspect: now.instant,
@@ -307,8 +307,12 @@ impl Store {
         self.advance_reload(cx);
         self.advance_superseded(cx);
         let judged = conditions::judge(self, source_fault, cx);
+        // A generation that was published since, by a life that ended before it could say so, may hold other values.
+        let opened = cx.shared.book.opened_at(&self.spec.name, Cause::RegeneratedOrRevoked);
+        let published = self.good.as_ref().map(|good| good.stamp.published_at);
+        let accepted = if published > opened { Resolution::Recovered } else { Resolution::AcceptedAgain };
         let resolution = |cause| match cause {
-            Cause::RegeneratedOrRevoked => Some(self.resolution.unwrap_or(Resolution::AcceptedAgain)),
+            Cause::RegeneratedOrRevoked => Some(self.resolution.unwrap_or(accepted)),
             Cause::SupersededLive => self.superseded_end,
             Cause::BadWrite
             | Cause::Misconfigured

@@ -113,6 +113,7 @@ impl Store {
         self.say(cx, None, text);
         if restored {
             self.restorations += 1;
+            self.resolution = self.resolution.or(Some(Resolution::AcceptedAgain));
             return self.restamped(published.stamp, cx);
         }
         self.publications += 1;

@@ -63,3 +63,24 @@ fn a_store_that_cannot_tell_keeps_the_question_open() {
     world.pass(30 * MINUTE);
     assert_eq!(world.said(), []);
 }
+
+#[test]
+fn what_a_restart_forgets_is_not_said_to_be_dead() {
+    let mut world = replaced();
+    world.pass(20 * MINUTE);
+    world.restart();
+    world.pass(20 * MINUTE);
+    assert_eq!(world.said().last(), Some(&(MessageKind::Resolved, Cause::SupersededLive)));
+    assert_eq!(world.messages[1].resolution, Some(Resolution::NoLongerWatched));
+}
+
+#[test]
+fn a_live_set_that_makes_room_for_another_one_is_not_said_to_be_dead() {
+    let mut world = replaced();
+    world.pass(20 * MINUTE);
+    let all = [("user", "token-1"), ("third", "token-5")].map(|(user, token)| (user.into(), token.into()));
+    world.write("acme", "third", "token-5");
+    world.shops.insert("acme".into(), Shop::Accepts(all.to_vec()));
+    world.pass(30 * MINUTE);
+    assert_eq!(world.messages[1].resolution, Some(Resolution::NoLongerWatched));
+}
