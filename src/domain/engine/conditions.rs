@@ -35,7 +35,8 @@ pub(super) fn judge(store: &Store, source_fault: Option<&str>, cx: &Context<'_>)
 pub(super) fn next_change(store: &Store, cx: &Context<'_>) -> Option<Instant> {
     let published = store.good.as_ref().map(|_| last_certainty(store));
     let candidate = store.candidate.as_ref().map(|candidate| candidate.seen.instant);
-    published.into_iter().chain(candidate).map(|since| since.plus(cx.settings.stale_after)).min()
+    let ends = published.into_iter().chain(candidate).map(|since| since.plus(cx.settings.stale_after));
+    ends.filter(|at| *at > cx.now.instant).min()
 }
 
 fn holds(evidence: Vec<String>, remedy: String) -> Condition {

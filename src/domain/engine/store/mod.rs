@@ -353,7 +353,7 @@ impl Store {
         due.extend(self.next_reload());
         due.extend(self.superseded.as_ref().map(Superseded::ends));
         due.extend(cx.shared.book.next_reminder(Some(self.name())));
-        due.extend(conditions::next_change(self, cx).filter(|at| *at > cx.now.instant));
+        due.extend(conditions::next_change(self, cx));
         due.into_iter().min()
     }
 
