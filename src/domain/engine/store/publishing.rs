@@ -78,6 +78,10 @@ impl Store {
             self.candidate_rejection = None;
         }
         self.certificate = candidate.and_then(|candidate| candidate.certificate);
+        if self.superseded.take_if(|old| old.credentials.same_as(&published.credentials)).is_some() {
+            // It is back: somebody restored it.
+            self.superseded_end = Some(Resolution::NoLongerWatched);
+        }
         self.verified_at = published.stamp.verified_at;
         self.good = Some(published);
         self.rejection = None;
