@@ -14,7 +14,9 @@ use crate::domain::engine::OnRejection;
 use crate::domain::secret::Secret;
 
 mod accounts;
+mod acknowledge;
 mod alerts;
+mod auth;
 mod channels;
 mod checker;
 mod control;
@@ -67,8 +69,11 @@ pub struct Config {
 /// `[vault]`: the source.
 #[derive(Debug)]
 pub struct Vault {
-    /// Base address, without `/v1`. Plain HTTP only on loopback unless allowed.
+    /// Base address, without `/v1`. Plain HTTP only on loopback unless allowed; `unix:` is the socket of an agent
+    /// or proxy on this host.
     pub address: Url,
+    /// The HTTP proxy on the way to an `https` address.
+    pub proxy: Option<Url>,
     /// Namespace, sent with each request.
     pub namespace: Option<String>,
     /// Limit of one request.
@@ -86,7 +91,7 @@ pub struct Vault {
 }
 
 /// `[vault.tls]`.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Tls {
     /// PEM file with the only authorities to trust; none: the system's.
     pub ca_file: Option<PathBuf>,
@@ -113,8 +118,35 @@ pub enum Auth {
         mount: String,
         /// File with the role ID.
         role_id_file: PathBuf,
-        /// File with the secret ID.
+        /// File with the secret ID, or with the token that it is wrapped in.
         secret_id_file: PathBuf,
+        /// Where the wrapping token must have been made, if the secret ID is wrapped.
+        wrapping_path: Option<String>,
+    },
+    /// The token of a Kubernetes service account, or another JSON Web Token: both are sent alike.
+    Jwt {
+        /// Path of the auth method.
+        mount: String,
+        /// The role; none: the method's default role.
+        role: Option<String>,
+        /// File with the token.
+        token_file: PathBuf,
+    },
+    /// The client certificate of `[vault.tls]`.
+    Certificate {
+        /// Path of the auth method.
+        mount: String,
+        /// The role; none: whichever one the certificate fits.
+        role: Option<String>,
+    },
+    /// Username and password.
+    Userpass {
+        /// Path of the auth method.
+        mount: String,
+        /// The user.
+        username: String,
+        /// File with the password.
+        password_file: PathBuf,
     },
 }
 
@@ -216,6 +248,17 @@ pub struct Store {
     pub on_rejection: OnRejection,
     /// How its app is told of a new generation; none: it finds out by itself.
     pub reload: Option<Reload>,
+    /// How its app acknowledges generations; none: it does not.
+    pub acknowledge: Option<Acknowledge>,
+}
+
+/// `[stores.acknowledge]`: an app says which generation it runs on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acknowledge {
+    /// The file by which it does; none: only by a request.
+    pub file: Option<PathBuf>,
+    /// How long after a publication it may say nothing before that is an incident; none: for ever.
+    pub within: Option<Duration>,
 }
 
 #[cfg(test)]

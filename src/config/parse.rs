@@ -33,7 +33,7 @@ impl Config {
         let log = sections::log(&mut checker, raw.log);
         let alerts = channels::alerts(&mut checker, raw.alerts);
         let directories = directories::directories(&mut checker, raw.output, raw.state);
-        let stores = stores::stores(&mut checker, raw.stores, &mount);
+        let stores = stores::stores(&mut checker, raw.stores, &mount, directories.as_ref());
         let control = directories
             .as_ref()
             .map(|(output, state)| control::control(&mut checker, raw.control, output, state));

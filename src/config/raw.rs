@@ -22,6 +22,7 @@ pub(super) struct Config {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Vault {
     pub(super) address: Option<Value>,
+    pub(super) proxy: Option<Value>,
     pub(super) namespace: Option<Value>,
     pub(super) mount: Option<Value>,
     pub(super) poll_interval: Option<Value>,
@@ -48,6 +49,10 @@ pub(super) struct Tls {
 pub(super) struct Auth {
     pub(super) token_file: Option<Table<TokenFile>>,
     pub(super) approle: Option<Table<AppRole>>,
+    pub(super) kubernetes: Option<Table<ServiceAccount>>,
+    pub(super) jwt: Option<Table<Jwt>>,
+    pub(super) cert: Option<Table<Cert>>,
+    pub(super) userpass: Option<Table<Userpass>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -61,6 +66,38 @@ pub(super) struct TokenFile {
 pub(super) struct AppRole {
     pub(super) role_id_file: Option<Value>,
     pub(super) secret_id_file: Option<Value>,
+    pub(super) secret_id_wrapping_path: Option<Value>,
+    pub(super) mount: Option<Value>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ServiceAccount {
+    pub(super) role: Option<Value>,
+    pub(super) token_file: Option<Value>,
+    pub(super) mount: Option<Value>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Jwt {
+    pub(super) role: Option<Value>,
+    pub(super) token_file: Option<Value>,
+    pub(super) mount: Option<Value>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Cert {
+    pub(super) role: Option<Value>,
+    pub(super) mount: Option<Value>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Userpass {
+    pub(super) username: Option<Value>,
+    pub(super) password_file: Option<Value>,
     pub(super) mount: Option<Value>,
 }
 
@@ -211,6 +248,14 @@ pub(super) struct Store {
     pub(super) fields: Option<Table<Fields>>,
     pub(super) on_rejection: Option<Value>,
     pub(super) reload: Option<Table<Reload>>,
+    pub(super) acknowledge: Option<Table<Acknowledge>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Acknowledge {
+    pub(super) file: Option<Value>,
+    pub(super) within: Option<Value>,
 }
 
 #[derive(Default, Deserialize)]

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::Store;
+use super::acknowledge::acknowledge;
 use super::checker::Checker;
 use super::hooks;
 use super::raw;
 use super::value::{Origin, Table, Value, open};
+use super::{Output, State, Store};
 use crate::domain::credentials::{FieldNames, StoreName};
 use crate::domain::engine::OnRejection;
 
@@ -16,12 +17,14 @@ pub(super) fn stores(
     checker: &mut Checker<'_>,
     tables: Vec<Table<raw::Store>>,
     default_mount: &str,
+    directories: Option<&(Output, State)>,
 ) -> Vec<Store> {
     if tables.is_empty() {
         let advice = "add at least one store: [[stores]] with name and path";
         checker.missing(None, "stores", advice);
     }
     let mut seen: BTreeMap<String, Option<usize>> = BTreeMap::new();
+    let mut files = BTreeMap::new();
     let mut stores = Vec::new();
     for (index, table) in tables.into_iter().enumerate() {
         let at = format!("stores[{index}]");
@@ -45,6 +48,9 @@ pub(super) fn stores(
             OnRejection::Keep,
         );
         let reload = raw.reload.and_then(|table| hooks::reload(checker, &format!("{at}.reload"), table));
+        let acknowledge = raw
+            .acknowledge
+            .map(|table| acknowledge(checker, &format!("{at}.acknowledge"), table, directories, &mut files));
         if let Some((name, path)) = name.zip(path) {
             stores.push(Store {
                 name,
@@ -53,6 +59,7 @@ pub(super) fn stores(
                 fields,
                 on_rejection,
                 reload,
+                acknowledge,
             });
         }
     }

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 
+use super::auth::auth;
 use super::checker::{Checker, DurationRule};
 use super::locations::PlainHttp;
 use super::raw;
-use super::value::{Origin, Table, Value, open};
-use super::{Auth, Tls, Vault};
-use crate::domain::secret::Secret;
+use super::value::{Kind, Origin, Table, Value, open};
+use super::{Tls, Vault};
 
 const TIMEOUT: DurationRule = DurationRule {
     default: Duration::from_secs(10),
@@ -23,10 +23,8 @@ const POLL_INTERVAL: DurationRule = DurationRule {
     least: Duration::from_secs(1),
     most: Duration::from_secs(24 * 3600),
 };
+const SOCKET: &str = "unix://";
 const DEFAULT_MOUNT: &str = "secret";
-const DEFAULT_APPROLE_MOUNT: &str = "approle";
-const HOW_TO_LOG_IN: &str = "say how to log in: add [vault.auth.approle] with role_id_file and secret_id_file, \
-                             or [vault.auth.token_file] with path, or set BAO_TOKEN or VAULT_TOKEN";
 
 /// Checks `[vault]`; also gives the default mount of the stores.
 pub(super) fn vault(checker: &mut Checker<'_>, table: Option<Table<raw::Vault>>) -> (Option<Vault>, String) {
@@ -39,9 +37,11 @@ pub(super) fn vault(checker: &mut Checker<'_>, table: Option<Table<raw::Vault>>)
     let concurrency = checker.count("vault.concurrency", raw.concurrency, 1..=256, 16_u16);
     let revoke_token_on_exit = checker.boolean("vault.revoke_token_on_exit", raw.revoke_token_on_exit, true);
     let tls = tls(checker, raw.tls);
-    let auth = auth(checker, span, raw.auth);
+    let proxy = proxy(checker, raw.proxy, address.as_ref(), &tls);
+    let auth = auth(checker, span, raw.auth, tls.client.is_some());
     let vault = address.zip(auth).map(|(address, auth)| Vault {
         address,
+        proxy,
         namespace,
         timeout,
         poll_interval,
@@ -70,6 +70,9 @@ fn address(
         checker.missing(table, key, advice);
         return None;
     };
+    if matches!(&address.kind, Kind::Text(text) if text.starts_with(SOCKET)) {
+        return socket(checker, key, address);
+    }
     let advice = "use https://, or set vault.allow_plain_http = true if the network is trusted";
     let (mut url, origin) = checker.url(key, Some(address), plain_http, advice)?;
     let path = url.path().trim_end_matches('/').to_owned();
@@ -80,6 +83,44 @@ fn address(
     }
     url.set_path(&path);
     Some(url)
+}
+
+/// The socket of a Vault Agent or Proxy on this host, as `unix:///PATH`.
+fn socket(checker: &mut Checker<'_>, key: &str, value: Value) -> Option<url::Url> {
+    let (text, origin) = checker.text(key, Some(value))?;
+    let url = url::Url::parse(&text).ok();
+    // What the address shows is what is connected to: nothing that is written differently in an address.
+    let usable = url.as_ref().is_some_and(|url| text.strip_prefix(SOCKET) == Some(url.path()));
+    if !usable || text.len() <= SOCKET.len() + 1 {
+        checker.refuse(
+            &origin,
+            key,
+            "must be the absolute path of a socket, such as \"unix:///run/vault/agent.sock\"",
+        );
+        return None;
+    }
+    url
+}
+
+fn proxy(
+    checker: &mut Checker<'_>,
+    value: Option<Value>,
+    address: Option<&url::Url>,
+    tls: &Tls,
+) -> Option<url::Url> {
+    let key = "vault.proxy";
+    let (url, origin) = checker.url(key, Some(value?), PlainHttp::Anywhere, "")?;
+    let problem = if address.is_some_and(|address| address.scheme() != "https") {
+        "is only for an address with https://, through which it tunnels: it would read tokens and credentials"
+    } else if tls.server_name.is_some() {
+        "cannot be used with vault.tls.server_name: the proxy looks up the name by itself"
+    } else if url.path() != "/" || url.query().is_some() {
+        "must be http://HOST:PORT, without a path"
+    } else {
+        return Some(url);
+    };
+    checker.refuse(&origin, key, problem);
+    None
 }
 
 /// An empty text in the file stands for no namespace, even if the environment has one.
@@ -177,75 +218,4 @@ fn skip_verify(checker: &mut Checker<'_>) -> bool {
             false
         }
     }
-}
-
-fn auth(
-    checker: &mut Checker<'_>,
-    vault: Option<Range<usize>>,
-    table: Option<Table<raw::Auth>>,
-) -> Option<Auth> {
-    let (span, raw) = open(table);
-    match (raw.token_file, raw.approle) {
-        (Some(_), Some(second)) => {
-            let message =
-                "two ways to log in are given; keep [vault.auth.token_file] or [vault.auth.approle]";
-            checker.refuse(&Origin::File(second.span), "vault.auth", message);
-            None
-        }
-        (Some(table), None) => {
-            let key = "vault.auth.token_file.path";
-            let (span, raw) = open(Some(table));
-            required_file(checker, span, key, raw.path).map(Auth::TokenFile)
-        }
-        (None, Some(table)) => approle(checker, table),
-        (None, None) => token(checker, span.or(vault)),
-    }
-}
-
-fn approle(checker: &mut Checker<'_>, table: Table<raw::AppRole>) -> Option<Auth> {
-    let (span, raw) = open(Some(table));
-    let key = "vault.auth.approle.mount";
-    let given = raw.mount.as_ref().map(|value| value.origin.clone());
-    let mount = checker.vault_path(key, raw.mount);
-    if let (Some(origin), Some(mount)) = (given, &mount)
-        && mount.starts_with("auth/")
-    {
-        checker.refuse(&origin, key, "begins with auth/; write only what follows it, such as \"approle\"");
-    }
-    let role_id = "vault.auth.approle.role_id_file";
-    let role_id_file = required_file(checker, span.clone(), role_id, raw.role_id_file);
-    let secret_id = "vault.auth.approle.secret_id_file";
-    let secret_id_file = required_file(checker, span, secret_id, raw.secret_id_file);
-    Some(Auth::AppRole {
-        mount: mount.unwrap_or_else(|| DEFAULT_APPROLE_MOUNT.to_owned()),
-        role_id_file: role_id_file?,
-        secret_id_file: secret_id_file?,
-    })
-}
-
-fn token(checker: &mut Checker<'_>, table: Option<Range<usize>>) -> Option<Auth> {
-    let key = "vault.auth";
-    let Some((name, text)) = checker.variable(key, &["BAO_TOKEN", "VAULT_TOKEN"]) else {
-        checker.missing(table, key, HOW_TO_LOG_IN);
-        return None;
-    };
-    let usable = text.bytes().all(|byte| byte.is_ascii_graphic());
-    let token = Secret::new(text);
-    if !usable {
-        let message = "contains a space, a line break or another character that no token has";
-        checker.refuse(&Origin::Variable(name), key, message);
-    }
-    Some(Auth::Token(token))
-}
-
-fn required_file(
-    checker: &mut Checker<'_>,
-    table: Option<Range<usize>>,
-    key: &str,
-    value: Option<Value>,
-) -> Option<PathBuf> {
-    if value.is_none() {
-        checker.missing(table, key, "name the file by its absolute path");
-    }
-    checker.file(key, value)
 }

@@ -1,12 +1,24 @@
 //! The configuration as the engine sees it.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::{Auth, Config, Tls, Vault};
 use crate::domain::credentials::StoreName;
-use crate::domain::engine::{FirstCheck, Gate, Hook, SecretLocation, Settings, SourceChange, StoreSpec};
-use crate::domain::publication::Told;
+use crate::domain::engine::{
+    Acknowledge, FirstCheck, Gate, Hook, SecretLocation, Settings, SourceChange, StoreSpec,
+};
+use crate::domain::publication::{Acknowledged, Told};
+
+/// What earlier lives have noted of the apps.
+#[derive(Debug)]
+pub(super) struct Noted {
+    /// What they were told last.
+    pub(super) told: BTreeMap<StoreName, Told>,
+    /// What they have acknowledged last.
+    pub(super) acknowledged: BTreeMap<StoreName, Acknowledged>,
+}
 
 pub(super) fn settings(config: &Config, first_check: FirstCheck) -> Settings {
     Settings {
@@ -23,8 +35,8 @@ pub(super) fn settings(config: &Config, first_check: FirstCheck) -> Settings {
     }
 }
 
-/// The stores, with what their apps were told as far as that is known.
-pub(super) fn stores(config: &Config, told: &BTreeMap<StoreName, Told>) -> Vec<StoreSpec> {
+/// The stores, with what their apps were told and have acknowledged as far as that is known.
+pub(super) fn stores(config: &Config, noted: &Noted) -> Vec<StoreSpec> {
     let spec = |store: &crate::config::Store| StoreSpec {
         name: store.name.clone(),
         location: Arc::new(SecretLocation {
@@ -36,7 +48,11 @@ pub(super) fn stores(config: &Config, told: &BTreeMap<StoreName, Told>) -> Vec<S
         hook: store.reload.as_ref().map(|reload| Hook {
             min_interval: reload.min_interval,
             retries: reload.retries,
-            told: told.get(&store.name).copied(),
+            told: noted.told.get(&store.name).copied(),
+        }),
+        acknowledge: store.acknowledge.as_ref().map(|acknowledge| Acknowledge {
+            within: acknowledge.within,
+            last: noted.acknowledged.get(&store.name).copied(),
         }),
     };
     config.stores.iter().map(spec).collect()
@@ -45,6 +61,7 @@ pub(super) fn stores(config: &Config, told: &BTreeMap<StoreName, Told>) -> Vec<S
 /// Whether the token in hand is still of use with the new configuration.
 pub(super) fn source_change(old: &Vault, new: &Vault) -> SourceChange {
     let same = old.address == new.address
+        && old.proxy == new.proxy
         && old.namespace == new.namespace
         && old.timeout == new.timeout
         && same_tls(&old.tls, &new.tls)
@@ -62,12 +79,25 @@ fn same_tls(old: &Tls, new: &Tls) -> bool {
 
 fn same_auth(old: &Auth, new: &Auth) -> bool {
     match (old, new) {
-        (Auth::TokenFile(old), Auth::TokenFile(new)) => old == new,
         (Auth::Token(old), Auth::Token(new)) => old.same_as(new),
-        (
-            Auth::AppRole { mount, role_id_file, secret_id_file },
-            Auth::AppRole { mount: new_mount, role_id_file: new_role, secret_id_file: new_secret },
-        ) => mount == new_mount && role_id_file == new_role && secret_id_file == new_secret,
-        (Auth::TokenFile(_) | Auth::Token(_) | Auth::AppRole { .. }, _) => false,
+        (Auth::Token(_), _) | (_, Auth::Token(_)) => false,
+        (old, new) => names_of(old) == names_of(new),
+    }
+}
+
+/// What tells two ways to log in apart: the kind, the mount, the names and the files.
+fn names_of(auth: &Auth) -> (&str, &str, Option<&str>, [Option<&Path>; 2]) {
+    match auth {
+        Auth::Token(_) => ("token", "", None, [None, None]),
+        Auth::TokenFile(file) => ("token_file", "", None, [Some(file), None]),
+        Auth::AppRole { mount, role_id_file, secret_id_file, wrapping_path } => {
+            let files = [Some(role_id_file.as_path()), Some(secret_id_file.as_path())];
+            ("approle", mount, wrapping_path.as_deref(), files)
+        }
+        Auth::Jwt { mount, role, token_file } => ("jwt", mount, role.as_deref(), [Some(token_file), None]),
+        Auth::Certificate { mount, role } => ("cert", mount, role.as_deref(), [None, None]),
+        Auth::Userpass { mount, username, password_file } => {
+            ("userpass", mount, Some(username), [Some(password_file), None])
+        }
     }
 }

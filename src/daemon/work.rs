@@ -154,9 +154,9 @@ impl Work {
         }
     }
 
-    /// Waits until no generation is being written, no app is being told, and what apps know is noted; drops everything
-    /// else. What takes longer than `limit` is ended, or left alone where it cannot be: the next start makes up for it.
-    /// What must be kept is added to `changes` as it comes: only now can it be said what ended an incident.
+    /// Waits until no generation is being written, no app is being told and all is noted, and drops everything
+    /// else. What takes longer than `limit` is ended, or left alone where it cannot be: the next start makes up for
+    /// it. What must be kept is added to `changes` as it comes: only now can it be said what ended an incident.
     pub(super) async fn finish(&mut self, limit: Duration, changes: &mut Vec<Change>) {
         if timeout(limit, self.finish_begun(changes)).await.is_err() {
             if self.queue(Lane::Disk).running > 0 {
@@ -171,12 +171,11 @@ impl Work {
     }
 
     async fn finish_begun(&mut self, changes: &mut Vec<Change>) {
-        self.drop_waiting();
         loop {
             while let Some(event) = self.done.pop_front() {
                 changes.extend(self.handle(event).changes);
-                self.drop_waiting();
             }
+            self.drop_waiting();
             self.start();
             if self.queue(Lane::Disk).running + self.queue(Lane::Hook).running == 0 {
                 break;
@@ -187,6 +186,7 @@ impl Work {
         }
     }
 
+    /// All but the notes of what apps were told: without them, the next start would tell the same content again.
     fn drop_waiting(&mut self) {
         self.queues.iter_mut().for_each(Queue::drop_waiting);
     }
@@ -259,7 +259,7 @@ fn say(decision: &Decision) {
 mod tests {
     use super::*;
     use crate::domain::credentials::StoreName;
-    use crate::domain::publication::{GenerationId, Told};
+    use crate::domain::publication::{GenerationId, Note, Told};
     use crate::domain::secret::Fingerprint;
     use crate::domain::time::Timestamp;
 
@@ -269,10 +269,10 @@ mod tests {
         let published_at = Timestamp::from_millis(1);
         let fingerprint = Fingerprint::parse("00000000000000ff").unwrap();
         let generation = GenerationId { generation: 2, fingerprint, published_at };
-        let told = Told { generation, told_at: published_at };
+        let note = Note::Told(Told { generation, told_at: published_at });
         let waiting = VecDeque::from([
             Action::Inspect { store: store.clone() },
-            Action::Remember { store: store.clone(), told },
+            Action::Remember { store: store.clone(), note },
             Action::Withdraw { store },
         ]);
         let mut queue = Queue { waiting, running: 0, limit: DISK_LIMIT };

@@ -12,6 +12,8 @@
 //! Only `..data` is ever swapped, by rename, so a reader sees one whole generation or another one. To read
 //! the three values of one generation for certain, open the directory `..data` once and read the files in it.
 //! The generation before the published one stays until the next publication, for readers that are still at it.
+//! That is longer than any fixed time of grace would be, but for two publications at once: it needs no clock that
+//! can jump, and nobody who has to come back and remove it.
 
 mod directory;
 pub mod key;
@@ -21,9 +23,11 @@ mod rights;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod watch;
 mod withdraw;
 mod write;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::{CWD, Mode, mkdirat};
@@ -31,10 +35,12 @@ use rustix::io::Errno;
 
 use self::directory::{Directory, fault};
 use self::rights::Rights;
+use self::watch::Watch;
 use crate::config;
 use crate::domain::credentials::{Credentials, StoreName};
 use crate::domain::publication::{GenerationStamp, OnDisk, PublishFault, Published};
 use crate::domain::secret::FingerprintKey;
+use crate::system::directories::Directories;
 
 /// What was found in a store's directory.
 #[derive(Debug)]
@@ -54,6 +60,7 @@ pub struct Inspection {
 pub struct Publisher {
     output: Arc<config::Output>,
     key: Arc<FingerprintKey>,
+    watch: Watch,
     #[cfg(test)]
     interruption: tests::Interruption,
 }
@@ -66,9 +73,16 @@ impl Publisher {
         Self {
             output: Arc::new(output.clone()),
             key,
+            watch: Watch::default(),
             #[cfg(test)]
             interruption: tests::Interruption::default(),
         }
+    }
+
+    /// From now on each look at a store also sees to it that its directories are watched.
+    #[must_use]
+    pub fn watching(self, directories: Directories<StoreName>) -> Self {
+        Self { watch: Watch::through(directories), ..self }
     }
 
     /// Makes the output directory, with its mode, owner and group, unless it is there: then it is the
@@ -79,11 +93,7 @@ impl Publisher {
     /// It cannot be made or given its rights, or something else has its name.
     pub fn prepare(&self) -> Result<(), PublishFault> {
         if let Some(parent) = self.output.directory.parent() {
-            std::fs::create_dir_all(parent).map_err(|error| PublishFault {
-                operation: "cannot create",
-                path: parent.display().to_string(),
-                reason: error.to_string(),
-            })?;
+            make_with_parents(parent)?;
         }
         self.open_output().map(drop)
     }
@@ -94,13 +104,13 @@ impl Publisher {
     /// `generation.json`, and each value.
     #[must_use]
     pub fn inspect(&self, store: &StoreName) -> Inspection {
-        let directory = match read::open_store(&self.output, store) {
+        let directory = match read::open_store(&self.output, store, &self.watch) {
             Ok(Some(directory)) => directory,
             Ok(None) => return Inspection { swept: Ok(()), found: Ok(OnDisk::Nothing) },
             Err(unread) => return Inspection { swept: Ok(()), found: unread.into() },
         };
         let swept = sweep::sweep(&directory);
-        let found = match read::read_store(&directory, &self.output, &self.key, store) {
+        let found = match read::read_store(&directory, &self.output, &self.key, store, &self.watch) {
             Ok(found) => Ok(found.map_or(OnDisk::Nothing, OnDisk::Published)),
             Err(unread) => unread.into(),
         };
@@ -112,7 +122,8 @@ impl Publisher {
     ///
     /// # Errors
     /// Says which step failed, where, and why. Whatever failed, what was published before is still
-    /// published, and what was staged is removed.
+    /// published, and what was staged is removed: at once, or, when readers may have begun on it, by the next
+    /// [`Publisher::inspect`].
     pub fn publish(
         &self,
         store: &StoreName,
@@ -140,7 +151,26 @@ impl Publisher {
         let directory = Directory::at(path).map_err(|error| fault("cannot open", path, error))?;
         if made {
             directory.give(Rights::of_directories(&self.output))?;
+            sync_name(path)?;
         }
         Ok(directory)
+    }
+}
+
+/// Makes a directory unless it is there, with those above it that are missing, as the umask has them.
+fn make_with_parents(path: &Path) -> Result<(), PublishFault> {
+    let missing: Vec<_> = path.ancestors().take_while(|above| !above.exists()).collect();
+    std::fs::create_dir_all(path).map_err(|error| fault("cannot create", path, error))?;
+    missing.into_iter().rev().try_for_each(sync_name)
+}
+
+/// Puts the name of a directory that was just made on the disk.
+fn sync_name(path: &Path) -> Result<(), PublishFault> {
+    let above = path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match Directory::at(above) {
+        Ok(above) => above.sync(),
+        // It is the operator's, and need not be readable for us.
+        Err(Errno::ACCESS) => Ok(()),
+        Err(error) => Err(fault("cannot open", above, error)),
     }
 }

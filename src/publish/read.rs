@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use rustix::fs::Stat;
 use rustix::io::Errno;
 use zeroize::Zeroize;
 
 use super::directory::{Content, Directory, Link, fault};
 use super::layout::{API_PATH, API_TOKEN, DATA, ENTRIES, STAMP, USERNAME, generation_of};
-use super::rights::Rights;
+use super::rights::{Ours, Rights};
+use super::watch::Watch;
 use crate::config::Output;
 use crate::domain::credentials::{
     AddressPolicy, Credentials, Field, FieldNames, Fields, MAX_FIELD_LENGTH, StoreName,
@@ -42,14 +44,24 @@ impl From<Unread> for Result<OnDisk, PublishFault> {
 }
 
 /// A store's directory; none: nothing was ever published there.
-pub(super) fn open_store(output: &Output, store: &StoreName) -> Result<Option<Directory>, Unread> {
+///
+/// A watch begins before what is watched is looked at, so that no change is missed between.
+pub(super) fn open_store(
+    output: &Output,
+    store: &StoreName,
+    watch: &Watch,
+) -> Result<Option<Directory>, Unread> {
     let above = match Directory::at(&output.directory) {
         Ok(above) => above,
         Err(Errno::NOENT) => return Ok(None),
         Err(error) => return Err(fault("cannot open", &output.directory, error).into()),
     };
+    watch.output(&above, store);
     match above.open(store.as_str()) {
-        Ok(directory) => Ok(Some(directory)),
+        Ok(directory) => {
+            watch.store(&directory, store);
+            Ok(Some(directory))
+        }
         Err(Errno::NOENT) => Ok(None),
         Err(Errno::NOTDIR | Errno::LOOP) => Err(damage(store.as_str(), "it is not a directory")),
         Err(error) => Err(above.fault("cannot open", store.as_str(), error).into()),
@@ -62,6 +74,7 @@ pub(super) fn read_store(
     output: &Output,
     key: &FingerprintKey,
     store: &StoreName,
+    watch: &Watch,
 ) -> Result<Option<Published>, Unread> {
     let target = match directory.link(DATA)? {
         Link::Missing => return Ok(None),
@@ -76,9 +89,11 @@ pub(super) fn read_store(
         Ok(generation) => generation,
         Err(Errno::NOENT) => return Err(damage(DATA, "the generation that it points to is missing")),
         Err(Errno::NOTDIR | Errno::LOOP) => return Err(damage(DATA, "it does not point to a directory")),
+        Err(Errno::ACCESS) => return Err(damage(target, "it may not be read")),
         Err(error) => return Err(directory.fault("cannot open", target, error).into()),
     };
-    let published = read_generation(&generation, target, output, key)?;
+    watch.generation(&generation, store);
+    let published = read_generation(&generation, target, &Ours::new(directory, output), output, key)?;
     for entry in &ENTRIES {
         match directory.link(entry.name)? {
             Link::To(target) if target == entry.target => {}
@@ -94,15 +109,20 @@ pub(super) fn read_store(
 pub(super) fn read_generation(
     generation: &Directory,
     name: &str,
+    ours: &Ours<'_>,
     output: &Output,
     key: &FingerprintKey,
 ) -> Result<Published, Unread> {
     check_rights(name, generation, Rights::of_directories(output))?;
+    if let Some(why) = ours.difference(&generation.stat()?) {
+        return Err(damage(name, &why));
+    }
     let rights = Rights::of_files(output);
-    let stamp = read_stamp(generation, Some(rights))?;
-    let username = read_value(generation, USERNAME, rights)?;
-    let api_token = read_value(generation, API_TOKEN, rights)?;
-    let api_path = read_value(generation, API_PATH, rights)?;
+    let is_wrong = |stat: &Stat| rights.difference(stat).or_else(|| ours.difference(stat));
+    let stamp = read_stamp(generation, is_wrong)?;
+    let username = read_value(generation, USERNAME, is_wrong)?;
+    let api_token = read_value(generation, API_TOKEN, is_wrong)?;
+    let api_path = read_value(generation, API_PATH, is_wrong)?;
     let as_written = Secret::new(api_path.expose().to_owned());
     let fields = Fields {
         username: Field::Text(username),
@@ -130,12 +150,15 @@ pub(super) fn read_generation(
     Ok(Published { credentials: Arc::new(credentials), stamp })
 }
 
-/// Reads a generation's stamp; the rights of its file are checked where they matter.
-pub(super) fn read_stamp(generation: &Directory, rights: Option<Rights>) -> Result<GenerationStamp, Unread> {
+/// Reads a generation's stamp; what is wrong with the rights of its file is asked where they matter.
+pub(super) fn read_stamp(
+    generation: &Directory,
+    is_wrong: impl Fn(&Stat) -> Option<String>,
+) -> Result<GenerationStamp, Unread> {
     let content = match generation.read(STAMP, MAX_STAMP_LENGTH)? {
         Content::Unfit(why) => return Err(damage(STAMP, why)),
         Content::Whole(content, stat) => {
-            if let Some(why) = rights.and_then(|rights| rights.difference(&stat)) {
+            if let Some(why) = is_wrong(&stat) {
                 return Err(damage(STAMP, &why));
             }
             content
@@ -145,12 +168,16 @@ pub(super) fn read_stamp(generation: &Directory, rights: Option<Rights>) -> Resu
     serde_json::from_slice(&content).map_err(|_| damage(STAMP, "it is not the stamp of a generation"))
 }
 
-fn read_value(generation: &Directory, name: &str, rights: Rights) -> Result<Secret, Unread> {
+fn read_value(
+    generation: &Directory,
+    name: &str,
+    is_wrong: impl Fn(&Stat) -> Option<String>,
+) -> Result<Secret, Unread> {
     let (mut content, stat) = match generation.read(name, MAX_FIELD_LENGTH)? {
         Content::Unfit(why) => return Err(damage(name, why)),
         Content::Whole(content, stat) => (content, stat),
     };
-    if let Some(why) = rights.difference(&stat) {
+    if let Some(why) = is_wrong(&stat) {
         return Err(damage(name, &why));
     }
     match String::from_utf8(std::mem::take(&mut *content)) {

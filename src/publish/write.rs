@@ -11,7 +11,7 @@ use super::layout::{
     API_PATH, API_TOKEN, DATA, DATA_TEMPORARY, ENTRIES, STAMP, USERNAME, generation_name, generation_of,
 };
 use super::read::{Unread, read_generation, read_store};
-use super::rights::Rights;
+use super::rights::{Ours, Rights};
 use super::sweep::keep_only;
 use crate::domain::credentials::{Credentials, StoreName};
 use crate::domain::publication::{GenerationStamp, PublishFault, Published};
@@ -27,6 +27,7 @@ pub(super) enum Step {
     SyncGeneration,
     ReadBackStaged,
     Link,
+    SyncNames,
     Swap,
     SyncStore,
     ReadBackPublished,
@@ -40,7 +41,8 @@ pub(super) fn publish(
     credentials: &Arc<Credentials>,
     stamp: &GenerationStamp,
 ) -> Result<Published, PublishFault> {
-    let (directory, made) = make_store(publisher, store)?;
+    let output = publisher.open_output()?;
+    let (directory, made) = make_store(publisher, &output, store)?;
     let publication = Publication { publisher, directory, store, credentials, stamp };
     // What cannot be read is written anew.
     if !made && publication.is_published().unwrap_or(false) {
@@ -50,11 +52,12 @@ pub(super) fn publish(
         Link::To(target) => Some(target),
         Link::Missing | Link::Other => None,
     };
-    let staged = publication.stage()?;
-    if let Err(fault) = publication.swap(&staged, before.as_deref()) {
-        publication.discard(&staged);
-        return Err(fault);
+    if before.is_none() {
+        // Not only when it was made just now: a run before this one may have come no further.
+        output.sync()?;
     }
+    let staged = publication.stage()?;
+    publication.swap(&staged, before.as_deref())?;
     // The set is published. An older generation that cannot be removed now is removed by the next
     // publication or by the sweep at start, which reports it.
     if !made && publication.reach(Step::RemoveOlder, &staged).is_ok() {
@@ -65,15 +68,18 @@ pub(super) fn publish(
 }
 
 /// A store's directory, and whether it was made just now.
-fn make_store(publisher: &Publisher, store: &StoreName) -> Result<(Directory, bool), PublishFault> {
-    let output = publisher.open_output()?;
+fn make_store(
+    publisher: &Publisher,
+    output: &Directory,
+    store: &StoreName,
+) -> Result<(Directory, bool), PublishFault> {
     let name = store.as_str();
     let made = match output.make(name) {
         Ok(()) => true,
         Err(Errno::EXIST) => false,
         Err(error) => return Err(output.fault("cannot create", name, error)),
     };
-    let directory = output.open(name).map_err(|error| match error {
+    let directory = output.open_own(name).map_err(|error| match error {
         Errno::NOTDIR | Errno::LOOP => PublishFault {
             reason:
                 "something else has the name of the store's directory: a link, which is not followed, or a \
@@ -84,9 +90,6 @@ fn make_store(publisher: &Publisher, store: &StoreName) -> Result<(Directory, bo
         error => output.fault("cannot open", name, error),
     })?;
     directory.give(Rights::of_directories(&publisher.output))?;
-    if made {
-        output.sync()?;
-    }
     Ok((directory, made))
 }
 
@@ -116,8 +119,8 @@ impl Publication<'_> {
         }
     }
 
-    /// Removes what was staged, unless it is published after all because the old link could not be set again.
-    /// The fault that led here is the one to tell; what cannot be removed now, the next publication or the
+    /// Removes what was staged, unless it is published after all: a rename may report a failure and have been
+    /// done. The fault that led here is the one to tell; what cannot be removed now, the next publication or the
     /// sweep at start removes.
     fn discard(&self, staged: &str) {
         match self.directory.link(DATA) {
@@ -164,7 +167,8 @@ impl Publication<'_> {
         self.reach(Step::SyncGeneration, name)?;
         generation.sync()?;
         self.reach(Step::ReadBackStaged, name)?;
-        match read_generation(&generation, name, &self.publisher.output, &self.publisher.key) {
+        let Publisher { output, key, .. } = self.publisher;
+        match read_generation(&generation, name, &Ours::new(&self.directory, output), output, key) {
             Ok(read) if self.is_what_was_read(&read) => Ok(()),
             Ok(_) => Err(self.differs(name, "it holds something else than what was written")),
             Err(Unread::Damaged(why)) => Err(self.differs(name, &why)),
@@ -174,6 +178,24 @@ impl Publication<'_> {
 
     /// Makes the staged generation the published one, or leaves `before` published.
     fn swap(&self, staged: &str, before: Option<&str>) -> Result<(), PublishFault> {
+        self.lead_to(staged).inspect_err(|_| self.discard(staged))?;
+        let settled = self.settle(staged);
+        if settled.is_err() {
+            // The fault to tell is the first one. Where the old link cannot be set again either, the new
+            // generation stays, and the next reading says what it is.
+            let _ = match before {
+                Some(before) => self.directory.replace_link(DATA, before, DATA_TEMPORARY),
+                None => self.directory.remove(DATA),
+            };
+            let _ = self.directory.sync();
+            // What was staged is not removed: who opened it meanwhile must be able to read it to the end. The next
+            // sweep removes it.
+        }
+        settled
+    }
+
+    /// Makes every link lead to the staged generation.
+    fn lead_to(&self, staged: &str) -> Result<(), PublishFault> {
         // The stable links come first, so that nothing can fail between the swap and a complete layout.
         // They show what is published before the swap, or nothing, and that is what they showed anyway.
         for entry in &ENTRIES {
@@ -185,19 +207,11 @@ impl Publication<'_> {
                 }
             }
         }
+        // All that the swap leads to is on the disk before the swap can be: not every file system keeps the order.
+        self.reach(Step::SyncNames, "")?;
+        self.directory.sync()?;
         self.reach(Step::Swap, DATA)?;
-        self.directory.replace_link(DATA, staged, DATA_TEMPORARY)?;
-        let settled = self.settle(staged);
-        if settled.is_err() {
-            // The fault to tell is the first one. Where the old link cannot be set again either, the new
-            // generation stays, and the next reading says what it is.
-            let _ = match before {
-                Some(before) => self.directory.replace_link(DATA, before, DATA_TEMPORARY),
-                None => self.directory.remove(DATA),
-            };
-            let _ = self.directory.sync();
-        }
-        settled
+        self.directory.replace_link(DATA, staged, DATA_TEMPORARY)
     }
 
     fn settle(&self, staged: &str) -> Result<(), PublishFault> {
@@ -215,8 +229,8 @@ impl Publication<'_> {
 
     /// Whether the disk holds this very set under this very stamp.
     fn is_published(&self) -> Result<bool, Unread> {
-        let Publisher { output, key, .. } = self.publisher;
-        let read = read_store(&self.directory, output, key, self.store)?;
+        let Publisher { output, key, watch, .. } = self.publisher;
+        let read = read_store(&self.directory, output, key, self.store, watch)?;
         Ok(read.is_some_and(|read| self.is_what_was_read(&read)))
     }
 

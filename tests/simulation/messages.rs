@@ -196,6 +196,7 @@ fn nothing_is_said_without_evidence(
         }
         Cause::PublishFailed => (store.publish_failed, "nothing_is_called_unpublished_that_was_written"),
         Cause::ReloadFailed => (store.reload_failures > RETRIES, "no_hook_is_blamed_before_its_retries"),
+        Cause::Unacknowledged => (false, "nobody_is_asked_to_acknowledge"),
         Cause::Unverified => (
             stale(published.accepted_at.unwrap_or(0).max(watch.life_began).max(store.published_since))
                 || any_candidate()
@@ -249,6 +250,7 @@ fn nothing_is_said_of_the_source_without_evidence(
         | Cause::SecretMalformed
         | Cause::PublishFailed
         | Cause::ReloadFailed
+        | Cause::Unacknowledged
         | Cause::SupersededLive
         | Cause::CertificateTrouble
         | Cause::PlatformTrouble
@@ -287,6 +289,7 @@ fn nothing_ends_without_evidence(
             | Cause::Moved
             | Cause::CertificateTrouble
             | Cause::ReloadFailed
+            | Cause::Unacknowledged
             | Cause::SupersededLive
             | Cause::PlatformTrouble
             | Cause::Unverified

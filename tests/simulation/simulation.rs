@@ -259,7 +259,8 @@ impl Simulation {
             let hook =
                 (at % 2 == 0).then(|| Hook { min_interval, retries: RETRIES, told: self.apps[at].note });
             let on_rejection = if at % 3 == 2 { OnRejection::Withdraw } else { OnRejection::Keep };
-            Some(StoreSpec { name: self.names[at].clone(), location: Arc::new(location), hook, on_rejection })
+            let (name, location) = (self.names[at].clone(), Arc::new(location));
+            Some(StoreSpec { name, location, hook, on_rejection, acknowledge: None })
         };
         self.places.iter().enumerate().filter_map(spec).collect()
     }

@@ -3,7 +3,7 @@
 use bc_secrets_sync::domain::engine::{Action, Event};
 use std::time::Duration;
 
-use bc_secrets_sync::domain::publication::{OnDisk, PublishFault, Published, ReloadFault, Told};
+use bc_secrets_sync::domain::publication::{Note, OnDisk, PublishFault, Published, ReloadFault, Sign, Told};
 use bc_secrets_sync::domain::source::{SourceFault, SourceFaultKind};
 use bc_secrets_sync::domain::verdict::judge;
 
@@ -103,7 +103,7 @@ impl Simulation {
                     Content::Damaged => Ok(OnDisk::Damaged("api_token was edited".into())),
                     Content::Whole(published) => Ok(OnDisk::Published(published.clone())),
                 };
-                Event::Inspected { store, result }
+                Event::Inspected { store, result, sign: Sign::None }
             }
             Action::Probe { store, credentials } => {
                 let shop = &self.shops[index(store.as_str())];
@@ -163,10 +163,11 @@ impl Simulation {
                 }
                 Event::Reloaded { store, generation, took: Duration::ZERO, result: Ok("a test".into()) }
             }
-            Action::Remember { store, told } => {
+            Action::Remember { store, note: Note::Told(told) } => {
                 self.apps[index(store.as_str())].note = Some(told);
                 Event::Tick
             }
+            Action::Remember { note: Note::Acknowledged(_), .. } => Event::Tick,
             Action::Notify(_) | Action::Keep(_) | Action::Say(_) | Action::Reply(_) => Event::Tick,
         }
     }
@@ -191,6 +192,7 @@ impl Simulation {
                     | Event::Tick
                     | Event::Read { .. }
                     | Event::Inspected { .. }
+                    | Event::Disturbed { .. }
                     | Event::Probed { .. }
                     | Event::PublishEnded { .. }
                     | Event::Withdrawn { .. }
@@ -251,7 +253,7 @@ impl Simulation {
                     facts.denied = false;
                 }
             }
-            Event::Inspected { store, result } => {
+            Event::Inspected { store, result, sign: _ } => {
                 let at = index(store.as_str());
                 let facts = &mut self.watch.stores[at];
                 done(facts, Kind::Inspect);
@@ -330,6 +332,7 @@ impl Simulation {
                 // A store that was taken out and put in again knows what is noted, which may be older.
                 self.watch.stores.iter_mut().for_each(|store| (store.told, store.telling) = (None, None));
             }
+            Event::Disturbed { .. } => self.note(None, || format!("{event:?}")),
             Event::CheckNow => self.note(None, || "somebody wants every store checked".into()),
             Event::Asked(request) => self.note(None, || format!("somebody asks: {request:?}")),
             Event::Tick => {}

@@ -92,6 +92,14 @@ impl Daemon {
         (answer.status().as_u16(), answer.text().await.unwrap())
     }
 
+    /// Posts a body, with a token or without: the answer's status and its text.
+    pub(crate) async fn post_body(&self, path: &str, token: Option<&str>, body: &str) -> (u16, String) {
+        let request = self.client.post(format!("http://{}{path}", self.address)).body(body.to_owned());
+        let request = token.into_iter().fold(request, |request, token| request.bearer_auth(token));
+        let answer = request.send().await.unwrap_or_else(|error| panic!("POST {path}: {error:?}"));
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
     /// Where it listens.
     pub(crate) fn address(&self) -> &str {
         &self.address

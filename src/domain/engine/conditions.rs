@@ -14,7 +14,7 @@ const ADMIN: &str =
     "In the store's admin, under Advanced Settings > Legacy API Settings, open the account with Edit";
 
 /// Judges every cause that a store can have.
-pub(super) fn judge(store: &Store, source_fault: Option<&str>, cx: &Context<'_>) -> [Judged; 12] {
+pub(super) fn judge(store: &Store, source_fault: Option<&str>, cx: &Context<'_>) -> [Judged; 13] {
     [
         (Cause::RegeneratedOrRevoked, regenerated_or_revoked(store, source_fault, cx)),
         (Cause::BadWrite, bad_write(store, cx)),
@@ -25,6 +25,7 @@ pub(super) fn judge(store: &Store, source_fault: Option<&str>, cx: &Context<'_>)
         (Cause::SecretMalformed, secret_malformed(store)),
         (Cause::PublishFailed, publish_failed(store)),
         (Cause::ReloadFailed, reload_failed(store)),
+        (Cause::Unacknowledged, unacknowledged(store, cx.now.instant)),
         (Cause::SupersededLive, superseded_live(store, cx)),
         (Cause::CertificateTrouble, certificate::trouble(store, cx)),
         (Cause::Unverified, unverified(store, cx)),
@@ -35,8 +36,8 @@ pub(super) fn judge(store: &Store, source_fault: Option<&str>, cx: &Context<'_>)
 pub(super) fn next_change(store: &Store, cx: &Context<'_>) -> Option<Instant> {
     let published = store.good.as_ref().map(|_| last_certainty(store));
     let candidate = store.candidate.as_ref().map(|candidate| candidate.seen.instant);
-    let ends = published.into_iter().chain(candidate).map(|since| since.plus(cx.settings.stale_after));
-    ends.filter(|at| *at > cx.now.instant).min()
+    let stale = published.into_iter().chain(candidate).map(|since| since.plus(cx.settings.stale_after));
+    stale.chain(store.acknowledgement_due()).filter(|at| *at > cx.now.instant).min()
 }
 
 fn holds(evidence: Vec<String>, remedy: String) -> Condition {
@@ -358,6 +359,43 @@ fn reload_failed(store: &Store) -> Condition {
          said. It is tried again by itself, at least every 5 minutes. The new credentials are published; an app \
          that only reads them when it is told still uses those that it has."
             .into(),
+    )
+}
+
+fn unacknowledged(store: &Store, now: Instant) -> Condition {
+    if store.spec.acknowledge.as_ref().is_none_or(|acknowledge| acknowledge.within.is_none()) {
+        return Condition::Clear;
+    }
+    let Some(stamp) = store.unacknowledged() else {
+        return if store.is_published() { Condition::Clear } else { Condition::Unknown };
+    };
+    // While a newer generation still has time, an older one's incident stays open.
+    if store.acknowledgement_due().is_none_or(|due| now < due) {
+        return Condition::Unknown;
+    }
+    let before = store.acknowledgement.last.map_or_else(
+        || "It has acknowledged none before, as far as anybody knows.".to_owned(),
+        |last| {
+            format!(
+                "It acknowledged generation {} last, at {}.",
+                last.generation.generation, last.acknowledged_at
+            )
+        },
+    );
+    let file = store.acknowledgement.problem.as_ref().map(|why| format!("Its file says nothing: {why}."));
+    let published = format!(
+        "Generation {} was published at {}, and the app has not acknowledged it within the time that \
+         acknowledge.within allows.",
+        stamp.generation, stamp.published_at
+    );
+    holds(
+        [published, before].into_iter().chain(file).collect(),
+        format!(
+            "See that the app runs, that it has read the new credentials, and that it acknowledges them by the file \
+             in the store's [stores.acknowledge] or by POST /v1/stores/{}/acknowledge. They are published; an app that \
+             has not read them still uses those that it has.",
+            store.name()
+        ),
     )
 }
 

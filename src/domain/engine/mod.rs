@@ -30,11 +30,11 @@ use super::secret::FingerprintKey;
 use super::time::{Instant, Now};
 
 pub use self::interface::{
-    Action, Decision, Event, FirstCheck, Gate, Hook, OnRejection, SecretLocation, Settings, SourceChange,
-    StoreSpec,
+    Acknowledge, Action, Decision, Event, FirstCheck, Gate, Hook, OnRejection, SecretLocation, Settings,
+    SourceChange, StoreSpec,
 };
 pub use self::outcome::Outcome;
-pub use self::request::{Reply, ReportOutcome, Reported, Request};
+pub use self::request::{AcknowledgeOutcome, Acknowledging, Reply, ReportOutcome, Reported, Request};
 pub use self::view::About;
 
 /// What all state machines need while an event is handled.
@@ -139,10 +139,24 @@ impl Engine {
                     store.read(&location, result, bearing, &mut cx);
                 }
             }
-            Event::Inspected { store, result } => {
+            Event::Inspected { store, result, sign } => {
                 touched = self.index.get(&store).copied();
                 if let Some(store) = touched.and_then(|at| self.stores.get_mut(at)) {
-                    store.inspected(result, &mut cx);
+                    store.inspected(result, sign, &mut cx);
+                }
+            }
+            Event::Disturbed { store: Some(store) } => {
+                touched = self.index.get(&store).copied();
+                if let Some(store) = touched.and_then(|at| self.stores.get_mut(at)) {
+                    store.disturbed();
+                }
+            }
+            Event::Disturbed { store: None } => {
+                for at in 0..self.stores.len() {
+                    if let Some(store) = self.stores.get_mut(at) {
+                        store.disturbed();
+                    }
+                    self.reschedule(at, now.instant);
                 }
             }
             Event::Probed { store, credentials, outcome } => {
@@ -188,6 +202,12 @@ impl Engine {
                 }
                 None => actions.push(Action::Reply(Reply::UnknownStore)),
             },
+            Event::Asked(Request::Acknowledge { store, generation }) => {
+                touched = self.index.get(&store).copied();
+                let store = touched.and_then(|at| self.stores.get_mut(at));
+                let reply = store.map(|store| store.acknowledged(generation, &mut cx));
+                actions.push(Action::Reply(reply.unwrap_or(Reply::UnknownStore)));
+            }
             Event::Asked(Request::Silence { incident, span }) => {
                 let reply = Book::silence(&incident, Some(span), &mut cx);
                 touched = self.at(&reply);

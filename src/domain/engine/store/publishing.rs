@@ -7,7 +7,7 @@ use super::super::{Action, Context, FirstCheck, Gate, OnRejection};
 use super::{Disk, FIRST_WAIT, Store, Streak};
 use crate::domain::credentials::Credentials;
 use crate::domain::incident::{Cause, Resolution, Severity};
-use crate::domain::publication::{GenerationStamp, OnDisk, PublishFault, Published};
+use crate::domain::publication::{GenerationStamp, OnDisk, PublishFault, Published, Sign};
 use crate::domain::schedule::backoff;
 use crate::domain::time::Now;
 use crate::domain::verdict::Verdict;
@@ -18,13 +18,19 @@ impl Store {
     pub(in crate::domain::engine) fn inspected(
         &mut self,
         result: Result<OnDisk, PublishFault>,
+        sign: Sign,
         cx: &mut Context<'_>,
     ) {
+        self.seen(result, cx);
+        self.signed(sign, cx);
+    }
+
+    fn seen(&mut self, result: Result<OnDisk, PublishFault>, cx: &mut Context<'_>) {
         self.inspecting = false;
-        self.next_inspect = self.poll_turn(cx);
+        self.looks.next = self.poll_turn(cx);
         if self.inspection_outdated {
             // What was seen may lie where nothing is published any more.
-            self.next_inspect = cx.now.instant;
+            self.looks.next = cx.now.instant;
             return;
         }
         let absent = match result {
@@ -101,6 +107,7 @@ impl Store {
         cx: &mut Context<'_>,
     ) {
         self.publishing = false;
+        self.looks.wrote(cx.now.instant);
         let published = match result {
             Ok(published) => published,
             Err(fault) => return self.publish_failed(fault, cx),
@@ -112,8 +119,9 @@ impl Store {
         let stamp = &published.stamp;
         let restored =
             self.good.as_ref().is_some_and(|good| good.credentials.same_as(&published.credentials));
-        let what = if restored { "restored" } else { "published" };
-        let text = format!("{what} version {} as generation {}", stamp.version, stamp.generation);
+        let (what, why) =
+            if restored { ("restored", "") } else { ("published", ", which the store accepted") };
+        let text = format!("{what} version {}{why}, as generation {}", stamp.version, stamp.generation);
         self.say(cx, None, text);
         if restored {
             self.restorations += 1;
@@ -143,7 +151,7 @@ impl Store {
         let wait = backoff(self.name().as_str(), self.publish_failures, FIRST_WAIT, LONGEST_PUBLISH_WAIT);
         self.next_publish = cx.now.instant.plus(wait);
         // What is on the disk now is whatever the failed try left: look before the next one.
-        self.next_inspect = self.next_publish;
+        self.looks.next = self.next_publish;
         if self.publish_fault.as_ref() != Some(&fault) {
             self.say(cx, Some(Severity::Critical), format!("publishing failed: {fault}"));
         }
@@ -172,6 +180,7 @@ impl Store {
         cx: &mut Context<'_>,
     ) {
         self.publishing = false;
+        self.looks.wrote(cx.now.instant);
         if let Err(fault) = result {
             return self.publish_failed(fault, cx);
         }
@@ -196,6 +205,7 @@ impl Store {
                 fingerprint: candidate.credentials.fingerprint(cx.key),
                 published_at: cx.now.wall,
                 verified_at: candidate.accepted_at,
+                restores: None,
             };
             return Some((candidate.credentials.clone(), stamp));
         }
@@ -207,6 +217,7 @@ impl Store {
             generation,
             published_at: cx.now.wall,
             verified_at: self.verified_at,
+            restores: Some(*good.stamp.same_content().start()),
             ..good.stamp.clone()
         };
         Some((good.credentials.clone(), stamp))

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use crate::domain::credentials::{AddressPolicy, Credentials, Field, FieldNames, Fields, StoreName};
 use crate::domain::engine::{
-    About, Action, Engine, Event, FirstCheck, Gate, Hook, OnRejection, Reply, Request, SecretLocation,
-    Settings, SourceChange, StoreSpec,
+    About, Acknowledge, Action, Engine, Event, FirstCheck, Gate, Hook, OnRejection, Reply, Request,
+    SecretLocation, Settings, SourceChange, StoreSpec,
 };
 use crate::domain::incident::{Cause, Incident, Message, MessageKind};
-use crate::domain::publication::{GenerationStamp, OnDisk, PublishFault, Published, ReloadFault, Told};
+use crate::domain::publication::{
+    Acknowledged, GenerationStamp, Note, OnDisk, PublishFault, Published, ReloadFault, Sign, Told,
+};
 use crate::domain::secret::{FingerprintKey, Secret};
 use crate::domain::snapshot::{Snapshot, StoreStatus};
 use crate::domain::source::{Lease, SecretVersion, SourceFault};
@@ -57,6 +59,11 @@ pub(super) struct World {
     pub(super) reloads: Vec<(u64, Instant)>,
     /// What the disk says that apps were told.
     pub(super) notes: BTreeMap<String, Told>,
+    /// What the disk says that apps have acknowledged.
+    pub(super) acknowledged: BTreeMap<String, Acknowledged>,
+    /// What apps say by their files.
+    pub(super) signs: BTreeMap<String, Sign>,
+    pub(super) within: Option<Duration>,
     pub(super) min_interval: Duration,
     pub(super) messages: Vec<Message>,
     /// The open incidents as they were last kept.
@@ -94,6 +101,7 @@ pub(super) fn spec(name: &str) -> StoreSpec {
         location: Arc::new(location),
         hook: Some(Hook { min_interval: Duration::ZERO, retries: 3, told: None }),
         on_rejection: OnRejection::Keep,
+        acknowledge: Some(Acknowledge { within: None, last: None }),
     }
 }
 
@@ -133,6 +141,9 @@ impl World {
             reload: Ok(()),
             reloads: Vec::new(),
             notes: BTreeMap::new(),
+            acknowledged: BTreeMap::new(),
+            signs: BTreeMap::new(),
+            within: None,
             min_interval: Duration::ZERO,
             messages: Vec::new(),
             ledger: BTreeMap::new(),
@@ -173,7 +184,12 @@ impl World {
     /// A store as it is configured now, with what its app was told as far as the disk says.
     pub(super) fn spec(&self, name: &str) -> StoreSpec {
         let told = self.notes.get(name).copied();
-        StoreSpec { hook: Some(Hook { min_interval: self.min_interval, retries: 3, told }), ..spec(name) }
+        let last = self.acknowledged.get(name).copied();
+        StoreSpec {
+            hook: Some(Hook { min_interval: self.min_interval, retries: 3, told }),
+            acknowledge: Some(Acknowledge { within: self.within, last }),
+            ..spec(name)
+        }
     }
 
     pub(super) fn configure(&mut self, stores: &[&str]) {
@@ -265,7 +281,8 @@ impl World {
             Action::Inspect { store } => {
                 count("inspect");
                 let found = self.disks.get(store.as_str()).cloned().unwrap_or(OnDisk::Nothing);
-                Event::Inspected { store, result: Ok(found) }
+                let sign = self.signs.get(store.as_str()).cloned().unwrap_or(Sign::None);
+                Event::Inspected { store, result: Ok(found), sign }
             }
             Action::Read { store, location } => {
                 count("read");
@@ -319,9 +336,14 @@ impl World {
                 }
                 Event::Reloaded { store, generation, took: SECOND, result }
             }
-            Action::Remember { store, told } => {
+            Action::Remember { store, note: Note::Told(told) } => {
                 count("remember");
                 self.notes.insert(store.as_str().into(), told);
+                return None;
+            }
+            Action::Remember { store, note: Note::Acknowledged(acknowledged) } => {
+                count("remember acknowledged");
+                self.acknowledged.insert(store.as_str().into(), acknowledged);
                 return None;
             }
             Action::Notify(message) => {
