@@ -15,6 +15,7 @@ use bc_secrets_sync::domain::schedule::backoff;
 use bc_secrets_sync::domain::secret::FingerprintKey;
 use bc_secrets_sync::domain::time::{Instant, Now, Timestamp};
 
+use crate::deserved::verdicts_are_those_of_the_table;
 use crate::mischief::Deed;
 use crate::outbox::{Outbox, Receiver};
 use crate::places::{App, Disk, EPOCH, Phase, Shop, Vault};
@@ -308,6 +309,9 @@ impl Simulation {
         if self.engine.is_none() {
             return Ok(());
         }
+        if let Event::Probed { store, outcome, .. } = &event {
+            verdicts_are_those_of_the_table(outcome, store.as_str())?;
+        }
         self.sees(&event);
         self.counts.events += 1;
         let request = if let Event::Asked(request) = &event { Some(request.clone()) } else { None };
@@ -430,6 +434,7 @@ impl Simulation {
     fn each_hour(&mut self) -> Result<(), Violation> {
         self.budgets_hold()?;
         self.nobody_is_forgotten()?;
+        self.what_deserves_an_incident_has_one()?;
         self.rejections_are_found_in_time()
     }
 

@@ -84,6 +84,10 @@ impl Store {
             self.candidate_rejection = None;
         }
         self.certificate = candidate.and_then(|candidate| candidate.certificate);
+        if self.superseded.take_if(|old| old.credentials.same_as(&published.credentials)).is_some() {
+            // It is back: somebody restored it.
+            self.superseded_end = Some(Resolution::NoLongerWatched);
+        }
         self.verified_at = published.stamp.verified_at;
         self.good = Some(published);
         self.rejection = None;
@@ -121,6 +125,7 @@ impl Store {
         self.say(cx, None, text);
         if restored {
             self.restorations += 1;
+            self.resolution = self.resolution.or(Some(Resolution::AcceptedAgain));
             return self.restamped(published.stamp, cx);
         }
         self.publications += 1;

@@ -18,7 +18,8 @@ use bc_secrets_sync::domain::time::Timestamp;
 use bc_secrets_sync::publish::Publisher;
 
 fn main() {
-    let mut arguments = std::env::args().skip(1);
+    // `cargo bench` adds this one.
+    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
     let directory = arguments.next().unwrap().into();
     let count: u64 = arguments.next().unwrap().parse().unwrap();
     let key = Arc::new(FingerprintKey::new(&[7; 32]));
@@ -44,6 +45,7 @@ fn main() {
             fingerprint: credentials.fingerprint(&key),
             published_at: now,
             verified_at: Some(now),
+            restores: None,
         };
         let begun = Instant::now();
         publisher.publish(&store, &credentials, &stamp).unwrap();
