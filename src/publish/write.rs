@@ -12,7 +12,7 @@ use super::layout::{
 };
 use super::read::{Unread, read_generation, read_store};
 use super::rights::{Ours, Rights};
-use super::sweep::keep_only;
+use super::sweep::{highest_number, keep_only};
 use crate::domain::credentials::{Credentials, StoreName};
 use crate::domain::publication::{GenerationStamp, PublishFault, Published};
 
@@ -43,11 +43,15 @@ pub(super) fn publish(
 ) -> Result<Published, PublishFault> {
     let output = publisher.open_output()?;
     let (directory, made) = make_store(publisher, &output, store)?;
-    let publication = Publication { publisher, directory, store, credentials, stamp };
-    // What cannot be read is written anew.
-    if !made && publication.is_published().unwrap_or(false) {
-        return Ok(publication.done());
-    }
+    let mut publication = Publication { publisher, directory, store, credentials, stamp: stamp.clone() };
+    let published = if made { Ok(None) } else { publication.read() };
+    let highest = match &published {
+        Ok(Some(read)) if publication.is_what_was_read(read) => return Ok(publication.done()),
+        Ok(Some(read)) => read.stamp.generation,
+        // What cannot be read is written anew. Who asks for that need not know the numbers that were given before.
+        Ok(None) | Err(_) => highest_number(&publication.directory),
+    };
+    publication.stamp.generation = stamp.generation.max(highest.saturating_add(1));
     let before = match publication.directory.link(DATA)? {
         Link::To(target) => Some(target),
         Link::Missing | Link::Other => None,
@@ -99,7 +103,7 @@ struct Publication<'a> {
     directory: Directory,
     store: &'a StoreName,
     credentials: &'a Arc<Credentials>,
-    stamp: &'a GenerationStamp,
+    stamp: GenerationStamp,
 }
 
 impl Publication<'_> {
@@ -150,7 +154,7 @@ impl Publication<'_> {
     fn fill(&self, name: &str) -> Result<(), PublishFault> {
         let generation =
             self.directory.open(name).map_err(|error| self.directory.fault("cannot open", name, error))?;
-        let stamp = serde_json::to_vec(self.stamp)
+        let stamp = serde_json::to_vec(&self.stamp)
             .map_err(|error| self.directory.fault("cannot write the stamp of", name, error))?;
         let rights = Rights::of_files(&self.publisher.output);
         for (file, content) in [
@@ -227,15 +231,15 @@ impl Publication<'_> {
         }
     }
 
-    /// Whether the disk holds this very set under this very stamp.
-    fn is_published(&self) -> Result<bool, Unread> {
+    /// What is published now.
+    fn read(&self) -> Result<Option<Published>, Unread> {
         let Publisher { output, key, watch, .. } = self.publisher;
-        let read = read_store(&self.directory, output, key, self.store, watch)?;
-        Ok(read.is_some_and(|read| self.is_what_was_read(&read)))
+        read_store(&self.directory, output, key, self.store, watch)
     }
 
+    /// Whether that is this very set under this very stamp.
     fn is_what_was_read(&self, read: &Published) -> bool {
-        read.stamp == *self.stamp && read.credentials.same_as(self.credentials)
+        read.stamp == self.stamp && read.credentials.same_as(self.credentials)
     }
 
     fn differs(&self, name: &str, why: &str) -> PublishFault {
