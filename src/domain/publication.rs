@@ -27,6 +27,10 @@ pub struct GenerationStamp {
     /// When the store had accepted it; absent when it was published unverified.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verified_at: Option<Timestamp>,
+    /// Tells the files that apps see from those of another configuration, where they are others than the three
+    /// values.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub files_fingerprint: Option<Fingerprint>,
 }
 
 impl GenerationStamp {
@@ -77,6 +81,8 @@ pub enum OnDisk {
     /// Something is there that is not a generation as this configuration publishes it; the reason, in words.
     /// Publishing again mends it.
     Damaged(String),
+    /// A whole generation, whose files are not those that the configuration asks for: others are configured since.
+    Outdated(Published),
     /// A whole generation.
     Published(Published),
 }
@@ -128,6 +134,7 @@ mod tests {
             fingerprint: Fingerprint::parse("00000000000000ff").unwrap(),
             published_at: Timestamp::from_millis(2_000),
             verified_at: None,
+            files_fingerprint: None,
         };
         let text = serde_json::to_string(&whole).unwrap();
         assert_eq!(

@@ -32,6 +32,7 @@ pub(super) fn verified_store(name: &str) -> StoreStatus {
             fingerprint: Fingerprint::parse("0123456789abcdef").unwrap(),
             published_at: at(20),
             verified_at: Some(at(19)),
+            files_fingerprint: None,
         }),
         candidate: Some(CandidateStatus {
             version: 8,

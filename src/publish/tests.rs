@@ -88,6 +88,7 @@ impl Place {
         match self.read() {
             OnDisk::Nothing => None,
             OnDisk::Damaged(why) => panic!("damaged: {why}"),
+            OnDisk::Outdated(published) => panic!("outdated: {:?}", published.stamp),
             OnDisk::Published(published) => {
                 assert!(published.credentials.same_as(&credentials(published.stamp.generation)));
                 Some(published.stamp.generation)
@@ -98,7 +99,7 @@ impl Place {
     fn damage(&self) -> String {
         match self.read() {
             OnDisk::Damaged(why) => why,
-            other @ (OnDisk::Nothing | OnDisk::Published(_)) => panic!("not damaged: {other:?}"),
+            other @ (OnDisk::Nothing | OnDisk::Outdated(_) | OnDisk::Published(_)) => panic!("not damaged: {other:?}"),
         }
     }
 
@@ -165,5 +166,6 @@ fn stamp(generation: u64, credentials: &Credentials) -> GenerationStamp {
         fingerprint: credentials.fingerprint(&key()),
         published_at: Timestamp::parse("2026-11-23T05:51:22.123Z").unwrap(),
         verified_at: Timestamp::parse("2026-11-23T05:51:21Z"),
+        files_fingerprint: None,
     }
 }

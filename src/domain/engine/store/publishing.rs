@@ -29,6 +29,7 @@ impl Store {
         }
         let absent = match result {
             Ok(OnDisk::Published(published)) => return self.seen_published(published, cx),
+            Ok(OnDisk::Outdated(published)) => return self.seen_outdated(published, cx),
             Ok(OnDisk::Nothing) => None,
             Ok(OnDisk::Damaged(why)) => Some(why),
             Err(fault) => Some(fault.to_string()),
@@ -71,6 +72,18 @@ impl Store {
         };
     }
 
+    /// The set is whole and apps go on reading it, until it is published in the files that are configured now.
+    fn seen_outdated(&mut self, published: Published, cx: &mut Context<'_>) {
+        let known = matches!(self.disk, Disk::Outdated);
+        let generation = published.stamp.generation;
+        self.seen_published(published, cx);
+        self.disk = Disk::Outdated;
+        if !known {
+            let text = format!("generation {generation} has other files than are configured now; publishing it anew");
+            self.say(cx, None, text);
+        }
+    }
+
     /// Takes a set as the last good one.
     pub(super) fn adopt(&mut self, published: Published, accepted: Option<Now>, cx: &Context<'_>) {
         let candidate = self.candidate.take_if(|c| c.credentials.same_as(&published.credentials));
@@ -106,16 +119,26 @@ impl Store {
         self.disk = Disk::Published;
         self.withdrawn = false;
         let stamp = &published.stamp;
-        let restored =
-            self.good.as_ref().is_some_and(|good| good.credentials.same_as(&published.credentials));
-        let what = if restored { "restored" } else { "published" };
-        let text = format!("{what} version {} as generation {}", stamp.version, stamp.generation);
+        let same = self.good.as_ref().filter(|good| good.credentials.same_as(&published.credentials));
+        let same_files = same.map(|good| good.stamp.files_fingerprint == stamp.files_fingerprint);
+        let (what, how) = match same_files {
+            Some(true) => ("restored", ""),
+            Some(false) => ("published", ", in the files that are configured now"),
+            None => ("published", ""),
+        };
+        let text = format!("{what} version {} as generation {}{how}", stamp.version, stamp.generation);
         self.say(cx, None, text);
-        if restored {
-            self.restorations += 1;
-            return self.restamped(published.stamp, cx);
+        match same_files {
+            Some(true) => {
+                self.restorations += 1;
+                return self.restamped(published.stamp, cx);
+            }
+            Some(false) => {
+                self.publications += 1;
+                return self.reissued(published.stamp);
+            }
+            None => self.publications += 1,
         }
-        self.publications += 1;
         self.resolution = self.good.as_ref().map(|good| {
             if good.credentials.same_account(&published.credentials) {
                 Resolution::RegeneratedCaughtUp
@@ -191,10 +214,12 @@ impl Store {
                 fingerprint: candidate.credentials.fingerprint(cx.key),
                 published_at: cx.now.wall,
                 verified_at: candidate.accepted_at,
+                // Who writes the files says what they are.
+                files_fingerprint: None,
             };
             return Some((candidate.credentials.clone(), stamp));
         }
-        if self.is_published() || self.withdrawn {
+        if self.is_up_to_date() || self.withdrawn {
             return None;
         }
         let good = self.good.as_ref()?;

@@ -1,6 +1,7 @@
 //! The engine, played against a world in memory: no I/O, no waiting, every step repeatable.
 
 mod certificates;
+mod files;
 mod fleet;
 mod incidents;
 mod overlaps;
