@@ -1,9 +1,11 @@
 //! Checks `[[stores]]`: each store by itself, and that no two have one name.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::Store;
 use super::checker::Checker;
+use super::files::{Files, files};
 use super::hooks;
 use super::raw;
 use super::value::{Origin, Table, Value, open};
@@ -16,6 +18,7 @@ pub(super) fn stores(
     checker: &mut Checker<'_>,
     tables: Vec<Table<raw::Store>>,
     default_mount: &str,
+    default_files: &Arc<Files>,
 ) -> Vec<Store> {
     if tables.is_empty() {
         let advice = "add at least one store: [[stores]] with name and path";
@@ -31,7 +34,7 @@ pub(super) fn stores(
         let path_key = format!("{at}.path");
         if raw.path.is_none() {
             checker.missing(
-                span,
+                span.clone(),
                 &path_key,
                 "write path = \"stores/example\", the secret's path below the mount",
             );
@@ -44,6 +47,10 @@ pub(super) fn stores(
             &[("keep", OnRejection::Keep), ("withdraw", OnRejection::Withdraw)],
             OnRejection::Keep,
         );
+        let files = raw.files.map_or_else(
+            || Arc::clone(default_files),
+            |listed| files(checker, &format!("{at}.files"), span, listed),
+        );
         let reload = raw.reload.and_then(|table| hooks::reload(checker, &format!("{at}.reload"), table));
         if let Some((name, path)) = name.zip(path) {
             stores.push(Store {
@@ -52,6 +59,7 @@ pub(super) fn stores(
                 path,
                 fields,
                 on_rejection,
+                files,
                 reload,
             });
         }

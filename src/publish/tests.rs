@@ -2,6 +2,7 @@
 
 mod damage;
 mod failure;
+mod files;
 mod layout;
 mod readers;
 
@@ -99,7 +100,9 @@ impl Place {
     fn damage(&self) -> String {
         match self.read() {
             OnDisk::Damaged(why) => why,
-            other @ (OnDisk::Nothing | OnDisk::Outdated(_) | OnDisk::Published(_)) => panic!("not damaged: {other:?}"),
+            other @ (OnDisk::Nothing | OnDisk::Outdated(_) | OnDisk::Published(_)) => {
+                panic!("not damaged: {other:?}")
+            }
         }
     }
 
@@ -148,7 +151,7 @@ fn store() -> StoreName {
     StoreName::parse("acme").unwrap()
 }
 
-fn credentials(number: u64) -> Arc<Credentials> {
+pub(super) fn credentials(number: u64) -> Arc<Credentials> {
     let text = |text: String| Field::Text(Secret::new(text));
     let fields = Fields {
         username: text(format!("user{number}")),

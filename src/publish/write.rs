@@ -8,11 +8,13 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use super::Publisher;
 use super::directory::{Directory, Link};
 use super::layout::{
-    API_PATH, API_TOKEN, DATA, DATA_TEMPORARY, ENTRIES, STAMP, USERNAME, generation_name, generation_of,
+    ALWAYS, API_PATH, API_TOKEN, DATA, DATA_TEMPORARY, STAMP, USERNAME, generation_name, generation_of,
+    link_target, link_temporary,
 };
-use super::read::{Unread, read_generation, read_store};
+use super::read::{Generation, Unread, check_files, read_generation, read_store};
+use super::render::{Refusal, Rendering};
 use super::rights::Rights;
-use super::sweep::keep_only;
+use super::sweep::{keep_only, list, remove_other_links};
 use crate::domain::credentials::{Credentials, StoreName};
 use crate::domain::publication::{GenerationStamp, PublishFault, Published};
 
@@ -40,8 +42,11 @@ pub(super) fn publish(
     credentials: &Arc<Credentials>,
     stamp: &GenerationStamp,
 ) -> Result<Published, PublishFault> {
+    let rendering =
+        publisher.render(store, credentials).map_err(|refusal| refused(publisher, store, refusal))?;
+    let stamp = &GenerationStamp { files_fingerprint: rendering.fingerprint, ..stamp.clone() };
     let (directory, made) = make_store(publisher, store)?;
-    let publication = Publication { publisher, directory, store, credentials, stamp };
+    let publication = Publication { publisher, directory, store, credentials, stamp, rendering: &rendering };
     // What cannot be read is written anew.
     if !made && publication.is_published().unwrap_or(false) {
         return Ok(publication.done());
@@ -60,8 +65,16 @@ pub(super) fn publish(
     if !made && publication.reach(Step::RemoveOlder, &staged).is_ok() {
         let before = before.as_deref().and_then(generation_of);
         let _ = keep_only(&publication.directory, &[&staged, before.unwrap_or(&staged)]);
+        let _ = list(&publication.directory)
+            .and_then(|names| remove_other_links(&publication.directory, names, publisher.renderer(store)));
     }
     Ok(publication.done())
+}
+
+/// Nothing was touched: a file cannot be made of the values.
+fn refused(publisher: &Publisher, store: &StoreName, Refusal { file, reason }: Refusal) -> PublishFault {
+    let path = publisher.output.directory.join(store.as_str()).join(file);
+    PublishFault { operation: "cannot make", path: path.display().to_string(), reason }
 }
 
 /// A store's directory, and whether it was made just now.
@@ -97,6 +110,7 @@ struct Publication<'a> {
     store: &'a StoreName,
     credentials: &'a Arc<Credentials>,
     stamp: &'a GenerationStamp,
+    rendering: &'a Rendering<'a>,
 }
 
 impl Publication<'_> {
@@ -150,12 +164,16 @@ impl Publication<'_> {
         let stamp = serde_json::to_vec(self.stamp)
             .map_err(|error| self.directory.fault("cannot write the stamp of", name, error))?;
         let rights = Rights::of_files(&self.publisher.output);
-        for (file, content) in [
+        let always = [
             (USERNAME, self.credentials.username().expose().as_bytes()),
             (API_TOKEN, self.credentials.api_token().expose().as_bytes()),
             (API_PATH, self.credentials.api_path().as_str().as_bytes()),
             (STAMP, &stamp),
-        ] {
+        ];
+        let others = self.rendering.files.iter().filter(|file| !ALWAYS.contains(&file.name));
+        for (file, content) in
+            always.into_iter().chain(others.map(|file| (file.name, file.content.as_bytes())))
+        {
             self.reach(Step::WriteFile, file)?;
             generation.write(file, content, rights)?;
         }
@@ -165,23 +183,32 @@ impl Publication<'_> {
         generation.sync()?;
         self.reach(Step::ReadBackStaged, name)?;
         match read_generation(&generation, name, &self.publisher.output, &self.publisher.key) {
-            Ok(read) if self.is_what_was_read(&read) => Ok(()),
-            Ok(_) => Err(self.differs(name, "it holds something else than what was written")),
-            Err(Unread::Damaged(why)) => Err(self.differs(name, &why)),
-            Err(Unread::Fault(fault)) => Err(fault),
+            Ok(read) if !self.is_what_was_read(&read) => {
+                Err(self.differs(name, "it holds something else than what was written"))
+            }
+            Ok(_) => self.read_back(name, check_files(&generation, self.rendering, rights)),
+            Err(unread) => self.read_back(name, Err(unread)),
         }
+    }
+
+    fn read_back(&self, name: &str, read: Result<(), Unread>) -> Result<(), PublishFault> {
+        read.map_err(|unread| match unread {
+            Unread::Damaged(why) => self.differs(name, &why),
+            Unread::Fault(fault) => fault,
+        })
     }
 
     /// Makes the staged generation the published one, or leaves `before` published.
     fn swap(&self, staged: &str, before: Option<&str>) -> Result<(), PublishFault> {
         // The stable links come first, so that nothing can fail between the swap and a complete layout.
         // They show what is published before the swap, or nothing, and that is what they showed anyway.
-        for entry in &ENTRIES {
-            match self.directory.link(entry.name)? {
-                Link::To(target) if target == entry.target => {}
+        for name in self.rendering.files.iter().map(|file| file.name).chain([STAMP]) {
+            let wanted = link_target(name);
+            match self.directory.link(name)? {
+                Link::To(target) if target == wanted => {}
                 Link::To(_) | Link::Missing | Link::Other => {
-                    self.reach(Step::Link, entry.name)?;
-                    self.directory.replace_link(entry.name, entry.target, entry.temporary)?;
+                    self.reach(Step::Link, name)?;
+                    self.directory.replace_link(name, &wanted, &link_temporary(name))?;
                 }
             }
         }
@@ -215,9 +242,10 @@ impl Publication<'_> {
 
     /// Whether the disk holds this very set under this very stamp.
     fn is_published(&self) -> Result<bool, Unread> {
-        let Publisher { output, key, .. } = self.publisher;
-        let read = read_store(&self.directory, output, key, self.store)?;
-        Ok(read.is_some_and(|read| self.is_what_was_read(&read)))
+        Ok(match read_store(&self.directory, self.publisher, self.store)? {
+            Some(Generation::AsConfigured(read)) => self.is_what_was_read(&read),
+            Some(Generation::Outdated(_)) | None => false,
+        })
     }
 
     fn is_what_was_read(&self, read: &Published) -> bool {

@@ -79,7 +79,9 @@ impl Store {
         self.seen_published(published, cx);
         self.disk = Disk::Outdated;
         if !known {
-            let text = format!("generation {generation} has other files than are configured now; publishing it anew");
+            let text = format!(
+                "generation {generation} has other files than are configured now; publishing it anew"
+            );
             self.say(cx, None, text);
         }
     }

@@ -67,8 +67,10 @@ fn damage_at_the_same_time_does_not_hide_them() {
 #[test]
 fn an_app_that_could_not_be_told_of_the_old_files_is_told_of_the_new_ones_at_once() {
     let mut world = World::new(&["acme"]);
-    world.reload =
-        Err(crate::domain::publication::ReloadFault { reason: "it ended with 1".into(), output: String::new() });
+    world.reload = Err(crate::domain::publication::ReloadFault {
+        reason: "it ended with 1".into(),
+        output: String::new(),
+    });
     world.pass(HOUR);
     world.reload = Ok(());
     world.files = others();
