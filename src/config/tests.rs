@@ -6,6 +6,7 @@ mod accepted;
 mod channels;
 mod control;
 mod example;
+mod files;
 mod hooks;
 mod machine;
 mod refused;

@@ -154,9 +154,9 @@ impl Work {
         }
     }
 
-    /// Waits until no generation is being written and no app is being told, and drops everything else. What takes
-    /// longer than `limit` is ended, or left alone where it cannot be: the next start makes up for it. What must be
-    /// kept is added to `changes` as it comes: only now can it be said what ended an incident.
+    /// Waits until no generation is being written, no app is being told and all is noted, and drops everything
+    /// else. What takes longer than `limit` is ended, or left alone where it cannot be: the next start makes up for
+    /// it. What must be kept is added to `changes` as it comes: only now can it be said what ended an incident.
     pub(super) async fn finish(&mut self, limit: Duration, changes: &mut Vec<Change>) {
         if timeout(limit, self.finish_begun(changes)).await.is_err() {
             if self.queue(Lane::Disk).running > 0 {
@@ -171,12 +171,12 @@ impl Work {
     }
 
     async fn finish_begun(&mut self, changes: &mut Vec<Change>) {
-        self.drop_waiting();
         loop {
             while let Some(event) = self.done.pop_front() {
                 changes.extend(self.handle(event).changes);
-                self.drop_waiting();
             }
+            self.drop_waiting();
+            self.start();
             if self.queue(Lane::Disk).running + self.queue(Lane::Hook).running == 0 {
                 break;
             }
@@ -186,9 +186,10 @@ impl Work {
         }
     }
 
+    /// All but the notes of what apps were told: without them, the next start would tell the same content again.
     fn drop_waiting(&mut self) {
         for queue in &mut self.queues {
-            queue.waiting.clear();
+            queue.waiting.retain(|action| matches!(action, Action::Remember { .. }));
         }
     }
 

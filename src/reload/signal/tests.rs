@@ -140,13 +140,15 @@ fn by_name_the_oldest_alone_gets_the_signal() {
 fn nobody_is_signalled_where_nobody_has_the_name_or_only_we_do() {
     let fault = to_name("no-such-process").unwrap_err().to_string();
     assert!(fault.contains("no process is named") && fault.contains("shareProcessNamespace"), "{fault}");
-    let own = Process::look(getpid().as_raw_pid()).unwrap();
-    let mut alone = Process::all().unwrap();
-    alone.retain(|_, process| process.is_named(own.name()));
-    // Other tests of this file may run in processes of the same name.
-    if alone.len() == 1 {
-        assert!(to_name(own.name()).is_err());
-    }
+    let directory = tempfile::tempdir().unwrap();
+    let name = own_name("own");
+    // It starts no process of its own, which would have its name for a moment.
+    let app = App::of_script(&directory.path().join(&name), "kill -STOP $$");
+    until("it has its name", || of_name(&name, getpid()).is_ok());
+    // Were it the daemon, there would be nobody else.
+    let own = Pid::from_raw(app.0.id().cast_signed()).unwrap();
+    let fault = of_name(&name, own).err().unwrap().to_string();
+    assert!(fault.contains("no process is named"), "{fault}");
 }
 
 #[test]

@@ -141,9 +141,10 @@ impl Store {
         let Some(mut candidate) = self.candidate.take() else {
             return;
         };
-        let severity = (verdict.kind() != VerdictKind::Accepted).then_some(Severity::Warning);
-        if candidate.streak.last.as_ref() != Some(&verdict) {
-            self.say(cx, severity, format!("version {} in Vault: {verdict}", candidate.version));
+        // That it was accepted is said when it is published.
+        if verdict.kind() != VerdictKind::Accepted && candidate.streak.last.as_ref() != Some(&verdict) {
+            let text = format!("version {} in Vault: {verdict}", candidate.version);
+            self.say(cx, Some(Severity::Warning), text);
         }
         candidate.streak.push(verdict.clone(), cx.now);
         match &verdict {

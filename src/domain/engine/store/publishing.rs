@@ -123,12 +123,12 @@ impl Store {
         let stamp = &published.stamp;
         let same = self.good.as_ref().filter(|good| good.credentials.same_as(&published.credentials));
         let same_files = same.map(|good| good.stamp.files_fingerprint == stamp.files_fingerprint);
-        let (what, how) = match same_files {
+        let (what, why) = match same_files {
             Some(true) => ("restored", ""),
-            Some(false) => ("published", ", in the files that are configured now"),
-            None => ("published", ""),
+            Some(false) => ("published", ", in the files that are configured now,"),
+            None => ("published", ", which the store accepted,"),
         };
-        let text = format!("{what} version {} as generation {}{how}", stamp.version, stamp.generation);
+        let text = format!("{what} version {}{why} as generation {}", stamp.version, stamp.generation);
         self.say(cx, None, text);
         match same_files {
             Some(true) => {
