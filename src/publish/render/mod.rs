@@ -64,7 +64,7 @@ pub(super) struct Renderer {
 
 enum Form {
     BuiltIn(BuiltIn),
-    Template(Template),
+    Template(Box<Template>),
 }
 
 impl fmt::Debug for Form {
@@ -198,5 +198,7 @@ fn compile(
 ) -> Result<Form, String> {
     let shown = file.display();
     let source = read(file).map_err(|problem| format!("{shown} {problem}"))?;
-    Template::new(source, escape).map(Form::Template).map_err(|problem| format!("{shown}: {problem}"))
+    Template::new(source, escape)
+        .map(|template| Form::Template(Box::new(template)))
+        .map_err(|problem| format!("{shown}: {problem}"))
 }

@@ -24,7 +24,7 @@ fn template(source: &str, escape: Escape) -> Result<Template, String> {
 }
 
 fn from_template(source: &str, escape: Escape, values: &Values<'_>) -> Result<String, String> {
-    let form = Form::Template(template(source, escape)?);
+    let form = Form::Template(Box::new(template(source, escape)?));
     form.render(values).map(|text| text.to_string()).map_err(|refused| refused.reason)
 }
 
@@ -245,6 +245,6 @@ fn all_that_is_wrong_with_a_list_is_told_with_its_place() {
 #[test]
 fn nothing_that_can_be_printed_holds_a_value() {
     let template = template("{{ username }}", Escape::None).unwrap();
-    let form = Form::Template(template);
+    let form = Form::Template(Box::new(template));
     assert_eq!(format!("{form:?}"), "Template");
 }

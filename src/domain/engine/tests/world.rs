@@ -271,7 +271,10 @@ impl World {
                     OnDisk::Published(published) if published.stamp.files_fingerprint != self.files => {
                         OnDisk::Outdated(published)
                     }
-                    found => found,
+                    found @ (OnDisk::Nothing
+                    | OnDisk::Damaged(_)
+                    | OnDisk::Outdated(_)
+                    | OnDisk::Published(_)) => found,
                 };
                 Event::Inspected { store, result: Ok(found) }
             }
