@@ -16,6 +16,7 @@ use crate::domain::secret::Secret;
 
 mod accounts;
 mod alerts;
+mod auth;
 mod channels;
 mod checker;
 mod control;
@@ -89,7 +90,7 @@ pub struct Vault {
 }
 
 /// `[vault.tls]`.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Tls {
     /// PEM file with the only authorities to trust; none: the system's.
     pub ca_file: Option<PathBuf>,
@@ -116,8 +117,35 @@ pub enum Auth {
         mount: String,
         /// File with the role ID.
         role_id_file: PathBuf,
-        /// File with the secret ID.
+        /// File with the secret ID, or with the token that it is wrapped in.
         secret_id_file: PathBuf,
+        /// Where the wrapping token must have been made, if the secret ID is wrapped.
+        wrapping_path: Option<String>,
+    },
+    /// The token of a Kubernetes service account, or another JSON Web Token: both are sent alike.
+    Jwt {
+        /// Path of the auth method.
+        mount: String,
+        /// The role; none: the method's default role.
+        role: Option<String>,
+        /// File with the token.
+        token_file: PathBuf,
+    },
+    /// The client certificate of `[vault.tls]`.
+    Certificate {
+        /// Path of the auth method.
+        mount: String,
+        /// The role; none: whichever one the certificate fits.
+        role: Option<String>,
+    },
+    /// Username and password.
+    Userpass {
+        /// Path of the auth method.
+        mount: String,
+        /// The user.
+        username: String,
+        /// File with the password.
+        password_file: PathBuf,
     },
 }
 

@@ -43,7 +43,14 @@ pub fn preflight(config: &Config) -> Result<(), ConfigError> {
     match &config.vault.auth {
         Auth::Token(_) => {}
         Auth::TokenFile(path) => look("vault.auth.token_file.path", readable(path, MAX_SECRET_SIZE)),
-        Auth::AppRole { mount: _, role_id_file, secret_id_file } => {
+        Auth::Certificate { mount: _, role: _ } => {}
+        Auth::Jwt { mount: _, role: _, token_file } => {
+            look("vault.auth.*.token_file", readable(token_file, MAX_SECRET_SIZE));
+        }
+        Auth::Userpass { mount: _, username: _, password_file } => {
+            look("vault.auth.userpass.password_file", readable(password_file, MAX_SECRET_SIZE));
+        }
+        Auth::AppRole { mount: _, role_id_file, secret_id_file, wrapping_path: _ } => {
             look("vault.auth.approle.role_id_file", readable(role_id_file, MAX_SECRET_SIZE));
             look("vault.auth.approle.secret_id_file", readable(secret_id_file, MAX_SECRET_SIZE));
         }

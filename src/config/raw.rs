@@ -48,6 +48,10 @@ pub(super) struct Tls {
 pub(super) struct Auth {
     pub(super) token_file: Option<Table<TokenFile>>,
     pub(super) approle: Option<Table<AppRole>>,
+    pub(super) kubernetes: Option<Table<ServiceAccount>>,
+    pub(super) jwt: Option<Table<Jwt>>,
+    pub(super) cert: Option<Table<Cert>>,
+    pub(super) userpass: Option<Table<Userpass>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -61,6 +65,38 @@ pub(super) struct TokenFile {
 pub(super) struct AppRole {
     pub(super) role_id_file: Option<Value>,
     pub(super) secret_id_file: Option<Value>,
+    pub(super) secret_id_wrapping_path: Option<Value>,
+    pub(super) mount: Option<Value>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ServiceAccount {
+    pub(super) role: Option<Value>,
+    pub(super) token_file: Option<Value>,
+    pub(super) mount: Option<Value>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Jwt {
+    pub(super) role: Option<Value>,
+    pub(super) token_file: Option<Value>,
+    pub(super) mount: Option<Value>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Cert {
+    pub(super) role: Option<Value>,
+    pub(super) mount: Option<Value>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Userpass {
+    pub(super) username: Option<Value>,
+    pub(super) password_file: Option<Value>,
     pub(super) mount: Option<Value>,
 }
 

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 
+use super::auth::auth;
 use super::checker::{Checker, DurationRule};
 use super::locations::PlainHttp;
 use super::raw;
 use super::value::{Origin, Table, Value, open};
-use super::{Auth, Tls, Vault};
-use crate::domain::secret::Secret;
+use super::{Tls, Vault};
 
 const TIMEOUT: DurationRule = DurationRule {
     default: Duration::from_secs(10),
@@ -24,9 +24,6 @@ const POLL_INTERVAL: DurationRule = DurationRule {
     most: Duration::from_secs(24 * 3600),
 };
 const DEFAULT_MOUNT: &str = "secret";
-const DEFAULT_APPROLE_MOUNT: &str = "approle";
-const HOW_TO_LOG_IN: &str = "say how to log in: add [vault.auth.approle] with role_id_file and secret_id_file, \
-                             or [vault.auth.token_file] with path, or set BAO_TOKEN or VAULT_TOKEN";
 
 /// Checks `[vault]`; also gives the default mount of the stores.
 pub(super) fn vault(checker: &mut Checker<'_>, table: Option<Table<raw::Vault>>) -> (Option<Vault>, String) {
@@ -39,7 +36,7 @@ pub(super) fn vault(checker: &mut Checker<'_>, table: Option<Table<raw::Vault>>)
     let concurrency = checker.count("vault.concurrency", raw.concurrency, 1..=256, 16_u16);
     let revoke_token_on_exit = checker.boolean("vault.revoke_token_on_exit", raw.revoke_token_on_exit, true);
     let tls = tls(checker, raw.tls);
-    let auth = auth(checker, span, raw.auth);
+    let auth = auth(checker, span, raw.auth, tls.client.is_some());
     let vault = address.zip(auth).map(|(address, auth)| Vault {
         address,
         namespace,
@@ -177,75 +174,4 @@ fn skip_verify(checker: &mut Checker<'_>) -> bool {
             false
         }
     }
-}
-
-fn auth(
-    checker: &mut Checker<'_>,
-    vault: Option<Range<usize>>,
-    table: Option<Table<raw::Auth>>,
-) -> Option<Auth> {
-    let (span, raw) = open(table);
-    match (raw.token_file, raw.approle) {
-        (Some(_), Some(second)) => {
-            let message =
-                "two ways to log in are given; keep [vault.auth.token_file] or [vault.auth.approle]";
-            checker.refuse(&Origin::File(second.span), "vault.auth", message);
-            None
-        }
-        (Some(table), None) => {
-            let key = "vault.auth.token_file.path";
-            let (span, raw) = open(Some(table));
-            required_file(checker, span, key, raw.path).map(Auth::TokenFile)
-        }
-        (None, Some(table)) => approle(checker, table),
-        (None, None) => token(checker, span.or(vault)),
-    }
-}
-
-fn approle(checker: &mut Checker<'_>, table: Table<raw::AppRole>) -> Option<Auth> {
-    let (span, raw) = open(Some(table));
-    let key = "vault.auth.approle.mount";
-    let given = raw.mount.as_ref().map(|value| value.origin.clone());
-    let mount = checker.vault_path(key, raw.mount);
-    if let (Some(origin), Some(mount)) = (given, &mount)
-        && mount.starts_with("auth/")
-    {
-        checker.refuse(&origin, key, "begins with auth/; write only what follows it, such as \"approle\"");
-    }
-    let role_id = "vault.auth.approle.role_id_file";
-    let role_id_file = required_file(checker, span.clone(), role_id, raw.role_id_file);
-    let secret_id = "vault.auth.approle.secret_id_file";
-    let secret_id_file = required_file(checker, span, secret_id, raw.secret_id_file);
-    Some(Auth::AppRole {
-        mount: mount.unwrap_or_else(|| DEFAULT_APPROLE_MOUNT.to_owned()),
-        role_id_file: role_id_file?,
-        secret_id_file: secret_id_file?,
-    })
-}
-
-fn token(checker: &mut Checker<'_>, table: Option<Range<usize>>) -> Option<Auth> {
-    let key = "vault.auth";
-    let Some((name, text)) = checker.variable(key, &["BAO_TOKEN", "VAULT_TOKEN"]) else {
-        checker.missing(table, key, HOW_TO_LOG_IN);
-        return None;
-    };
-    let usable = text.bytes().all(|byte| byte.is_ascii_graphic());
-    let token = Secret::new(text);
-    if !usable {
-        let message = "contains a space, a line break or another character that no token has";
-        checker.refuse(&Origin::Variable(name), key, message);
-    }
-    Some(Auth::Token(token))
-}
-
-fn required_file(
-    checker: &mut Checker<'_>,
-    table: Option<Range<usize>>,
-    key: &str,
-    value: Option<Value>,
-) -> Option<PathBuf> {
-    if value.is_none() {
-        checker.missing(table, key, "name the file by its absolute path");
-    }
-    checker.file(key, value)
 }

@@ -1,6 +1,7 @@
 //! The configuration as the engine sees it.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::{Auth, Config, Tls, Vault};
@@ -62,12 +63,25 @@ fn same_tls(old: &Tls, new: &Tls) -> bool {
 
 fn same_auth(old: &Auth, new: &Auth) -> bool {
     match (old, new) {
-        (Auth::TokenFile(old), Auth::TokenFile(new)) => old == new,
         (Auth::Token(old), Auth::Token(new)) => old.same_as(new),
-        (
-            Auth::AppRole { mount, role_id_file, secret_id_file },
-            Auth::AppRole { mount: new_mount, role_id_file: new_role, secret_id_file: new_secret },
-        ) => mount == new_mount && role_id_file == new_role && secret_id_file == new_secret,
-        (Auth::TokenFile(_) | Auth::Token(_) | Auth::AppRole { .. }, _) => false,
+        (Auth::Token(_), _) | (_, Auth::Token(_)) => false,
+        (old, new) => names_of(old) == names_of(new),
+    }
+}
+
+/// What tells two ways to log in apart: the kind, the mount, the names and the files.
+fn names_of(auth: &Auth) -> (&str, &str, Option<&str>, [Option<&Path>; 2]) {
+    match auth {
+        Auth::Token(_) => ("token", "", None, [None, None]),
+        Auth::TokenFile(file) => ("token_file", "", None, [Some(file), None]),
+        Auth::AppRole { mount, role_id_file, secret_id_file, wrapping_path } => {
+            let files = [Some(role_id_file.as_path()), Some(secret_id_file.as_path())];
+            ("approle", mount, wrapping_path.as_deref(), files)
+        }
+        Auth::Jwt { mount, role, token_file } => ("jwt", mount, role.as_deref(), [Some(token_file), None]),
+        Auth::Certificate { mount, role } => ("cert", mount, role.as_deref(), [None, None]),
+        Auth::Userpass { mount, username, password_file } => {
+            ("userpass", mount, Some(username), [Some(password_file), None])
+        }
     }
 }

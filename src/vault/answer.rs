@@ -43,6 +43,27 @@ struct Auth {
 }
 
 #[derive(Deserialize)]
+struct WrappingLookedUp {
+    data: WrappingData,
+}
+
+#[derive(Deserialize)]
+struct WrappingData {
+    creation_path: String,
+}
+
+#[derive(Deserialize)]
+struct Unwrapped {
+    data: UnwrappedData,
+}
+
+#[derive(Deserialize)]
+struct UnwrappedData {
+    #[serde(default)]
+    secret_id: String,
+}
+
+#[derive(Deserialize)]
 struct LookedUp {
     data: TokenData,
 }
@@ -80,6 +101,53 @@ pub(super) fn logged_in(answer: &Answer, credentials: &[&str]) -> Result<(Token,
         )
     })?;
     Ok((token, lease(&auth)))
+}
+
+/// Whether a wrapping token that was looked up is alive and was made at `path`.
+pub(super) fn wrapped_at(answer: &Answer, path: &str) -> Result<(), SourceFault> {
+    match answer.status {
+        200 => {}
+        429 | 472 | 473 => return Err(fault(answer)),
+        status @ 400..=499 => {
+            return Err(SourceFault::LoginRefused {
+                status,
+                message: "the wrapping token has expired or was used before; if it was not this daemon that used \
+                          it, somebody else has the secret ID: destroy that one, and write a new wrapping token \
+                          into the file"
+                    .into(),
+            });
+        }
+        _ => return Err(fault(answer)),
+    }
+    let WrappingLookedUp { data } = serde_json::from_slice(&answer.body).map_err(|_| not_vault())?;
+    if data.creation_path.trim_matches('/') == path {
+        return Ok(());
+    }
+    // The other path was somebody else's choice: it is not repeated.
+    Err(SourceFault::LoginFile(format!(
+        "the wrapping token was not made at {path} and is not used: somebody may have put it in the place of \
+         yours; see vault.auth.approle.secret_id_wrapping_path"
+    )))
+}
+
+/// The secret ID that was wrapped.
+pub(super) fn unwrapped_secret_id(answer: &Answer) -> Result<Zeroizing<String>, SourceFault> {
+    match answer.status {
+        200 => {}
+        429 | 472 | 473 => return Err(fault(answer)),
+        status @ 400..=499 => {
+            let message = "the wrapping token was used by somebody else a moment ago: destroy the secret ID that \
+                           it held, and write a new wrapping token into the file";
+            return Err(SourceFault::LoginRefused { status, message: message.into() });
+        }
+        _ => return Err(fault(answer)),
+    }
+    let Unwrapped { mut data } = serde_json::from_slice(&answer.body).map_err(|_| not_vault())?;
+    let secret_id = Zeroizing::new(mem::take(&mut data.secret_id));
+    if secret_id.is_empty() {
+        return Err(malformed("what was wrapped is no secret ID"));
+    }
+    Ok(secret_id)
 }
 
 /// What a renewal left of the token.

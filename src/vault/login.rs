@@ -1,4 +1,4 @@
-//! Gets a token: from a file, from the configuration, or by logging in with AppRole.
+//! Gets a token: from a file, from the configuration, or by logging in.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -6,9 +6,15 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use hyper::body::Bytes;
+use rustify::endpoint::Endpoint;
+use rustify::enums::{RequestMethod, RequestType, ResponseType};
+use rustify::errors::ClientError;
+use serde_json::json;
 use tokio::task;
 use tokio::time;
 use vaultrs::api::auth::approle::requests::LoginWithApproleRequest;
+use vaultrs::api::auth::kubernetes::requests::LoginWithKubernetesRequest;
+use vaultrs::api::auth::userpass::requests::LoginRequest as LogInWithPassword;
 use vaultrs::api::token::requests::LookupTokenSelfRequest;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -17,6 +23,7 @@ use crate::domain::secret::Secret;
 use crate::domain::source::{Lease, SourceFault};
 
 use super::transport::{self, Transport};
+use super::wrapping::Wrapping;
 use super::{answer, files};
 
 /// The largest file with a credential, in bytes.
@@ -66,7 +73,10 @@ pub(super) struct LogIn {
 enum Method {
     TokenFile(PathBuf),
     Token(Secret),
-    AppRole { mount: String, role_id_file: PathBuf, secret_id_file: PathBuf },
+    AppRole { mount: String, role_id_file: PathBuf, secret_id_file: PathBuf, wrapping: Option<Wrapping> },
+    Jwt { mount: String, role: Option<String>, token_file: PathBuf },
+    Certificate { mount: String, role: Option<String> },
+    Userpass { mount: String, username: String, password_file: PathBuf },
 }
 
 impl LogIn {
@@ -74,10 +84,22 @@ impl LogIn {
         let method = match auth {
             Auth::TokenFile(file) => Method::TokenFile(file.clone()),
             Auth::Token(token) => Method::Token(Secret::new(token.expose().to_owned())),
-            Auth::AppRole { mount, role_id_file, secret_id_file } => Method::AppRole {
+            Auth::AppRole { mount, role_id_file, secret_id_file, wrapping_path } => Method::AppRole {
                 mount: mount.clone(),
                 role_id_file: role_id_file.clone(),
                 secret_id_file: secret_id_file.clone(),
+                wrapping: wrapping_path.clone().map(Wrapping::new),
+            },
+            Auth::Jwt { mount, role, token_file } => {
+                Method::Jwt { mount: mount.clone(), role: role.clone(), token_file: token_file.clone() }
+            }
+            Auth::Certificate { mount, role } => {
+                Method::Certificate { mount: mount.clone(), role: role.clone() }
+            }
+            Auth::Userpass { mount, username, password_file } => Method::Userpass {
+                mount: mount.clone(),
+                username: username.clone(),
+                password_file: password_file.clone(),
             },
         };
         Self { method, timeout }
@@ -86,7 +108,10 @@ impl LogIn {
     /// Whether the tokens are made for us, and so are ours to revoke.
     pub(super) const fn makes_own_tokens(&self) -> bool {
         match self.method {
-            Method::AppRole { .. } => true,
+            Method::AppRole { .. }
+            | Method::Jwt { .. }
+            | Method::Certificate { .. }
+            | Method::Userpass { .. } => true,
             Method::TokenFile(_) | Method::Token(_) => false,
         }
     }
@@ -102,10 +127,28 @@ impl LogIn {
                 let text = Zeroizing::new(token.expose().trim().to_owned());
                 given(transport, text, "the token from BAO_TOKEN or VAULT_TOKEN").await
             }
-            Method::AppRole { mount, role_id_file, secret_id_file } => {
+            Method::AppRole { mount, role_id_file, secret_id_file, wrapping } => {
                 let role_id = self.credential("role ID", role_id_file).await?;
-                let secret_id = self.credential("secret ID", secret_id_file).await?;
+                let secret_id = match wrapping {
+                    None => self.credential("secret ID", secret_id_file).await?,
+                    Some(wrapping) => {
+                        let token = self.credential("wrapping token", secret_id_file).await?;
+                        wrapping.secret_id(transport, token).await?
+                    }
+                };
                 approle(transport, mount, &role_id, &secret_id).await
+            }
+            Method::Jwt { mount, role, token_file } => {
+                let token = self.credential("JSON Web Token", token_file).await?;
+                jwt(transport, mount, role.as_deref(), &token).await
+            }
+            Method::Certificate { mount, role } => {
+                let request = LogInWithCertificate { mount: transport::path(mount)?, name: role.as_deref() };
+                answer::logged_in(&transport.send(&request, None).await?, &[])
+            }
+            Method::Userpass { mount, username, password_file } => {
+                let password = self.credential("password", password_file).await?;
+                userpass(transport, mount, username, &password).await
             }
         }
     }
@@ -171,4 +214,62 @@ async fn approle(
     request.role_id.zeroize();
     request.secret_id.zeroize();
     answer::logged_in(&answer?, &[role_id, secret_id])
+}
+
+/// Kubernetes' method takes what the one for JSON Web Tokens takes. Without a role the server uses its default.
+async fn jwt(
+    transport: &Transport,
+    mount: &str,
+    role: Option<&str>,
+    token: &str,
+) -> Result<(Token, Lease), SourceFault> {
+    let mut request = LoginWithKubernetesRequest {
+        mount: transport::path(mount)?,
+        role: role.unwrap_or_default().to_owned(),
+        jwt: token.to_owned(),
+    };
+    let answer = transport.send(&request, None).await;
+    request.jwt.zeroize();
+    answer::logged_in(&answer?, &[token])
+}
+
+async fn userpass(
+    transport: &Transport,
+    mount: &str,
+    username: &str,
+    password: &str,
+) -> Result<(Token, Lease), SourceFault> {
+    let mut request = LogInWithPassword {
+        mount: transport::path(mount)?,
+        username: username.to_owned(),
+        password: password.to_owned(),
+    };
+    let answer = transport.send(&request, None).await;
+    request.password.zeroize();
+    answer::logged_in(&answer?, &[password])
+}
+
+/// The library's request of this kind names the role in a field that servers do not know, and so pass over.
+struct LogInWithCertificate<'a> {
+    mount: String,
+    name: Option<&'a str>,
+}
+
+impl Endpoint for LogInWithCertificate<'_> {
+    type Response = ();
+    const REQUEST_BODY_TYPE: RequestType = RequestType::JSON;
+    const RESPONSE_BODY_TYPE: ResponseType = ResponseType::JSON;
+
+    fn path(&self) -> String {
+        format!("/auth/{}/login", self.mount)
+    }
+
+    fn method(&self) -> RequestMethod {
+        RequestMethod::POST
+    }
+
+    fn body(&self) -> Result<Option<Vec<u8>>, ClientError> {
+        let body = self.name.map_or_else(|| json!({}), |name| json!({ "name": name }));
+        Ok(Some(body.to_string().into_bytes()))
+    }
 }

@@ -6,6 +6,7 @@ mod login;
 mod tls;
 mod transport;
 mod unreachable;
+mod wrapping;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,7 +38,8 @@ struct Inner {
 
 impl Vault {
     /// Prepares the connection; nothing is sent. For an `https` address the files named in `[vault.tls]` are
-    /// read here, once: a changed file takes effect with the next `Vault`.
+    /// read here, and again when they have changed: before a log-in and a renewal, and when the server could not
+    /// be reached.
     ///
     /// # Errors
     /// Says which part of `[vault]` cannot be used, and what to do about it.
@@ -64,6 +66,7 @@ impl Vault {
     /// [`SourceFault::LoginRefused`] and [`SourceFault::LoginFile`] when the credentials do not work, and the
     /// faults of a server that does not answer as it should.
     pub async fn log_in(&self) -> Result<Lease, SourceFault> {
+        self.0.transport.refresh().await;
         let (token, lease) = self.0.log_in.log_in(&self.0.transport).await?;
         *self.token() = Some(token);
         Ok(lease)
@@ -75,6 +78,7 @@ impl Vault {
     /// [`SourceFault::Forbidden`] when the token is dead; [`SourceFault::Malformed`] when it cannot be renewed
     /// (the server answers 400), which the lease had said before.
     pub async fn renew(&self) -> Result<Lease, SourceFault> {
+        self.0.transport.refresh().await;
         let token = self.token_in_use()?;
         let request = RenewTokenSelfRequest { increment: None };
         let answer = self.0.transport.send(&request, Some(&token)).await?;

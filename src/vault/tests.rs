@@ -50,6 +50,7 @@ fn approle(directory: &Path) -> Auth {
         mount: "team/approle".into(),
         role_id_file: file("role-id", "the-role\n"),
         secret_id_file: file("secret-id", &format!("{CANARY}\r\n")),
+        wrapping_path: None,
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Certificate, ClientBuilder, Identity};
@@ -74,6 +76,27 @@ impl Resolve for Resolver {
             Ok(Box::new(found.collect::<Vec<_>>().into_iter()) as Addrs)
         })
     }
+}
+
+/// What tells that a file has changed, without its content: where it is, its size, its inode, and when it was
+/// changed. `None` when it cannot be looked at.
+pub(super) type FileStamp = (PathBuf, Option<(u64, u64, SystemTime)>);
+
+/// The stamps of all files that are named.
+pub(super) fn stamps(tls: &config::Tls) -> Vec<FileStamp> {
+    let mut files: Vec<PathBuf> = tls.ca_file.iter().cloned().collect();
+    if let Some((certificate, key)) = &tls.client {
+        files.extend([certificate.clone(), key.clone()]);
+    }
+    if let Some(directory) = &tls.ca_directory {
+        // One that cannot be listed has no files; that it could be before is a change.
+        files.extend(files_in(directory).unwrap_or_default());
+    }
+    let stamp = |path: &PathBuf| {
+        let metadata = fs::metadata(path).ok()?;
+        Some((metadata.len(), metadata.ino(), metadata.modified().ok()?))
+    };
+    files.into_iter().map(|path| (path.clone(), stamp(&path))).collect()
 }
 
 fn roots(tls: &config::Tls) -> Result<Vec<Certificate>, BuildError> {

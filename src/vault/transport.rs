@@ -2,18 +2,20 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
 use hyper::body::Bytes;
 use reqwest::redirect::Policy;
 use rustify::endpoint::Endpoint;
+use tokio::{task, time};
 use url::Url;
 use zeroize::Zeroizing;
 
 use crate::config;
 use crate::domain::source::SourceFault;
-use crate::system::crypto;
+use crate::system::{crypto, errors};
 
 use super::answer::Answer;
 use super::login::Token;
@@ -92,14 +94,59 @@ pub enum BuildError {
 
 /// A client for one server.
 pub(super) struct Transport {
-    client: reqwest::Client,
-    base: Url,
+    client: Mutex<Current>,
+    recipe: Arc<Recipe>,
     address: String,
 }
 
+/// The client in use, and the files that it was made from.
+struct Current {
+    client: reqwest::Client,
+    files: Vec<tls::FileStamp>,
+}
+
+/// What a client is made from, again when the files that `tls` names have changed.
+struct Recipe {
+    base: Url,
+    headers: HeaderMap,
+    /// The name that stands for the host, and the host.
+    alias: Option<(String, String)>,
+    timeout: Duration,
+    concurrency: usize,
+    tls: config::Tls,
+}
+
+impl Recipe {
+    /// Makes a client that follows no redirect, takes no proxy from the environment (so `HTTPS_PROXY` is not
+    /// honoured), keeps no cookies and speaks HTTP/1 only.
+    fn client(&self) -> Result<reqwest::Client, BuildError> {
+        let client = reqwest::Client::builder()
+            .user_agent(concat!("bc-secrets-sync/", env!("CARGO_PKG_VERSION")))
+            .default_headers(self.headers.clone())
+            .redirect(Policy::none())
+            .no_proxy()
+            .http1_only()
+            .timeout(self.timeout)
+            .connect_timeout(self.timeout.min(CONNECT_TIMEOUT))
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_max_idle_per_host(self.concurrency.max(1))
+            .dns_resolver(tls::Resolver { alias: self.alias.clone() });
+        let client = tls::apply(client, &self.base, &self.tls)?;
+        let system = self.tls.ca_file.is_none() && self.tls.ca_directory.is_none();
+        client.build().map_err(|error| match &self.tls.client {
+            None if system => BuildError::NoSystemAuthorities(error),
+            None | Some(_) => BuildError::Tls(error),
+        })
+    }
+
+    /// The files as they are now; none are read for an address without TLS.
+    fn files(&self) -> Vec<tls::FileStamp> {
+        if self.base.scheme() == "https" { tls::stamps(&self.tls) } else { Vec::new() }
+    }
+}
+
 impl Transport {
-    /// Prepares a client that follows no redirect, takes no proxy from the environment (so `HTTPS_PROXY` is
-    /// not honoured), keeps no cookies and speaks HTTP/1 only.
+    /// Prepares the client. Nothing is sent.
     pub(super) fn new(config: &config::Vault) -> Result<Self, BuildError> {
         crypto::choose();
         let mut base = shown(&config.address)?;
@@ -117,24 +164,44 @@ impl Transport {
             alias = renamed.domain().map(str::to_owned).zip(host(&base));
             base = renamed;
         }
-        let client = reqwest::Client::builder()
-            .user_agent(concat!("bc-secrets-sync/", env!("CARGO_PKG_VERSION")))
-            .default_headers(headers)
-            .redirect(Policy::none())
-            .no_proxy()
-            .http1_only()
-            .timeout(config.timeout)
-            .connect_timeout(config.timeout.min(CONNECT_TIMEOUT))
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(config.concurrency.max(1))
-            .dns_resolver(tls::Resolver { alias });
-        let client = tls::apply(client, &base, &config.tls)?;
-        let system = config.tls.ca_file.is_none() && config.tls.ca_directory.is_none();
-        let client = client.build().map_err(|error| match &config.tls.client {
-            None if system => BuildError::NoSystemAuthorities(error),
-            None | Some(_) => BuildError::Tls(error),
-        })?;
-        Ok(Self { client, base, address })
+        let (timeout, concurrency, tls) = (config.timeout, config.concurrency, config.tls.clone());
+        let recipe = Recipe { base, headers, alias, timeout, concurrency, tls };
+        // Before they are read: what changes meanwhile is then seen as a change.
+        let files = recipe.files();
+        let client = Mutex::new(Current { client: recipe.client()?, files });
+        Ok(Self { client, recipe: Arc::new(recipe), address })
+    }
+
+    /// Makes the client anew if the files that it was made from have changed. The one in use stays when they
+    /// cannot be used, or read in time.
+    pub(super) async fn refresh(&self) {
+        let (recipe, known) = (Arc::clone(&self.recipe), self.current().files.clone());
+        if recipe.base.scheme() != "https" {
+            return;
+        }
+        let looking = task::spawn_blocking(move || {
+            let files = recipe.files();
+            (files != known).then(|| (recipe.client(), files))
+        });
+        let Ok(Ok(Some((made, files)))) = time::timeout(self.recipe.timeout, looking).await else { return };
+        let mut current = self.current();
+        // Also where they are of no use: that is said once for each change.
+        current.files = files;
+        match made {
+            Ok(client) => {
+                current.client = client;
+                tracing::info!("the files of [vault.tls] have changed, and are used from now on");
+            }
+            Err(error) => tracing::warn!(
+                "the files of [vault.tls] have changed and cannot be used; the former ones stay in use: {}",
+                errors::chain(&error)
+            ),
+        }
+    }
+
+    fn current(&self) -> MutexGuard<'_, Current> {
+        // The lock is held for assignments and clones: a poisoned one still holds whole values.
+        self.client.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The address without anything that must not be shown.
@@ -149,11 +216,12 @@ impl Transport {
         token: Option<&Token>,
     ) -> Result<Answer, SourceFault> {
         let (parts, body) = endpoint.request(NO_BASE).map_err(|_| unbuilt())?.into_parts();
-        let mut url = self.base.clone();
+        let mut url = self.recipe.base.clone();
         let prefix = url.path().trim_end_matches('/').to_owned();
         url.set_path(&format!("{prefix}/v1{}", parts.uri.path()));
         url.set_query(parts.uri.query().filter(|query| !query.is_empty()));
-        let mut request = self.client.request(parts.method, url);
+        let client = self.current().client.clone();
+        let mut request = client.request(parts.method, url);
         if let Some(token) = token {
             request = request.header(TOKEN, token.header());
         }
@@ -162,7 +230,15 @@ impl Transport {
             let body = Bytes::from_owner(Zeroizing::new(body));
             request = request.header(CONTENT_TYPE, "application/json").body(body);
         }
-        receive(request.send().await.map_err(unanswered)?).await
+        let answer = match request.send().await {
+            Ok(response) => receive(response).await,
+            Err(error) => Err(unanswered(error)),
+        };
+        if matches!(answer, Err(SourceFault::Unreachable(_))) {
+            // Their certificate or ours may have been replaced: the next request is made with what is there now.
+            self.refresh().await;
+        }
+        answer
     }
 }
 

@@ -149,6 +149,16 @@ impl OpenBao {
         (status, serde_json::from_str(&text).unwrap_or(Value::Null))
     }
 
+    /// Sends a request as root whose answer is wrapped, and returns the token that it is wrapped in.
+    pub(crate) async fn wrapped(&self, method: &str, path: &str) -> String {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let request = self.client.request(method, format!("{}/v1/{path}", self.address));
+        let request = request.header("X-Vault-Token", &self.root_token).header("X-Vault-Wrap-TTL", "1m");
+        let answer: Value =
+            serde_json::from_str(&request.send().await.unwrap().text().await.unwrap()).unwrap();
+        answer["wrap_info"]["token"].as_str().unwrap().to_owned()
+    }
+
     /// Writes a new version of a secret below `secret/` and returns its number.
     pub(crate) async fn write_secret(&self, path: &str, fields: Value) -> u64 {
         let answer =

@@ -111,7 +111,7 @@ fields = { username = "user", api_token = "token" }
     assert_eq!(vault.tls.ca_directory, Some("/ca.d".into()));
     assert_eq!(vault.tls.client, Some(("/c.pem".into(), "/k.pem".into())));
     assert_eq!(vault.tls.server_name.as_deref(), Some("vault.internal"));
-    let Auth::AppRole { mount, role_id_file, secret_id_file } = &vault.auth else {
+    let Auth::AppRole { mount, role_id_file, secret_id_file, wrapping_path: None } = &vault.auth else {
         panic!("{:?}", vault.auth)
     };
     assert_eq!(mount, "team/approle");

@@ -27,8 +27,8 @@ enum Uncomment {
     AllButDefaults,
 }
 
-/// What cannot stand beside one another: two ways to log in, and three to tell an app.
-const OTHER_LOGIN: &str = "[vault.auth.token_file]";
+/// What cannot stand beside one another: the ways to log in, and those to tell an app.
+const LOG_INS: [&str; 6] = ["approle", "kubernetes", "jwt", "cert", "userpass", "token_file"];
 const NO_COMMAND: [&str; 2] = ["command", "shell"];
 const NO_REQUEST: [&str; 5] = ["url", "method", "bearer_token_file", "ca_file", "expected_statuses"];
 const NO_SIGNAL: [&str; 3] = ["pid_file", "process", "signal"];
@@ -39,9 +39,8 @@ fn hooks() -> [Vec<&'static str>; 3] {
     [[&NO_REQUEST[..], &NO_SIGNAL].concat(), [&NO_COMMAND[..], &NO_SIGNAL].concat(), signal]
 }
 
-/// The example with what was commented, without one of the two ways to log in, and without some keys of the
-/// hook.
-fn example(uncomment: Uncomment, left_out: &str, hook: &[&str]) -> String {
+/// The example with what was commented, with these ways to log in, and without some keys of the hook.
+fn example(uncomment: Uncomment, log_ins: &[&str], hook: &[&str]) -> String {
     let mut text = String::new();
     let (mut skipping, mut in_hook) = (false, false);
     for line in EXAMPLE.lines() {
@@ -51,7 +50,8 @@ fn example(uncomment: Uncomment, left_out: &str, hook: &[&str]) -> String {
             _ => line,
         };
         if line.starts_with('[') {
-            skipping = line == left_out;
+            let log_in = line.strip_prefix("[vault.auth.").and_then(|rest| rest.strip_suffix(']'));
+            skipping = log_in.is_some_and(|log_in| !log_ins.contains(&log_in));
             in_hook = line == "[stores.reload]";
         }
         let key = line.split_once(" = ").map_or("", |(key, _)| key);
@@ -94,9 +94,11 @@ fn it_parses_as_it_is() {
 
 #[test]
 fn its_defaults_are_the_real_ones() {
-    for hook in hooks() {
-        let stated = example(Uncomment::Everything, OTHER_LOGIN, &hook);
-        let left_out = example(Uncomment::AllButDefaults, OTHER_LOGIN, &hook);
+    let [command, request, signal] = hooks();
+    let ways = LOG_INS.iter().map(|log_in| (log_in, &command));
+    for (log_in, hook) in ways.chain([(&"approle", &request), (&"approle", &signal)]) {
+        let stated = example(Uncomment::Everything, &[log_in], hook);
+        let left_out = example(Uncomment::AllButDefaults, &[log_in], hook);
         let keys = |text: &str| text.lines().filter(|line| !line.starts_with('#')).count();
         assert!(keys(&stated) > keys(&left_out) + 20);
         assert_eq!(format!("{:#?}", parse_example(&stated)), format!("{:#?}", parse_example(&left_out)));
@@ -107,7 +109,7 @@ fn its_defaults_are_the_real_ones() {
 fn it_parses_with_everything_uncommented() {
     let mut told = Vec::new();
     for hook in hooks() {
-        let config = parse_example(&example(Uncomment::Everything, OTHER_LOGIN, &hook));
+        let config = parse_example(&example(Uncomment::Everything, &["approle"], &hook));
         assert!(matches!(config.vault.auth, Auth::AppRole { .. }));
         assert!(config.alerts.webhook.is_some() && config.vault.tls.client.is_some());
         assert!(config.alerts.slack.is_some() && config.alerts.pagerduty.is_some());
@@ -117,8 +119,12 @@ fn it_parses_with_everything_uncommented() {
     }
     assert!(matches!(told.as_slice(), [Hook::Command { .. }, Hook::Request(_), Hook::Signal { .. }]));
     let [hook, ..] = hooks();
-    let config = parse_example(&example(Uncomment::Everything, "[vault.auth.approle]", &hook));
-    assert!(matches!(config.vault.auth, Auth::TokenFile(_)));
+    let log_in = |name| parse_example(&example(Uncomment::Everything, &[name], &hook)).vault.auth;
+    assert!(matches!(log_in("token_file"), Auth::TokenFile(_)));
+    assert!(matches!(log_in("kubernetes"), Auth::Jwt { mount, role: Some(_), .. } if mount == "kubernetes"));
+    assert!(matches!(log_in("jwt"), Auth::Jwt { mount, .. } if mount == "jwt"));
+    assert!(matches!(log_in("cert"), Auth::Certificate { role: Some(_), .. }));
+    assert!(matches!(log_in("userpass"), Auth::Userpass { .. }));
 }
 
 #[test]
@@ -131,7 +137,7 @@ fn it_has_every_key() {
     }
     assert!(keys.contains(&"vault.auth.approle.role_id_file".to_owned()), "{keys:?}");
     assert!(keys.len() > 50, "{keys:?}");
-    let text = example(Uncomment::Everything, "", &[]);
+    let text = example(Uncomment::Everything, &LOG_INS, &[]);
     let document: toml::Table = toml::from_str(&text).unwrap();
     for key in keys {
         let mut here = Some(toml::Value::Table(document.clone()));

@@ -7,7 +7,7 @@ fn all_problems_are_told_at_once_each_with_its_place() {
     let text = "[vault]\ntimeout = 10\n[check]\n  interval = \"0s\"\n[[stores]]\npath = \"a\"\n[[stores]]\nname = 7\n";
     let expected = "\
 config.toml:1:1: vault.address: is missing; write address = \"https://vault.example:8200\" below [vault], or set BAO_ADDR or VAULT_ADDR
-config.toml:1:1: vault.auth: is missing; say how to log in: add [vault.auth.approle] with role_id_file and secret_id_file, or [vault.auth.token_file] with path, or set BAO_TOKEN or VAULT_TOKEN
+config.toml:1:1: vault.auth: is missing; say how to log in: add one of the tables [vault.auth.approle], [vault.auth.kubernetes], [vault.auth.jwt], [vault.auth.cert], [vault.auth.userpass] and [vault.auth.token_file], or set BAO_TOKEN or VAULT_TOKEN
 config.toml:2:11: vault.timeout: has no unit; write a duration from \"1s\" to \"1m\", such as \"10s\"
 config.toml:4:14: check.interval: is zero; write a duration from \"1s\" to \"1day\", such as \"5m\"
 config.toml:5:1: stores[0].name: is missing; write name = \"example\", which is also the name of its directory
@@ -98,6 +98,28 @@ fn two_stores_of_one_name_are_refused_in_upper_and_lower_case() {
     let refusal = refusal(&format!("{LEAST}[[stores]]\nname = \"ONE\"\npath = \"other\"\n"), &[]);
     let expected = "config.toml:12:8: stores[1].name: is already the name of the store on line 9; upper and lower case count as the same";
     assert_eq!(refusal, expected);
+}
+
+#[test]
+fn each_way_to_log_in_says_what_it_lacks() {
+    let with = |table: &str| {
+        let text = without_login().replace("[output]", &format!("[vault.auth.{table}\n[output]"));
+        refusal(&text, &[])
+    };
+    for (table, parts) in [
+        ("kubernetes]", &["vault.auth.kubernetes.role: is missing; name the role"][..]),
+        ("jwt]", &["vault.auth.jwt.token_file: is missing; name the file"]),
+        ("cert]", &["vault.tls.client_certificate_file: is missing; [vault.auth.cert] logs in with it"]),
+        ("userpass]", &["userpass.username: is missing", "userpass.password_file: is missing"]),
+        ("userpass]\nusername = \"a/../b\"", &["userpass.username: must be letters, digits"]),
+        ("userpass]\nusername = \"-a\"", &["userpass.username: must be letters, digits"]),
+        ("cert]\nmount = \"auth/cert\"", &["cert.mount: begins with auth/; write only what follows it"]),
+        ("approle]\nsecret_id_wrapping_path = \"role/x/secret-id\"", &["must be the whole path, such as"]),
+        ("jwt]\ntoken_file = \"jwt\"", &["vault.auth.jwt.token_file: must be an absolute path"]),
+    ] {
+        let refusal = with(table);
+        parts.iter().for_each(|part| assert!(refusal.contains(part), "{table}: {refusal}"));
+    }
 }
 
 #[test]

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+#[cfg(feature = "demo")]
+mod log_in;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::path::Path;
@@ -39,7 +42,7 @@ fn approle(directory: &Path, role: &AppRole) -> Auth {
     let (role_id_file, secret_id_file) = (directory.join("role-id"), directory.join("secret-id"));
     std::fs::write(&role_id_file, &role.role_id).unwrap();
     std::fs::write(&secret_id_file, format!("{}\n", role.secret_id)).unwrap();
-    Auth::AppRole { mount: "approle".into(), role_id_file, secret_id_file }
+    Auth::AppRole { mount: "approle".into(), role_id_file, secret_id_file, wrapping_path: None }
 }
 
 async fn read(vault: &Vault, path: &str) -> Result<SecretVersion, SourceFault> {
@@ -257,4 +260,40 @@ async fn a_server_is_trusted_for_its_authority_and_its_name() {
         }
         Err(error) => assert!(matches!(error, BuildError::NoSystemAuthorities(_)), "{error}"),
     }
+}
+
+#[tokio::test]
+async fn replaced_files_of_tls_are_used_without_a_restart() {
+    let server = OpenBao::start_with_tls("127.0.0.1").await;
+    let other = OpenBao::start_with_tls("127.0.0.1").await;
+    server.write_secret("stores/a", json!({ "username": "u" })).await;
+    let directory = tempfile::tempdir().unwrap();
+    let ca_file = directory.path().join("ca.pem");
+    let put = |from: &OpenBao| {
+        // As tools do it: another file takes the name.
+        let aside = directory.path().join("aside");
+        std::fs::copy(from.ca_file(), &aside).unwrap();
+        std::fs::rename(aside, &ca_file).unwrap();
+    };
+    put(&other);
+    let mut config = config(server.address(), token(server.root_token()));
+    config.tls.ca_file = Some(ca_file.clone());
+    let vault = Vault::new(&config).unwrap();
+    let words = vault.log_in().await.unwrap_err().to_string();
+    assert!(words.contains("is not signed by the authority"), "{words}");
+
+    // What is of no use changes nothing; what is of use is taken at the next log-in.
+    std::fs::write(&ca_file, "-----BEGIN CERTIFICATE-----\nbroken").unwrap();
+    vault.log_in().await.unwrap_err();
+    put(&server);
+    vault.log_in().await.unwrap();
+    read(&vault, "stores/a").await.unwrap();
+
+    // So it is after a request that failed, when the server is one with another authority.
+    put(&other);
+    vault.renew().await.unwrap_err();
+    assert!(matches!(read(&vault, "stores/a").await, Err(SourceFault::Unreachable(_))));
+    put(&server);
+    assert!(matches!(read(&vault, "stores/a").await, Err(SourceFault::Unreachable(_))));
+    read(&vault, "stores/a").await.unwrap();
 }
