@@ -54,6 +54,8 @@ pub struct Config {
     pub check: Check,
     /// Where they are published.
     pub output: Output,
+    /// The files of stores that have none of their own.
+    pub files: Arc<Files>,
     /// Where the daemon keeps what must survive a restart.
     pub state: State,
     /// The listener for probes, metrics and status.

@@ -41,7 +41,7 @@ impl Config {
         ConfigError::unless_empty(checker.into_problems())?;
         match (vault, alerts, directories, control) {
             (Some(vault), Some(alerts), Some((output, state)), Some(control)) => {
-                Ok(Self { vault, check, output, state, http, control, log, alerts, stores })
+                Ok(Self { vault, check, output, files, state, http, control, log, alerts, stores })
             }
             // Not reached: a section that is not there has given its reason above.
             _ => Err(ConfigError::of_file(file_name, "it is incomplete".to_owned())),

@@ -108,9 +108,9 @@ pub fn preflight(config: &Config) -> Result<(), ConfigError> {
     ConfigError::unless_empty(problems)
 }
 
-/// The lists of files that stores are published in, each once.
+/// The lists of files that stores are published in, each once; that of `[output]` also when no store uses it.
 pub fn lists_of_files(config: &Config) -> Vec<&Arc<Files>> {
-    let mut lists: Vec<&Arc<Files>> = Vec::new();
+    let mut lists = vec![&config.files];
     for store in &config.stores {
         // Stores without a list of their own share one.
         if !lists.iter().any(|list| Arc::ptr_eq(list, &store.files)) {
