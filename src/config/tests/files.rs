@@ -63,6 +63,8 @@ fn a_store_may_have_files_of_its_own_instead() {
          [[stores]]\nname = \"two\"\npath = \"two\"\n"
     );
     let config = parse(&text).unwrap();
+    // That of `[output]` is checked also where no store uses it.
+    assert_eq!(lists_of_files(&config).len(), 2);
     let names =
         |at: usize| -> Vec<_> { config.stores[at].files.list.iter().map(|file| &*file.name).collect() };
     assert_eq!((names(0), names(1)), (vec!["b", "c"], vec!["a.json"]));
