@@ -114,6 +114,7 @@ impl Place {
             fingerprint: credentials.fingerprint(&key),
             published_at: Timestamp::from_millis(0),
             verified_at: None,
+            restores: None,
             files_fingerprint: None,
         };
         publisher.publish(&StoreName::parse(store).unwrap(), &credentials, &stamp)?;

@@ -15,6 +15,7 @@ use crate::domain::engine::OnRejection;
 use crate::domain::secret::Secret;
 
 mod accounts;
+mod acknowledge;
 mod alerts;
 mod auth;
 mod channels;
@@ -73,8 +74,11 @@ pub struct Config {
 /// `[vault]`: the source.
 #[derive(Debug)]
 pub struct Vault {
-    /// Base address, without `/v1`. Plain HTTP only on loopback unless allowed.
+    /// Base address, without `/v1`. Plain HTTP only on loopback unless allowed; `unix:` is the socket of an agent
+    /// or proxy on this host.
     pub address: Url,
+    /// The HTTP proxy on the way to an `https` address.
+    pub proxy: Option<Url>,
     /// Namespace, sent with each request.
     pub namespace: Option<String>,
     /// Limit of one request.
@@ -251,6 +255,17 @@ pub struct Store {
     pub files: Arc<Files>,
     /// How its app is told of a new generation; none: it finds out by itself.
     pub reload: Option<Reload>,
+    /// How its app acknowledges generations; none: it does not.
+    pub acknowledge: Option<Acknowledge>,
+}
+
+/// `[stores.acknowledge]`: an app says which generation it runs on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acknowledge {
+    /// The file by which it does; none: only by a request.
+    pub file: Option<PathBuf>,
+    /// How long after a publication it may say nothing before that is an incident; none: for ever.
+    pub within: Option<Duration>,
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ impl Config {
         let alerts = channels::alerts(&mut checker, raw.alerts);
         let files = directories::default_files(&mut checker, &mut raw.output);
         let directories = directories::directories(&mut checker, raw.output, raw.state);
-        let stores = stores::stores(&mut checker, raw.stores, &mount, &files);
+        let stores = stores::stores(&mut checker, raw.stores, &mount, &files, directories.as_ref());
         let control = directories
             .as_ref()
             .map(|(output, state)| control::control(&mut checker, raw.control, output, state));

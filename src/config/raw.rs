@@ -22,6 +22,7 @@ pub(super) struct Config {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Vault {
     pub(super) address: Option<Value>,
+    pub(super) proxy: Option<Value>,
     pub(super) namespace: Option<Value>,
     pub(super) mount: Option<Value>,
     pub(super) poll_interval: Option<Value>,
@@ -258,6 +259,14 @@ pub(super) struct Store {
     pub(super) on_rejection: Option<Value>,
     pub(super) files: Option<Vec<Table<File>>>,
     pub(super) reload: Option<Table<Reload>>,
+    pub(super) acknowledge: Option<Table<Acknowledge>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Acknowledge {
+    pub(super) file: Option<Value>,
+    pub(super) within: Option<Value>,
 }
 
 #[derive(Default, Deserialize)]

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::Store;
+use super::acknowledge::acknowledge;
 use super::checker::Checker;
-use super::files::{Files, files};
+use super::files::{self, Files};
 use super::hooks;
 use super::raw;
 use super::value::{Origin, Table, Value, open};
+use super::{Output, State, Store};
 use crate::domain::credentials::{FieldNames, StoreName};
 use crate::domain::engine::OnRejection;
 
@@ -19,12 +20,14 @@ pub(super) fn stores(
     tables: Vec<Table<raw::Store>>,
     default_mount: &str,
     default_files: &Arc<Files>,
+    directories: Option<&(Output, State)>,
 ) -> Vec<Store> {
     if tables.is_empty() {
         let advice = "add at least one store: [[stores]] with name and path";
         checker.missing(None, "stores", advice);
     }
     let mut seen: BTreeMap<String, Option<usize>> = BTreeMap::new();
+    let mut files = BTreeMap::new();
     let mut stores = Vec::new();
     for (index, table) in tables.into_iter().enumerate() {
         let at = format!("stores[{index}]");
@@ -47,11 +50,14 @@ pub(super) fn stores(
             &[("keep", OnRejection::Keep), ("withdraw", OnRejection::Withdraw)],
             OnRejection::Keep,
         );
-        let files = raw.files.map_or_else(
+        let output_files = raw.files.map_or_else(
             || Arc::clone(default_files),
-            |listed| files(checker, &format!("{at}.files"), span, listed),
+            |listed| files::files(checker, &format!("{at}.files"), span, listed),
         );
         let reload = raw.reload.and_then(|table| hooks::reload(checker, &format!("{at}.reload"), table));
+        let acknowledge = raw
+            .acknowledge
+            .map(|table| acknowledge(checker, &format!("{at}.acknowledge"), table, directories, &mut files));
         if let Some((name, path)) = name.zip(path) {
             stores.push(Store {
                 name,
@@ -59,8 +65,9 @@ pub(super) fn stores(
                 path,
                 fields,
                 on_rejection,
-                files,
+                files: output_files,
                 reload,
+                acknowledge,
             });
         }
     }

@@ -3,6 +3,7 @@
 use super::*;
 
 mod accepted;
+mod acknowledge;
 mod channels;
 mod control;
 mod example;

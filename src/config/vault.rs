@@ -10,7 +10,7 @@ use super::auth::auth;
 use super::checker::{Checker, DurationRule};
 use super::locations::PlainHttp;
 use super::raw;
-use super::value::{Origin, Table, Value, open};
+use super::value::{Kind, Origin, Table, Value, open};
 use super::{Tls, Vault};
 
 const TIMEOUT: DurationRule = DurationRule {
@@ -23,6 +23,7 @@ const POLL_INTERVAL: DurationRule = DurationRule {
     least: Duration::from_secs(1),
     most: Duration::from_secs(24 * 3600),
 };
+const SOCKET: &str = "unix://";
 const DEFAULT_MOUNT: &str = "secret";
 
 /// Checks `[vault]`; also gives the default mount of the stores.
@@ -36,9 +37,11 @@ pub(super) fn vault(checker: &mut Checker<'_>, table: Option<Table<raw::Vault>>)
     let concurrency = checker.count("vault.concurrency", raw.concurrency, 1..=256, 16_u16);
     let revoke_token_on_exit = checker.boolean("vault.revoke_token_on_exit", raw.revoke_token_on_exit, true);
     let tls = tls(checker, raw.tls);
+    let proxy = proxy(checker, raw.proxy, address.as_ref(), &tls);
     let auth = auth(checker, span, raw.auth, tls.client.is_some());
     let vault = address.zip(auth).map(|(address, auth)| Vault {
         address,
+        proxy,
         namespace,
         timeout,
         poll_interval,
@@ -67,6 +70,9 @@ fn address(
         checker.missing(table, key, advice);
         return None;
     };
+    if matches!(&address.kind, Kind::Text(text) if text.starts_with(SOCKET)) {
+        return socket(checker, key, address);
+    }
     let advice = "use https://, or set vault.allow_plain_http = true if the network is trusted";
     let (mut url, origin) = checker.url(key, Some(address), plain_http, advice)?;
     let path = url.path().trim_end_matches('/').to_owned();
@@ -77,6 +83,44 @@ fn address(
     }
     url.set_path(&path);
     Some(url)
+}
+
+/// The socket of a Vault Agent or Proxy on this host, as `unix:///PATH`.
+fn socket(checker: &mut Checker<'_>, key: &str, value: Value) -> Option<url::Url> {
+    let (text, origin) = checker.text(key, Some(value))?;
+    let url = url::Url::parse(&text).ok();
+    // What the address shows is what is connected to: nothing that is written differently in an address.
+    let usable = url.as_ref().is_some_and(|url| text.strip_prefix(SOCKET) == Some(url.path()));
+    if !usable || text.len() <= SOCKET.len() + 1 {
+        checker.refuse(
+            &origin,
+            key,
+            "must be the absolute path of a socket, such as \"unix:///run/vault/agent.sock\"",
+        );
+        return None;
+    }
+    url
+}
+
+fn proxy(
+    checker: &mut Checker<'_>,
+    value: Option<Value>,
+    address: Option<&url::Url>,
+    tls: &Tls,
+) -> Option<url::Url> {
+    let key = "vault.proxy";
+    let (url, origin) = checker.url(key, Some(value?), PlainHttp::Anywhere, "")?;
+    let problem = if address.is_some_and(|address| address.scheme() != "https") {
+        "is only for an address with https://, through which it tunnels: it would read tokens and credentials"
+    } else if tls.server_name.is_some() {
+        "cannot be used with vault.tls.server_name: the proxy looks up the name by itself"
+    } else if url.path() != "/" || url.query().is_some() {
+        "must be http://HOST:PORT, without a path"
+    } else {
+        return Some(url);
+    };
+    checker.refuse(&origin, key, problem);
+    None
 }
 
 /// An empty text in the file stands for no namespace, even if the environment has one.

@@ -1,22 +1,23 @@
 //! The adapters of one configuration, and how each action of the engine is done with them.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::Config;
 use crate::domain::credentials::StoreName;
 use crate::domain::engine::{Action, Event};
-use crate::domain::publication::Told;
+use crate::domain::publication::{Note, Told};
 use crate::domain::secret::FingerprintKey;
 use crate::domain::time::{Instant, Now, Timestamp};
 use crate::publish::Publisher;
-use crate::reload::Hooks;
+use crate::reload::{Acknowledgements, Hooks};
 use crate::store::Prober;
 use crate::system::clock::Clock;
+use crate::system::directories::Directories;
 use crate::vault::Vault;
 
 use super::error::DaemonError;
+use super::settings::Noted;
 
 /// What talks to the outside under one configuration.
 #[derive(Clone, Debug)]
@@ -25,8 +26,9 @@ pub(super) struct Adapters {
     prober: Prober,
     publisher: Publisher,
     hooks: Hooks,
-    /// What apps had been told when this was built.
-    pub(super) told: Arc<BTreeMap<StoreName, Told>>,
+    acknowledgements: Acknowledgements,
+    /// What was noted of the apps when this was built.
+    pub(super) noted: Arc<Noted>,
 }
 
 impl Adapters {
@@ -37,8 +39,15 @@ impl Adapters {
         let publisher = Publisher::of(config, key).map_err(DaemonError::Files)?;
         publisher.prepare().map_err(DaemonError::Directory)?;
         let hooks = Hooks::new(config);
-        let told = Arc::new(hooks.remembered());
-        Ok(Self { vault, prober, publisher, hooks, told })
+        let acknowledgements = Acknowledgements::new(config);
+        let noted = Noted { told: hooks.remembered(), acknowledged: acknowledgements.remembered() };
+        Ok(Self { vault, prober, publisher, hooks, acknowledgements, noted: Arc::new(noted) })
+    }
+
+    /// From now on what is looked at is also watched.
+    pub(super) fn watching(self, directories: Directories<StoreName>) -> Self {
+        let acknowledgements = self.acknowledgements.watching(directories.clone());
+        Self { publisher: self.publisher.watching(directories), acknowledgements, ..self }
     }
 
     /// Does one action and reports what came of it; `None` for what needs no adapter, and for what blocks on the
@@ -91,7 +100,8 @@ impl Adapters {
                 if let Err(fault) = inspection.swept {
                     tracing::warn!(%store, "leftovers stay: {fault}");
                 }
-                Event::Inspected { store, result: inspection.found }
+                let sign = self.acknowledgements.sign(&store);
+                Event::Inspected { store, result: inspection.found, sign }
             }
             Action::Publish { store, credentials, stamp } => {
                 let result = self.publisher.publish(&store, &credentials, &stamp);
@@ -101,8 +111,14 @@ impl Adapters {
                 let result = self.publisher.withdraw(&store);
                 Event::Withdrawn { store, result }
             }
-            Action::Remember { store, told } => {
+            Action::Remember { store, note: Note::Told(told) } => {
                 self.remember(&store, &told);
+                return None;
+            }
+            Action::Remember { store, note: Note::Acknowledged(acknowledged) } => {
+                if let Err(error) = self.acknowledgements.remember(&store, &acknowledged) {
+                    tracing::warn!(%store, "that the app has acknowledged may be forgotten at a restart: {error}");
+                }
                 return None;
             }
             Action::LogIn

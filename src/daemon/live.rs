@@ -9,6 +9,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
 use tracing::{error, info, warn};
 
 use crate::config::{Config, Environment, Log, LogFormat, preflight};
+use crate::domain::credentials::StoreName;
 use crate::domain::engine::{About, Engine, Event, FirstCheck, Reply, SourceChange};
 use crate::domain::secret::FingerprintKey;
 use crate::domain::snapshot::ConfigurationStatus;
@@ -18,6 +19,7 @@ use crate::observe::{
 };
 use crate::publish::key;
 use crate::system::clock::Clock;
+use crate::system::directories::Disturbed;
 use crate::system::errors::chain;
 use crate::system::files::FileWatch;
 use crate::system::logging::Levels;
@@ -28,6 +30,7 @@ use super::adapters::{Adapters, now, on_disk};
 use super::alerts::{Alerts, Channels};
 use super::error::DaemonError;
 use super::listeners::{self, Listeners};
+use super::output_watch::OutputWatch;
 use super::services::{Service, any_ended};
 use super::settings::{settings, source_change, stores};
 use super::work::{First, Work};
@@ -88,6 +91,7 @@ struct Live {
     listeners: Listeners,
     file_watch: Option<Service>,
     file_changed: mpsc::Receiver<()>,
+    output_watch: OutputWatch,
     status: ConfigurationStatus,
     ready: Readiness,
     told_status: String,
@@ -115,11 +119,12 @@ impl Live {
         let state = config.state.directory.clone();
         let key = on_disk(move || key::load_or_create(&state)).await.map_err(DaemonError::Directory)?;
         let key = Arc::new(key);
-        let adapters = Adapters::build(&config, key.clone())?;
+        let output_watch = OutputWatch::start();
+        let adapters = Adapters::build(&config, key.clone())?.watching(output_watch.directories.clone());
         let alerts = Alerts::open(&config, Channels::build(&config)?, clock).await?;
         let at = now(&clock);
         let open = alerts.ledger().load();
-        let specs = stores(&config, &adapters.told);
+        let specs = stores(&config, &adapters.noted);
         let engine = Engine::new(settings(&config, FirstCheck::InTurn), specs, key.clone(), open, at);
         let (snapshots, asked) = SnapshotSource::channel();
         let (requests, requested) = RequestSource::channel();
@@ -153,6 +158,7 @@ impl Live {
             guard,
             listeners,
             file_changed,
+            output_watch,
             ready: Readiness::Starting,
             told_status: String::new(),
             watchdog: service::watchdog_interval(),
@@ -195,11 +201,16 @@ impl Live {
                 }
                 () = sleep_until(due) => self.handle(Event::Tick).await,
                 Some(()) = self.file_changed.recv() => self.reload("the configuration file has changed").await?,
+                Some(disturbed) = self.output_watch.disturbed.recv() => self.disturb(disturbed).await,
                 Some(request) = self.asked.recv() => self.answer(request),
                 Some(request) = self.requested.recv() => self.oblige(request).await,
                 Some(event) = self.alerts.reported.recv() => self.alerts.count(&event),
                 fault = any_ended(
-                    self.listeners.services().chain(&mut self.file_watch).chain(&mut self.alerts.tasks)
+                    self.listeners
+                        .services()
+                        .chain(&mut self.file_watch)
+                        .chain(&mut self.output_watch.service)
+                        .chain(&mut self.alerts.tasks)
                 ) => return Err(fault),
                 _ = pulse.tick() => self.alerts.settle().await,
             }
@@ -217,6 +228,18 @@ impl Live {
         self.alerts.keep(changes).await;
         self.work.start();
         reply
+    }
+
+    /// Somebody has touched published files.
+    async fn disturb(&mut self, disturbed: Disturbed<StoreName>) {
+        match disturbed {
+            Disturbed::These(stores) => {
+                for store in stores {
+                    self.handle(Event::Disturbed { store: Some(store) }).await;
+                }
+            }
+            Disturbed::Everybody => self.handle(Event::Disturbed { store: None }).await,
+        }
     }
 
     async fn oblige(&mut self, EngineRequest { request, reply }: EngineRequest) {
@@ -349,11 +372,13 @@ impl Live {
             Ok::<_, String>((config, adapters, channels))
         })
         .await?;
-        Ok(Prepared { config, adapters, channels, listeners })
+        let output_watch = OutputWatch::start();
+        let adapters = adapters.watching(output_watch.directories.clone());
+        Ok(Prepared { config, adapters, channels, listeners, output_watch })
     }
 
     async fn apply(&mut self, prepared: Prepared) -> Result<(), DaemonError> {
-        let Prepared { config, mut adapters, channels, listeners } = prepared;
+        let Prepared { config, mut adapters, channels, listeners, output_watch } = prepared;
         let source = source_change(&self.config.vault, &config.vault);
         let old_vault = match source {
             SourceChange::Kept => {
@@ -367,12 +392,16 @@ impl Live {
         self.guard.set_file(config.http.report_token_file.clone());
         check(&self.guard).await;
         self.alerts.replace(channels).await?;
+        // What was watched may be elsewhere now; whatever happens meanwhile, the new configuration has all looked at.
+        if let Some(service) = std::mem::replace(&mut self.output_watch, output_watch).service {
+            service.stop().await?;
+        }
         self.work.replace(adapters, &config, source == SourceChange::Replaced);
         let Log { level, format: LogFormat::Auto | LogFormat::Human | LogFormat::Json } = config.log;
         self.levels.set(level);
         let event = Event::Configured {
             settings: settings(&config, FirstCheck::InTurn),
-            stores: stores(&config, &self.work.adapters.told),
+            stores: stores(&config, &self.work.adapters.noted),
             source,
         };
         let revoke = self.config.vault.revoke_token_on_exit;
@@ -421,6 +450,7 @@ struct Prepared {
     adapters: Adapters,
     channels: Channels,
     listeners: listeners::Prepared,
+    output_watch: OutputWatch,
 }
 
 fn watch_file(path: &Path, changed: mpsc::Sender<()>) -> Service {

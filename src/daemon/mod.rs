@@ -8,6 +8,7 @@ mod alerts;
 mod error;
 mod listeners;
 mod live;
+mod output_watch;
 mod pass;
 mod services;
 mod settings;

@@ -41,7 +41,7 @@ pub async fn once(config: Config, wait: Duration, clock: Clock) -> Result<Pass, 
     let key = on_disk(move || key::load_or_create(&state)).await.map_err(DaemonError::Directory)?;
     let key = Arc::new(key);
     let adapters = Adapters::build(&config, key.clone())?;
-    let specs = stores(&config, &adapters.told);
+    let specs = stores(&config, &adapters.noted);
     let engine = Engine::new(settings(&config, FirstCheck::AtOnce), specs, key, Vec::new(), now(&clock));
     let mut work = Work::new(engine, adapters, &config, clock);
     let patience = Instant::now() + wait;

@@ -6,8 +6,19 @@ use std::sync::Arc;
 
 use crate::config::{Auth, Config, Tls, Vault};
 use crate::domain::credentials::StoreName;
-use crate::domain::engine::{FirstCheck, Gate, Hook, SecretLocation, Settings, SourceChange, StoreSpec};
-use crate::domain::publication::Told;
+use crate::domain::engine::{
+    Acknowledge, FirstCheck, Gate, Hook, SecretLocation, Settings, SourceChange, StoreSpec,
+};
+use crate::domain::publication::{Acknowledged, Told};
+
+/// What earlier lives have noted of the apps.
+#[derive(Debug)]
+pub(super) struct Noted {
+    /// What they were told last.
+    pub(super) told: BTreeMap<StoreName, Told>,
+    /// What they have acknowledged last.
+    pub(super) acknowledged: BTreeMap<StoreName, Acknowledged>,
+}
 
 pub(super) fn settings(config: &Config, first_check: FirstCheck) -> Settings {
     Settings {
@@ -24,8 +35,8 @@ pub(super) fn settings(config: &Config, first_check: FirstCheck) -> Settings {
     }
 }
 
-/// The stores, with what their apps were told as far as that is known.
-pub(super) fn stores(config: &Config, told: &BTreeMap<StoreName, Told>) -> Vec<StoreSpec> {
+/// The stores, with what their apps were told and have acknowledged as far as that is known.
+pub(super) fn stores(config: &Config, noted: &Noted) -> Vec<StoreSpec> {
     let spec = |store: &crate::config::Store| StoreSpec {
         name: store.name.clone(),
         location: Arc::new(SecretLocation {
@@ -37,7 +48,11 @@ pub(super) fn stores(config: &Config, told: &BTreeMap<StoreName, Told>) -> Vec<S
         hook: store.reload.as_ref().map(|reload| Hook {
             min_interval: reload.min_interval,
             retries: reload.retries,
-            told: told.get(&store.name).copied(),
+            told: noted.told.get(&store.name).copied(),
+        }),
+        acknowledge: store.acknowledge.as_ref().map(|acknowledge| Acknowledge {
+            within: acknowledge.within,
+            last: noted.acknowledged.get(&store.name).copied(),
         }),
     };
     config.stores.iter().map(spec).collect()
@@ -46,6 +61,7 @@ pub(super) fn stores(config: &Config, told: &BTreeMap<StoreName, Told>) -> Vec<S
 /// Whether the token in hand is still of use with the new configuration.
 pub(super) fn source_change(old: &Vault, new: &Vault) -> SourceChange {
     let same = old.address == new.address
+        && old.proxy == new.proxy
         && old.namespace == new.namespace
         && old.timeout == new.timeout
         && same_tls(&old.tls, &new.tls)

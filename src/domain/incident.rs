@@ -29,6 +29,8 @@ pub enum Cause {
     PublishFailed,
     /// The app could not be told of what was published.
     ReloadFailed,
+    /// The app has not acknowledged what was published.
+    Unacknowledged,
     /// Credentials that another version has taken the place of still work.
     SupersededLive,
     /// The store's certificate cannot be trusted, or soon expires.
@@ -50,7 +52,7 @@ impl Cause {
     pub(crate) const LAST: Self = Self::SourceUnavailable;
 
     /// Every cause that an incident can have, in the order of the labels; a test is none.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::RegeneratedOrRevoked,
         Self::BadWrite,
         Self::Misconfigured,
@@ -60,6 +62,7 @@ impl Cause {
         Self::SecretMalformed,
         Self::PublishFailed,
         Self::ReloadFailed,
+        Self::Unacknowledged,
         Self::SupersededLive,
         Self::CertificateTrouble,
         Self::Unverified,
@@ -81,6 +84,7 @@ impl Cause {
             Self::SecretMalformed => "secret_malformed",
             Self::PublishFailed => "publish_failed",
             Self::ReloadFailed => "reload_failed",
+            Self::Unacknowledged => "unacknowledged",
             Self::SupersededLive => "superseded_live",
             Self::CertificateTrouble => "certificate_trouble",
             Self::Unverified => "unverified",
@@ -104,6 +108,7 @@ impl Cause {
             Self::SecretMalformed => "secret in Vault is unusable",
             Self::PublishFailed => "credentials cannot be published",
             Self::ReloadFailed => "the app cannot be told of new credentials",
+            Self::Unacknowledged => "the app has not acknowledged new credentials",
             Self::SupersededLive => "superseded credentials still work",
             Self::CertificateTrouble => "trouble with the store's certificate",
             Self::PlatformTrouble => "many stores reject their credentials at once",
@@ -129,6 +134,7 @@ impl Cause {
             | Self::SecretMissing
             | Self::SecretMalformed
             | Self::ReloadFailed
+            | Self::Unacknowledged
             | Self::SupersededLive
             | Self::CertificateTrouble
             | Self::Unverified

@@ -1,6 +1,8 @@
 //! What is published: one generation, its stamp, and why publishing failed.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +29,9 @@ pub struct GenerationStamp {
     /// When the store had accepted it; absent when it was published unverified.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verified_at: Option<Timestamp>,
+    /// The first generation with this very content, where this one only restores it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restores: Option<u64>,
     /// Tells the files that apps see from those of another configuration, where they are others than the three
     /// values.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -39,6 +44,12 @@ impl GenerationStamp {
     pub const fn id(&self) -> GenerationId {
         let Self { generation, fingerprint, published_at, .. } = self;
         GenerationId { generation: *generation, fingerprint: *fingerprint, published_at: *published_at }
+    }
+
+    /// The numbers of the generations with this very content, this one the last of them.
+    #[must_use]
+    pub fn same_content(&self) -> RangeInclusive<u64> {
+        self.restores.map_or(self.generation, |first| first.min(self.generation))..=self.generation
     }
 }
 
@@ -62,6 +73,46 @@ pub struct Told {
     pub generation: GenerationId,
     /// When.
     pub told_at: Timestamp,
+}
+
+/// What an app has acknowledged last. Kept on disk, and holds no secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acknowledged {
+    /// The generation.
+    #[serde(flatten)]
+    pub generation: GenerationId,
+    /// When.
+    pub acknowledged_at: Timestamp,
+}
+
+impl Acknowledged {
+    /// How long after the publication that was.
+    #[must_use]
+    pub const fn lag(&self) -> Duration {
+        self.acknowledged_at.since(self.generation.published_at)
+    }
+}
+
+/// What is noted of an app on the disk, for the next life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// What it was told last.
+    Told(Told),
+    /// What it has acknowledged last.
+    Acknowledged(Acknowledged),
+}
+
+/// What the file says by which an app acknowledges a generation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sign {
+    /// There is none.
+    None,
+    /// The number of a generation, and when it was written.
+    Number(u64, Timestamp),
+    /// Nothing, and when that was said: the app runs on what was published by then.
+    Touched(Timestamp),
+    /// It cannot be read, or is no such file; the reason, in words that quote nothing of it.
+    Unfit(String),
 }
 
 /// A generation as it was read back from the disk.
@@ -134,6 +185,7 @@ mod tests {
             fingerprint: Fingerprint::parse("00000000000000ff").unwrap(),
             published_at: Timestamp::from_millis(2_000),
             verified_at: None,
+            restores: None,
             files_fingerprint: None,
         };
         let text = serde_json::to_string(&whole).unwrap();
@@ -143,7 +195,10 @@ mod tests {
         );
         assert_eq!(read(&text), Some(whole.clone()));
         let later = text.replacen('{', r#"{"written_by":{"a":[1]},"#, 1);
-        assert_eq!(read(&later), Some(whole));
+        assert_eq!(read(&later), Some(whole.clone()));
+        let restoring = GenerationStamp { restores: Some(2), ..whole };
+        assert_eq!(read(&serde_json::to_string(&restoring).unwrap()), Some(restoring.clone()));
+        assert_eq!(restoring.same_content(), 2..=3);
     }
 
     #[test]

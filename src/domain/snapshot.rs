@@ -181,6 +181,24 @@ pub struct StoreStatus {
     pub restorations: u64,
     /// What apps have reported of it.
     pub reports: ReportStatus,
+    /// What the app has acknowledged; absent where it is not expected to.
+    pub acknowledgement: Option<AcknowledgementStatus>,
+}
+
+/// What a store's app says that it runs on.
+#[derive(Clone, Debug, Serialize)]
+pub struct AcknowledgementStatus {
+    /// The generation that it acknowledged last, in this life or one before.
+    pub generation: Option<u64>,
+    /// When.
+    pub at: Option<Timestamp>,
+    /// Whether it has still to acknowledge what is published.
+    pub pending: bool,
+    /// How long after its publication it acknowledged what is published, in milliseconds; while that is still to come,
+    /// how long ago the publication was. Absent when nothing is published.
+    pub lag_ms: Option<u64>,
+    /// Why the file by which it acknowledges says nothing, when there is one and it does not.
+    pub error: Option<String>,
 }
 
 /// What apps have reported of a store, since the start.

@@ -1,4 +1,5 @@
-//! What can be asked for below `/v1/`: reports of apps, and silences. Each is handed to the engine.
+//! What can be asked for below `/v1/`: reports and acknowledgements of apps, and silences. Each is handed to the
+//! engine.
 
 use std::error::Error;
 use std::time::Duration;
@@ -7,20 +8,22 @@ use http::header::WWW_AUTHENTICATE;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Bytes};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::report_guard::Refusal;
 use super::routes::{Caller, PLAIN, Pages, json, not_allowed, page, unavailable};
 use crate::domain::credentials::StoreName;
-use crate::domain::engine::{self, Reply};
+use crate::domain::engine::{self, AcknowledgeOutcome, Reply};
 use crate::domain::incident::{IncidentId, SilenceSpan};
 
 /// The longest body that is read, in bytes.
 const LONGEST_BODY: usize = 4096;
 
 /// The lines of the index.
-pub(super) const INDEX: [(&str, &str); 2] = [
+pub(super) const INDEX: [(&str, &str); 3] = [
     ("/v1/stores/NAME/report", "POST: an app says that its store refuses the credentials (with a token)"),
+    ("/v1/stores/NAME/acknowledge", "POST: an app runs on a generation (with the same token)"),
     ("/v1/incidents/ID/silence", "PUT and DELETE: reminders about an incident (on the control socket only)"),
 ];
 
@@ -28,6 +31,7 @@ pub(super) const INDEX: [(&str, &str); 2] = [
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Resource<'a> {
     Report { store: &'a str },
+    Acknowledge { store: &'a str },
     Silence { incident: &'a str },
 }
 
@@ -35,8 +39,9 @@ impl<'a> Resource<'a> {
     pub(super) fn of(path: &'a str) -> Option<Self> {
         let single = |text: &&str| !text.is_empty() && !text.contains('/');
         if let Some(rest) = path.strip_prefix("/v1/stores/") {
-            let store = rest.strip_suffix("/report").filter(single)?;
-            return Some(Self::Report { store });
+            let store = |verb| rest.strip_suffix(verb).filter(single);
+            let report = store("/report").map(|store| Self::Report { store });
+            return report.or_else(|| Some(Self::Acknowledge { store: store("/acknowledge")? }));
         }
         let incident = path.strip_prefix("/v1/incidents/")?.strip_suffix("/silence").filter(single)?;
         Some(Self::Silence { incident })
@@ -49,6 +54,14 @@ impl<'a> Resource<'a> {
 pub struct SilenceBody {
     /// For how long, in seconds.
     pub seconds: u64,
+}
+
+/// The body of an acknowledgement. Whatever else is in it is passed over, so that an app may send the generation's
+/// file as it is.
+#[derive(Deserialize)]
+struct AcknowledgeBody {
+    /// The number of the generation that the app runs on.
+    generation: u64,
 }
 
 /// Answers a request below `/v1/`.
@@ -70,6 +83,20 @@ where
                 return refused(refusal);
             }
             report(pages, store).await
+        }
+        Some(Resource::Acknowledge { store }) => {
+            if parts.method != Method::POST {
+                return not_allowed("POST");
+            }
+            if let Caller::Network = caller
+                && let Err(refusal) = pages.guard.admit(&parts.headers).await
+            {
+                return refused(refusal);
+            }
+            match parsed::<AcknowledgeBody, B>(body, "{\"generation\": 3}").await {
+                Ok(body) => acknowledge(pages, store, body.generation).await,
+                Err(refusal) => refusal,
+            }
         }
         Some(Resource::Silence { incident }) => {
             let Caller::Local { uid, pid } = caller else {
@@ -98,14 +125,43 @@ where
 }
 
 async fn report(pages: &Pages, store: &str) -> Response<Full<Bytes>> {
-    let unknown = || say(StatusCode::NOT_FOUND, "no store of this name is configured; /status lists them");
-    let Ok(store) = StoreName::parse(store) else { return unknown() };
+    let Ok(store) = StoreName::parse(store) else { return unknown_store() };
     match pages.requests.ask(engine::Request::Report { store }).await {
         Ok(Reply::Reported(reported)) => json(StatusCode::ACCEPTED, &reported),
-        Ok(Reply::UnknownStore) => unknown(),
-        Ok(Reply::Incident(_) | Reply::UnknownIncident | Reply::AmbiguousIncident(_)) => mistaken(),
+        Ok(Reply::UnknownStore) => unknown_store(),
+        Ok(
+            Reply::Acknowledging(_)
+            | Reply::Incident(_)
+            | Reply::UnknownIncident
+            | Reply::AmbiguousIncident(_),
+        ) => mistaken(),
         Err(reason) => unavailable(reason),
     }
+}
+
+async fn acknowledge(pages: &Pages, store: &str, generation: u64) -> Response<Full<Bytes>> {
+    let Ok(store) = StoreName::parse(store) else { return unknown_store() };
+    match pages.requests.ask(engine::Request::Acknowledge { store, generation }).await {
+        Ok(Reply::Acknowledging(said)) => {
+            let status = match said.outcome {
+                AcknowledgeOutcome::Acknowledged => StatusCode::OK,
+                AcknowledgeOutcome::Superseded
+                | AcknowledgeOutcome::Unknown
+                | AcknowledgeOutcome::NothingPublished
+                | AcknowledgeOutcome::NotConfigured => StatusCode::CONFLICT,
+            };
+            json(status, &said)
+        }
+        Ok(Reply::UnknownStore) => unknown_store(),
+        Ok(
+            Reply::Reported(_) | Reply::Incident(_) | Reply::UnknownIncident | Reply::AmbiguousIncident(_),
+        ) => mistaken(),
+        Err(reason) => unavailable(reason),
+    }
+}
+
+fn unknown_store() -> Response<Full<Bytes>> {
+    say(StatusCode::NOT_FOUND, "no store of this name is configured; /status lists them")
 }
 
 async fn silence(pages: &Pages, request: engine::Request, uid: u32, pid: i32) -> Response<Full<Bytes>> {
@@ -124,7 +180,7 @@ async fn silence(pages: &Pages, request: engine::Request, uid: u32, pid: i32) ->
             let text = format!("several open incidents have an ID that begins so: {}", ids.join(", "));
             say(StatusCode::CONFLICT, &text)
         }
-        Ok(Reply::Reported(_) | Reply::UnknownStore) => mistaken(),
+        Ok(Reply::Reported(_) | Reply::Acknowledging(_) | Reply::UnknownStore) => mistaken(),
         Err(reason) => unavailable(reason),
     }
 }
@@ -135,6 +191,18 @@ where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
+    let body: SilenceBody = parsed(body, "{\"seconds\": 7200}").await?;
+    SilenceSpan::new(Duration::from_secs(body.seconds))
+        .map_err(|error| say(StatusCode::BAD_REQUEST, &error.to_string()))
+}
+
+/// A body as JSON, or the answer that says what is wrong with it.
+async fn parsed<T, B>(body: B, example: &str) -> Result<T, Response<Full<Bytes>>>
+where
+    T: DeserializeOwned,
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
     let bytes = match Limited::new(body, LONGEST_BODY).collect().await {
         Ok(body) => body.to_bytes(),
         Err(error) if error.is::<LengthLimitError>() => {
@@ -142,10 +210,8 @@ where
         }
         Err(_) => return Err(say(StatusCode::BAD_REQUEST, "the body did not come whole")),
     };
-    let body: SilenceBody = serde_json::from_slice(&bytes)
-        .map_err(|_| say(StatusCode::BAD_REQUEST, "the body must be JSON such as {\"seconds\": 7200}"))?;
-    SilenceSpan::new(Duration::from_secs(body.seconds))
-        .map_err(|error| say(StatusCode::BAD_REQUEST, &error.to_string()))
+    serde_json::from_slice(&bytes)
+        .map_err(|_| say(StatusCode::BAD_REQUEST, &format!("the body must be JSON such as {example}")))
 }
 
 fn refused(refusal: Refusal) -> Response<Full<Bytes>> {

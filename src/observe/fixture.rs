@@ -7,8 +7,8 @@ use crate::domain::incident::{Cause, Incident};
 use crate::domain::publication::GenerationStamp;
 use crate::domain::secret::Fingerprint;
 use crate::domain::snapshot::{
-    CandidateStatus, ChannelStatus, ConfigurationStatus, ReloadRun, ReloadStatus, ReportStatus, Snapshot,
-    SourceStatus, StoreState, StoreStatus, Vitals,
+    AcknowledgementStatus, CandidateStatus, ChannelStatus, ConfigurationStatus, ReloadRun, ReloadStatus,
+    ReportStatus, Snapshot, SourceStatus, StoreState, StoreStatus, Vitals,
 };
 use crate::domain::source::SourceFaultKind;
 use crate::domain::time::Timestamp;
@@ -32,6 +32,7 @@ pub(super) fn verified_store(name: &str) -> StoreStatus {
             fingerprint: Fingerprint::parse("0123456789abcdef").unwrap(),
             published_at: at(20),
             verified_at: Some(at(19)),
+            restores: None,
             files_fingerprint: None,
         }),
         candidate: Some(CandidateStatus {
@@ -65,6 +66,13 @@ pub(super) fn verified_store(name: &str) -> StoreStatus {
             failed: 5,
             error: Some("the app does not answer".into()),
         }),
+        acknowledgement: Some(AcknowledgementStatus {
+            generation: Some(2),
+            at: Some(at(15)),
+            pending: true,
+            lag_ms: Some(2_480),
+            error: Some("it is not a regular file".into()),
+        }),
         reports: ReportStatus { received: 9, absorbed: 7, checks: 3, last_at: Some(at(2_100)) },
         ..pending_store(name)
     }
@@ -94,6 +102,7 @@ pub(super) fn pending_store(name: &str) -> StoreStatus {
         publications: 0,
         restorations: 0,
         reports: ReportStatus::default(),
+        acknowledgement: None,
     }
 }
 

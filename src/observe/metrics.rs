@@ -3,6 +3,7 @@
 //! An optional value that is absent has no series; it is never 0. Counters have a series for each label from
 //! the start, so that their first increase is seen. Labels are names of stores and closed sets of words.
 
+mod acknowledgements;
 mod family;
 mod reloads;
 mod stores;
@@ -60,9 +61,10 @@ impl Collector for Scrape {
         stores::gauges(&mut families, &self.snapshot)?;
         stores::counters(&mut families, &self.snapshot)?;
         reloads::families(&mut families, &self.snapshot)?;
+        acknowledgements::families(&mut families, &self.snapshot)?;
         families.counter(
             "reports_refused_total",
-            "Reports of apps that were refused because of their token.",
+            "Reports and acknowledgements of apps that were refused because of their token.",
             one(Value::Whole(self.snapshot.reports_refused)),
         )?;
         incidents(&mut families, &self.snapshot)?;

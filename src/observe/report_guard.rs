@@ -1,4 +1,4 @@
-//! Who may report: whoever bears the token in a file, which is read anew for each report.
+//! Who may report and acknowledge: whoever bears the token in a file, which is read anew each time.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,7 +16,7 @@ const SHORTEST: usize = 16;
 /// Why a report is not let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Refusal {
-    #[error("reports are not taken here: set report_token_file in [http], or use the control socket")]
+    #[error("nothing is taken from apps here: set report_token_file in [http], or use the control socket")]
     NotConfigured,
     #[error(
         "send the token as `Authorization: Bearer TOKEN`; it is in the file that http.report_token_file names"

@@ -2,12 +2,12 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, fchmod, fstat, fsync, mkdirat, openat, readlinkat,
-    renameat, statat, symlinkat, unlinkat,
+    AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, chmod, fchmod, fstat, fsync, mkdirat, openat,
+    readlinkat, renameat, statat, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
 use zeroize::Zeroizing;
@@ -59,6 +59,31 @@ impl Directory {
         Ok(Self { handle: openat(&self.handle, name, flags, Mode::empty())?, path: self.path.join(name) })
     }
 
+    /// Where it was opened, for people.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Opens a directory of ours in this one, also when its mode keeps us out: what is ours we may let ourselves into.
+    pub(super) fn open_own(&self, name: &str) -> Result<Self, Errno> {
+        match self.open(name) {
+            Err(Errno::ACCESS) => {}
+            opened => return opened,
+        }
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let handle = openat(&self.handle, name, flags, Mode::empty())?;
+        // A handle that is not open for reading has no other way to its mode.
+        chmod(format!("/proc/self/fd/{}", handle.as_raw_fd()), Mode::RWXU)?;
+        self.open(name)
+    }
+
+    /// The owner and the group of what is made in this directory now; none: that cannot be found out.
+    pub(super) fn gives(&self) -> Option<(u32, u32)> {
+        let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+        let nameless = openat(&self.handle, ".", flags, Mode::RUSR).ok()?;
+        fstat(&nameless).ok().map(|stat| (stat.st_uid, stat.st_gid))
+    }
+
     /// Makes a directory that only we may enter so far.
     pub(super) fn make(&self, name: &str) -> Result<(), Errno> {
         mkdirat(&self.handle, name, Mode::RWXU)
@@ -105,6 +130,7 @@ impl Directory {
             Ok(handle) => handle,
             Err(Errno::NOENT) => return Ok(Content::Unfit("it is missing")),
             Err(Errno::LOOP | Errno::NXIO) => return Ok(Content::Unfit("it is not a regular file")),
+            Err(Errno::ACCESS) => return Ok(Content::Unfit("it may not be read")),
             Err(error) => return Err(fault("cannot open", &path, error)),
         };
         let stat = fstat(&handle).map_err(|error| fault("cannot look at", &path, error))?;
@@ -179,7 +205,7 @@ impl Directory {
         let Some(depth) = depth.checked_sub(1) else {
             return Err(Errno::NOTEMPTY);
         };
-        let inner = self.open(name)?;
+        let inner = self.open_own(name)?;
         // A mode without `w` for its owner would keep the owner from removing what is in it. Where the mode
         // cannot be set, removing says so.
         let _ = fchmod(&inner.handle, Mode::RWXU);
@@ -216,6 +242,12 @@ impl Directory {
         error: impl Into<io::Error>,
     ) -> PublishFault {
         fault(operation, &self.path.join(name), error)
+    }
+}
+
+impl AsFd for Directory {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.handle.as_fd()
     }
 }
 

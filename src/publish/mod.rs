@@ -12,6 +12,8 @@
 //! Only `..data` is ever swapped, by rename, so a reader sees one whole generation or another one. To read
 //! the three values of one generation for certain, open the directory `..data` once and read the files in it.
 //! The generation before the published one stays until the next publication, for readers that are still at it.
+//! That is longer than any fixed time of grace would be, but for two publications at once: it needs no clock that
+//! can jump, and nobody who has to come back and remove it.
 
 mod directory;
 pub mod key;
@@ -23,10 +25,12 @@ mod sweep;
 mod templates;
 #[cfg(test)]
 mod tests;
+mod watch;
 mod withdraw;
 mod write;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::{CWD, Mode, mkdirat};
@@ -36,10 +40,12 @@ use self::directory::{Directory, fault};
 use self::read::Generation;
 use self::render::{Refusal, Renderer, Rendering};
 use self::rights::Rights;
+use self::watch::Watch;
 use crate::config::{self, Config, ConfigError};
 use crate::domain::credentials::{Credentials, StoreName};
 use crate::domain::publication::{GenerationStamp, OnDisk, PublishFault, Published};
 use crate::domain::secret::FingerprintKey;
+use crate::system::directories::Directories;
 
 pub use self::templates::check_templates;
 
@@ -64,6 +70,7 @@ pub struct Publisher {
     /// Of the stores that have another one than the three values.
     renderers: Arc<BTreeMap<StoreName, Arc<Renderer>>>,
     usual: Arc<Renderer>,
+    watch: Watch,
     #[cfg(test)]
     interruption: tests::Interruption,
 }
@@ -87,9 +94,16 @@ impl Publisher {
             key,
             renderers: Arc::default(),
             usual: Arc::default(),
+            watch: Watch::default(),
             #[cfg(test)]
             interruption: tests::Interruption::default(),
         }
+    }
+
+    /// From now on each look at a store also sees to it that its directories are watched.
+    #[must_use]
+    pub fn watching(self, directories: Directories<StoreName>) -> Self {
+        Self { watch: Watch::through(directories), ..self }
     }
 
     /// Makes the output directory, with its mode, owner and group, unless it is there: then it is the
@@ -100,11 +114,7 @@ impl Publisher {
     /// It cannot be made or given its rights, or something else has its name.
     pub fn prepare(&self) -> Result<(), PublishFault> {
         if let Some(parent) = self.output.directory.parent() {
-            std::fs::create_dir_all(parent).map_err(|error| PublishFault {
-                operation: "cannot create",
-                path: parent.display().to_string(),
-                reason: error.to_string(),
-            })?;
+            make_with_parents(parent)?;
         }
         self.open_output().map(drop)
     }
@@ -116,7 +126,7 @@ impl Publisher {
     /// removed once those that are have taken their place.
     #[must_use]
     pub fn inspect(&self, store: &StoreName) -> Inspection {
-        let directory = match read::open_store(&self.output, store) {
+        let directory = match read::open_store(&self.output, store, &self.watch) {
             Ok(Some(directory)) => directory,
             Ok(None) => return Inspection { swept: Ok(()), found: Ok(OnDisk::Nothing) },
             Err(unread) => return Inspection { swept: Ok(()), found: unread.into() },
@@ -141,7 +151,8 @@ impl Publisher {
     ///
     /// # Errors
     /// Says which step failed, where, and why. Whatever failed, what was published before is still
-    /// published, and what was staged is removed.
+    /// published, and what was staged is removed: at once, or, when readers may have begun on it, by the next
+    /// [`Publisher::inspect`].
     pub fn publish(
         &self,
         store: &StoreName,
@@ -177,7 +188,26 @@ impl Publisher {
         let directory = Directory::at(path).map_err(|error| fault("cannot open", path, error))?;
         if made {
             directory.give(Rights::of_directories(&self.output))?;
+            sync_name(path)?;
         }
         Ok(directory)
+    }
+}
+
+/// Makes a directory unless it is there, with those above it that are missing, as the umask has them.
+fn make_with_parents(path: &Path) -> Result<(), PublishFault> {
+    let missing: Vec<_> = path.ancestors().take_while(|above| !above.exists()).collect();
+    std::fs::create_dir_all(path).map_err(|error| fault("cannot create", path, error))?;
+    missing.into_iter().rev().try_for_each(sync_name)
+}
+
+/// Puts the name of a directory that was just made on the disk.
+fn sync_name(path: &Path) -> Result<(), PublishFault> {
+    let above = path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match Directory::at(above) {
+        Ok(above) => above.sync(),
+        // It is the operator's, and need not be readable for us.
+        Err(Errno::ACCESS) => Ok(()),
+        Err(error) => Err(fault("cannot open", above, error)),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rustix::fs::Stat;
 use rustix::io::Errno;
 use zeroize::Zeroize;
 
@@ -9,7 +10,8 @@ use super::Publisher;
 use super::directory::{Content, Directory, Link, fault};
 use super::layout::{ALWAYS, API_PATH, API_TOKEN, DATA, STAMP, USERNAME, generation_of, link_target};
 use super::render::Rendering;
-use super::rights::Rights;
+use super::rights::{Ours, Rights};
+use super::watch::Watch;
 use crate::config::Output;
 use crate::domain::credentials::{
     AddressPolicy, Credentials, Field, FieldNames, Fields, MAX_FIELD_LENGTH, StoreName,
@@ -52,14 +54,24 @@ pub(super) enum Generation {
 }
 
 /// A store's directory; none: nothing was ever published there.
-pub(super) fn open_store(output: &Output, store: &StoreName) -> Result<Option<Directory>, Unread> {
+///
+/// A watch begins before what is watched is looked at, so that no change is missed between.
+pub(super) fn open_store(
+    output: &Output,
+    store: &StoreName,
+    watch: &Watch,
+) -> Result<Option<Directory>, Unread> {
     let above = match Directory::at(&output.directory) {
         Ok(above) => above,
         Err(Errno::NOENT) => return Ok(None),
         Err(error) => return Err(fault("cannot open", &output.directory, error).into()),
     };
+    watch.output(&above, store);
     match above.open(store.as_str()) {
-        Ok(directory) => Ok(Some(directory)),
+        Ok(directory) => {
+            watch.store(&directory, store);
+            Ok(Some(directory))
+        }
         Err(Errno::NOENT) => Ok(None),
         Err(Errno::NOTDIR | Errno::LOOP) => Err(damage(store.as_str(), "it is not a directory")),
         Err(error) => Err(above.fault("cannot open", store.as_str(), error).into()),
@@ -72,7 +84,7 @@ pub(super) fn read_store(
     publisher: &Publisher,
     store: &StoreName,
 ) -> Result<Option<Generation>, Unread> {
-    let output = &publisher.output;
+    let Publisher { output, key, watch, .. } = publisher;
     let target = match directory.link(DATA)? {
         Link::Missing => return Ok(None),
         Link::Other => return Err(damage(DATA, "it is not a link")),
@@ -86,14 +98,17 @@ pub(super) fn read_store(
         Ok(generation) => generation,
         Err(Errno::NOENT) => return Err(damage(DATA, "the generation that it points to is missing")),
         Err(Errno::NOTDIR | Errno::LOOP) => return Err(damage(DATA, "it does not point to a directory")),
+        Err(Errno::ACCESS) => return Err(damage(target, "it may not be read")),
         Err(error) => return Err(directory.fault("cannot open", target, error).into()),
     };
-    let published = read_generation(&generation, target, output, &publisher.key)?;
+    watch.generation(&generation, store);
+    let ours = Ours::new(directory, output);
+    let published = read_generation(&generation, target, &ours, output, key)?;
     let rendering = match publisher.render(store, &published.credentials) {
         Ok(rendering) if rendering.fingerprint == published.stamp.files_fingerprint => rendering,
         Ok(_) | Err(_) => return Ok(Some(Generation::Outdated(published))),
     };
-    check_files(&generation, &rendering, Rights::of_files(output))?;
+    check_files(&generation, &rendering, &ours, output)?;
     for name in rendering.files.iter().map(|file| file.name).chain([STAMP]) {
         match directory.link(name)? {
             Link::To(target) if target == link_target(name) => {}
@@ -109,14 +124,16 @@ pub(super) fn read_store(
 pub(super) fn check_files(
     generation: &Directory,
     rendering: &Rendering<'_>,
-    rights: Rights,
+    ours: &Ours<'_>,
+    output: &Output,
 ) -> Result<(), Unread> {
+    let rights = Rights::of_files(output);
     for file in rendering.files.iter().filter(|file| !ALWAYS.contains(&file.name)) {
         let (content, stat) = match generation.read(file.name, file.content.len())? {
             Content::Unfit(why) => return Err(damage(file.name, why)),
             Content::Whole(content, stat) => (content, stat),
         };
-        if let Some(why) = rights.difference(&stat) {
+        if let Some(why) = rights.difference(&stat).or_else(|| ours.difference(&stat)) {
             return Err(damage(file.name, &why));
         }
         if *content != file.content.as_bytes() {
@@ -130,15 +147,20 @@ pub(super) fn check_files(
 pub(super) fn read_generation(
     generation: &Directory,
     name: &str,
+    ours: &Ours<'_>,
     output: &Output,
     key: &FingerprintKey,
 ) -> Result<Published, Unread> {
     check_rights(name, generation, Rights::of_directories(output))?;
+    if let Some(why) = ours.difference(&generation.stat()?) {
+        return Err(damage(name, &why));
+    }
     let rights = Rights::of_files(output);
-    let stamp = read_stamp(generation, Some(rights))?;
-    let username = read_value(generation, USERNAME, rights)?;
-    let api_token = read_value(generation, API_TOKEN, rights)?;
-    let api_path = read_value(generation, API_PATH, rights)?;
+    let is_wrong = |stat: &Stat| rights.difference(stat).or_else(|| ours.difference(stat));
+    let stamp = read_stamp(generation, is_wrong)?;
+    let username = read_value(generation, USERNAME, is_wrong)?;
+    let api_token = read_value(generation, API_TOKEN, is_wrong)?;
+    let api_path = read_value(generation, API_PATH, is_wrong)?;
     let as_written = Secret::new(api_path.expose().to_owned());
     let fields = Fields {
         username: Field::Text(username),
@@ -166,12 +188,15 @@ pub(super) fn read_generation(
     Ok(Published { credentials: Arc::new(credentials), stamp })
 }
 
-/// Reads a generation's stamp; the rights of its file are checked where they matter.
-pub(super) fn read_stamp(generation: &Directory, rights: Option<Rights>) -> Result<GenerationStamp, Unread> {
+/// Reads a generation's stamp; what is wrong with the rights of its file is asked where they matter.
+pub(super) fn read_stamp(
+    generation: &Directory,
+    is_wrong: impl Fn(&Stat) -> Option<String>,
+) -> Result<GenerationStamp, Unread> {
     let content = match generation.read(STAMP, MAX_STAMP_LENGTH)? {
         Content::Unfit(why) => return Err(damage(STAMP, why)),
         Content::Whole(content, stat) => {
-            if let Some(why) = rights.and_then(|rights| rights.difference(&stat)) {
+            if let Some(why) = is_wrong(&stat) {
                 return Err(damage(STAMP, &why));
             }
             content
@@ -181,12 +206,16 @@ pub(super) fn read_stamp(generation: &Directory, rights: Option<Rights>) -> Resu
     serde_json::from_slice(&content).map_err(|_| damage(STAMP, "it is not the stamp of a generation"))
 }
 
-fn read_value(generation: &Directory, name: &str, rights: Rights) -> Result<Secret, Unread> {
+fn read_value(
+    generation: &Directory,
+    name: &str,
+    is_wrong: impl Fn(&Stat) -> Option<String>,
+) -> Result<Secret, Unread> {
     let (mut content, stat) = match generation.read(name, MAX_FIELD_LENGTH)? {
         Content::Unfit(why) => return Err(damage(name, why)),
         Content::Whole(content, stat) => (content, stat),
     };
-    if let Some(why) = rights.difference(&stat) {
+    if let Some(why) = is_wrong(&stat) {
         return Err(damage(name, &why));
     }
     match String::from_utf8(std::mem::take(&mut *content)) {

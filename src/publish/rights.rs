@@ -1,10 +1,13 @@
 //! Mode, owner and group: set on what is written, compared on what is read.
 
+use std::cell::OnceCell;
 use std::os::fd::AsFd;
 
 use rustix::fs::{Gid, Mode, Stat, Uid, fchmod, fchown, fstat};
 use rustix::io::Errno;
+use rustix::process::{getegid, geteuid};
 
+use super::directory::Directory;
 use crate::config::Output;
 
 /// The bits of a mode that are set and compared.
@@ -80,6 +83,39 @@ impl Rights {
                 Some(format!("its group is {}, not {group}", is.st_gid))
             }
             _ => None,
+        }
+    }
+}
+
+/// Whose that is what we make in a store's directory, where the configuration does not say.
+///
+/// It is the daemon's own, as a rule. But a volume may have a mind of its own, such as NFS, which maps users, or a
+/// directory that hands down its group; so what is not the daemon's is compared with a file that is made there for that
+/// purpose and has no name.
+pub(super) struct Ours<'a> {
+    directory: &'a Directory,
+    rights: Rights,
+    given: OnceCell<Option<(u32, u32)>>,
+}
+
+impl<'a> Ours<'a> {
+    pub(super) fn new(directory: &'a Directory, output: &Output) -> Self {
+        Self { directory, rights: Rights::of_files(output), given: OnceCell::new() }
+    }
+
+    /// Who owns this, in words, when we did not make it so. Where a volume makes no files without a name, or none now,
+    /// nobody can tell.
+    pub(super) fn difference(&self, is: &Stat) -> Option<String> {
+        let owner = self.rights.owner.is_none() && is.st_uid != geteuid().as_raw();
+        let group = self.rights.group.is_none() && is.st_gid != getegid().as_raw();
+        if !owner && !group {
+            return None;
+        }
+        let (uid, gid) = (*self.given.get_or_init(|| self.directory.gives()))?;
+        match (owner && is.st_uid != uid, group && is.st_gid != gid) {
+            (true, _) => Some(format!("its owner is {}, not {uid}", is.st_uid)),
+            (false, true) => Some(format!("its group is {}, not {gid}", is.st_gid)),
+            (false, false) => None,
         }
     }
 }

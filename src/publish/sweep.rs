@@ -18,6 +18,7 @@ use crate::domain::publication::PublishFault;
 pub(super) fn sweep(directory: &Directory) -> Result<Vec<String>, PublishFault> {
     // One listing tells that there is nothing to do, which is so nearly every time: this runs at each look at the disk.
     let names = list(directory)?;
+    let mut left = Vec::new();
     for name in &names {
         let prepared = match prepared_link(name) {
             _ if name == DATA_TEMPORARY => true,
@@ -26,10 +27,10 @@ pub(super) fn sweep(directory: &Directory) -> Result<Vec<String>, PublishFault> 
             None => false,
         };
         if prepared {
-            directory.remove(name)?;
+            left.push(name.as_str());
         }
     }
-    sweep_generations(directory, &names)?;
+    remove_all(directory, left.into_iter()).and(sweep_generations(directory, &names))?;
     Ok(names)
 }
 
@@ -62,12 +63,13 @@ pub(super) fn remove_other_links(
     names: Vec<String>,
     configured: &Renderer,
 ) -> Result<(), PublishFault> {
+    let mut others = Vec::new();
     for name in names.iter().filter(|name| !name.starts_with("..") && *name != STAMP) {
         if configured.names().all(|configured| configured != name) && is_our_link(directory, name, name)? {
-            directory.remove(name)?;
+            others.push(name.as_str());
         }
     }
-    Ok(())
+    remove_all(directory, others.into_iter())
 }
 
 /// Whether this is a link to the file of that name in the published generation, as only we make them.
@@ -77,12 +79,17 @@ fn is_our_link(directory: &Directory, name: &str, file: &str) -> Result<bool, Pu
 
 /// Removes every generation that is not named.
 pub(super) fn keep_only(directory: &Directory, kept: &[&str]) -> Result<(), PublishFault> {
-    for name in generations(directory)? {
-        if !kept.contains(&name.as_str()) {
-            directory.remove(&name)?;
-        }
+    let generations = generations(directory)?;
+    remove_all(directory, generations.iter().map(String::as_str).filter(|name| !kept.contains(name)))
+}
+
+/// Removes all that can be, and tells the first fault: one that stays must not keep the others.
+fn remove_all<'a>(directory: &Directory, names: impl Iterator<Item = &'a str>) -> Result<(), PublishFault> {
+    let mut result = Ok(());
+    for name in names {
+        result = result.and(directory.remove(name));
     }
-    Ok(())
+    result
 }
 
 /// The latest generation before the published one. One that was staged and never published has a higher
@@ -113,10 +120,11 @@ pub(super) fn list(directory: &Directory) -> Result<Vec<String>, PublishFault> {
 fn number_of(directory: &Directory, name: &str) -> Result<Option<u64>, PublishFault> {
     let generation = match directory.open(name) {
         Ok(generation) => generation,
-        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(None),
+        // One that nobody can read is of no use to anybody.
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ACCESS) => return Ok(None),
         Err(error) => return Err(directory.fault("cannot open", name, error)),
     };
-    match read_stamp(&generation, None) {
+    match read_stamp(&generation, |_| None) {
         Ok(stamp) => Ok(Some(stamp.generation)),
         Err(Unread::Damaged(_)) => Ok(None),
         Err(Unread::Fault(fault)) => Err(fault),

@@ -1,9 +1,11 @@
 //! What a publication leaves on the disk, what it never does, and what is told of damage.
 
+mod attack;
 mod damage;
 mod failure;
 mod files;
 mod layout;
+mod owners;
 mod readers;
 
 use std::fmt;
@@ -169,6 +171,7 @@ fn stamp(generation: u64, credentials: &Credentials) -> GenerationStamp {
         fingerprint: credentials.fingerprint(&key()),
         published_at: Timestamp::parse("2026-11-23T05:51:22.123Z").unwrap(),
         verified_at: Timestamp::parse("2026-11-23T05:51:21Z"),
+        restores: None,
         files_fingerprint: None,
     }
 }

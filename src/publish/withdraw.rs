@@ -3,6 +3,7 @@
 use super::layout::{DATA, DATA_TEMPORARY};
 use super::read::{Unread, open_store};
 use super::sweep::keep_only;
+use super::watch::Watch;
 use crate::config::Output;
 use crate::domain::credentials::StoreName;
 use crate::domain::publication::PublishFault;
@@ -10,7 +11,7 @@ use crate::domain::publication::PublishFault;
 /// Removes the published generation and all others. The links that apps open stay, and lead nowhere until
 /// the next publication.
 pub(super) fn withdraw(output: &Output, store: &StoreName) -> Result<(), PublishFault> {
-    let directory = match open_store(output, store) {
+    let directory = match open_store(output, store, &Watch::default()) {
         Ok(Some(directory)) => directory,
         Ok(None) => return Ok(()),
         Err(Unread::Damaged(reason)) => {

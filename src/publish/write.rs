@@ -13,7 +13,7 @@ use super::layout::{
 };
 use super::read::{Generation, Unread, check_files, read_generation, read_store};
 use super::render::{Refusal, Rendering};
-use super::rights::Rights;
+use super::rights::{Ours, Rights};
 use super::sweep::{keep_only, list, remove_other_links};
 use crate::domain::credentials::{Credentials, StoreName};
 use crate::domain::publication::{GenerationStamp, PublishFault, Published};
@@ -29,6 +29,7 @@ pub(super) enum Step {
     SyncGeneration,
     ReadBackStaged,
     Link,
+    SyncNames,
     Swap,
     SyncStore,
     ReadBackPublished,
@@ -44,8 +45,9 @@ pub(super) fn publish(
 ) -> Result<Published, PublishFault> {
     let rendering =
         publisher.render(store, credentials).map_err(|refusal| refused(publisher, store, refusal))?;
-    let stamp = &GenerationStamp { files_fingerprint: rendering.fingerprint, ..stamp.clone() };
-    let (directory, made) = make_store(publisher, store)?;
+    let stamp = &stamped(stamp, &rendering);
+    let output = publisher.open_output()?;
+    let (directory, made) = make_store(publisher, &output, store)?;
     let publication = Publication { publisher, directory, store, credentials, stamp, rendering: &rendering };
     // What cannot be read is written anew.
     if !made && publication.is_published().unwrap_or(false) {
@@ -55,11 +57,12 @@ pub(super) fn publish(
         Link::To(target) => Some(target),
         Link::Missing | Link::Other => None,
     };
-    let staged = publication.stage()?;
-    if let Err(fault) = publication.swap(&staged, before.as_deref()) {
-        publication.discard(&staged);
-        return Err(fault);
+    if before.is_none() {
+        // Not only when it was made just now: a run before this one may have come no further.
+        output.sync()?;
     }
+    let staged = publication.stage()?;
+    publication.swap(&staged, before.as_deref())?;
     // The set is published. An older generation that cannot be removed now is removed by the next
     // publication or by the sweep at start, which reports it.
     if !made && publication.reach(Step::RemoveOlder, &staged).is_ok() {
@@ -71,6 +74,16 @@ pub(super) fn publish(
     Ok(publication.done())
 }
 
+/// The stamp with what is known of the files. In other files than before, the same credentials restore nothing.
+fn stamped(stamp: &GenerationStamp, rendering: &Rendering<'_>) -> GenerationStamp {
+    let same = stamp.files_fingerprint == rendering.fingerprint;
+    GenerationStamp {
+        files_fingerprint: rendering.fingerprint,
+        restores: stamp.restores.filter(|_| same),
+        ..stamp.clone()
+    }
+}
+
 /// Nothing was touched: a file cannot be made of the values.
 fn refused(publisher: &Publisher, store: &StoreName, Refusal { file, reason }: Refusal) -> PublishFault {
     let path = publisher.output.directory.join(store.as_str()).join(file);
@@ -78,15 +91,18 @@ fn refused(publisher: &Publisher, store: &StoreName, Refusal { file, reason }: R
 }
 
 /// A store's directory, and whether it was made just now.
-fn make_store(publisher: &Publisher, store: &StoreName) -> Result<(Directory, bool), PublishFault> {
-    let output = publisher.open_output()?;
+fn make_store(
+    publisher: &Publisher,
+    output: &Directory,
+    store: &StoreName,
+) -> Result<(Directory, bool), PublishFault> {
     let name = store.as_str();
     let made = match output.make(name) {
         Ok(()) => true,
         Err(Errno::EXIST) => false,
         Err(error) => return Err(output.fault("cannot create", name, error)),
     };
-    let directory = output.open(name).map_err(|error| match error {
+    let directory = output.open_own(name).map_err(|error| match error {
         Errno::NOTDIR | Errno::LOOP => PublishFault {
             reason:
                 "something else has the name of the store's directory: a link, which is not followed, or a \
@@ -97,9 +113,6 @@ fn make_store(publisher: &Publisher, store: &StoreName) -> Result<(Directory, bo
         error => output.fault("cannot open", name, error),
     })?;
     directory.give(Rights::of_directories(&publisher.output))?;
-    if made {
-        output.sync()?;
-    }
     Ok((directory, made))
 }
 
@@ -130,8 +143,8 @@ impl Publication<'_> {
         }
     }
 
-    /// Removes what was staged, unless it is published after all because the old link could not be set again.
-    /// The fault that led here is the one to tell; what cannot be removed now, the next publication or the
+    /// Removes what was staged, unless it is published after all: a rename may report a failure and have been
+    /// done. The fault that led here is the one to tell; what cannot be removed now, the next publication or the
     /// sweep at start removes.
     fn discard(&self, staged: &str) {
         match self.directory.link(DATA) {
@@ -182,11 +195,13 @@ impl Publication<'_> {
         self.reach(Step::SyncGeneration, name)?;
         generation.sync()?;
         self.reach(Step::ReadBackStaged, name)?;
-        match read_generation(&generation, name, &self.publisher.output, &self.publisher.key) {
+        let Publisher { output, key, .. } = self.publisher;
+        let ours = Ours::new(&self.directory, output);
+        match read_generation(&generation, name, &ours, output, key) {
             Ok(read) if !self.is_what_was_read(&read) => {
                 Err(self.differs(name, "it holds something else than what was written"))
             }
-            Ok(_) => self.read_back(name, check_files(&generation, self.rendering, rights)),
+            Ok(_) => self.read_back(name, check_files(&generation, self.rendering, &ours, output)),
             Err(unread) => self.read_back(name, Err(unread)),
         }
     }
@@ -200,6 +215,24 @@ impl Publication<'_> {
 
     /// Makes the staged generation the published one, or leaves `before` published.
     fn swap(&self, staged: &str, before: Option<&str>) -> Result<(), PublishFault> {
+        self.lead_to(staged).inspect_err(|_| self.discard(staged))?;
+        let settled = self.settle(staged);
+        if settled.is_err() {
+            // The fault to tell is the first one. Where the old link cannot be set again either, the new
+            // generation stays, and the next reading says what it is.
+            let _ = match before {
+                Some(before) => self.directory.replace_link(DATA, before, DATA_TEMPORARY),
+                None => self.directory.remove(DATA),
+            };
+            let _ = self.directory.sync();
+            // What was staged is not removed: who opened it meanwhile must be able to read it to the end. The next
+            // sweep removes it.
+        }
+        settled
+    }
+
+    /// Makes every link lead to the staged generation.
+    fn lead_to(&self, staged: &str) -> Result<(), PublishFault> {
         // The stable links come first, so that nothing can fail between the swap and a complete layout.
         // They show what is published before the swap, or nothing, and that is what they showed anyway.
         for name in self.rendering.files.iter().map(|file| file.name).chain([STAMP]) {
@@ -212,19 +245,11 @@ impl Publication<'_> {
                 }
             }
         }
+        // All that the swap leads to is on the disk before the swap can be: not every file system keeps the order.
+        self.reach(Step::SyncNames, "")?;
+        self.directory.sync()?;
         self.reach(Step::Swap, DATA)?;
-        self.directory.replace_link(DATA, staged, DATA_TEMPORARY)?;
-        let settled = self.settle(staged);
-        if settled.is_err() {
-            // The fault to tell is the first one. Where the old link cannot be set again either, the new
-            // generation stays, and the next reading says what it is.
-            let _ = match before {
-                Some(before) => self.directory.replace_link(DATA, before, DATA_TEMPORARY),
-                None => self.directory.remove(DATA),
-            };
-            let _ = self.directory.sync();
-        }
-        settled
+        self.directory.replace_link(DATA, staged, DATA_TEMPORARY)
     }
 
     fn settle(&self, staged: &str) -> Result<(), PublishFault> {

@@ -1,4 +1,5 @@
-//! Telling the app that a new generation was published: a command, a request, or a signal to its process.
+//! Telling the app that a new generation was published: a command, a request, or a signal to its process. And
+//! hearing from it which generation it runs on.
 //!
 //! What was told is noted on disk, so that a life that ends between a publication and its hook is made up for by
 //! the next one.
@@ -13,12 +14,14 @@ use crate::domain::credentials::StoreName;
 use crate::domain::publication::{GenerationId, ReloadFault, Told};
 use crate::system::command;
 
+mod acknowledgements;
 mod command_hook;
 mod notes;
 mod processes;
 mod request;
 mod signal;
 
+pub use self::acknowledgements::Acknowledgements;
 use self::notes::Notes;
 
 /// What a command gets of our own environment, beside what tells of the generation.
@@ -32,7 +35,7 @@ pub struct Hooks(Arc<Inner>);
 struct Inner {
     hooks: BTreeMap<StoreName, Hook>,
     output: PathBuf,
-    notes: Notes,
+    notes: Notes<Told>,
     inherited: Vec<(String, OsString)>,
 }
 
@@ -52,7 +55,7 @@ impl Hooks {
         Self(Arc::new(Inner {
             hooks: config.stores.iter().filter_map(hook).collect(),
             output: config.output.directory.clone(),
-            notes: Notes::new(&config.state.directory),
+            notes: Notes::told(&config.state.directory),
             inherited: command::inherited(&INHERITED),
         }))
     }

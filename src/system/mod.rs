@@ -4,6 +4,7 @@
 pub mod clock;
 pub mod command;
 pub mod crypto;
+pub mod directories;
 pub mod errors;
 pub mod files;
 pub mod hardening;

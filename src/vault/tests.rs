@@ -26,6 +26,7 @@ const LOOKED_UP: &str = r#"{"data":{"ttl":60,"renewable":true,"expire_time":"202
 fn config(address: &str, auth: Auth) -> config::Vault {
     config::Vault {
         address: Url::parse(address).unwrap(),
+        proxy: None,
         namespace: None,
         timeout: Duration::from_secs(20),
         poll_interval: Duration::from_secs(30),

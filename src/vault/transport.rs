@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
 use hyper::body::Bytes;
+use reqwest::Proxy;
 use reqwest::redirect::Policy;
 use rustify::endpoint::Endpoint;
 use tokio::{task, time};
@@ -84,6 +85,9 @@ pub enum BuildError {
         "the system has no usable certificate authorities; give vault.tls.ca_file or install ca-certificates"
     )]
     NoSystemAuthorities(#[source] reqwest::Error),
+    /// `vault.proxy` cannot be used.
+    #[error("vault.proxy must be http://HOST:PORT")]
+    Proxy(#[source] reqwest::Error),
     /// The parts do not fit together.
     #[error(
         "TLS cannot be set up: check that the key belongs to the client certificate and that the authorities \
@@ -108,6 +112,9 @@ struct Current {
 /// What a client is made from, again when the files that `tls` names have changed.
 struct Recipe {
     base: Url,
+    /// The socket that is connected to, instead of the base's host.
+    socket: Option<PathBuf>,
+    proxy: Option<Url>,
     headers: HeaderMap,
     /// The name that stands for the host, and the host.
     alias: Option<(String, String)>,
@@ -117,10 +124,10 @@ struct Recipe {
 }
 
 impl Recipe {
-    /// Makes a client that follows no redirect, takes no proxy from the environment (so `HTTPS_PROXY` is not
+    /// Makes a client that follows no redirect, takes no proxy but the configured one (`HTTPS_PROXY` is not
     /// honoured), keeps no cookies and speaks HTTP/1 only.
     fn client(&self) -> Result<reqwest::Client, BuildError> {
-        let client = reqwest::Client::builder()
+        let mut client = reqwest::Client::builder()
             .user_agent(concat!("bc-secrets-sync/", env!("CARGO_PKG_VERSION")))
             .default_headers(self.headers.clone())
             .redirect(Policy::none())
@@ -131,6 +138,12 @@ impl Recipe {
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(self.concurrency.max(1))
             .dns_resolver(tls::Resolver { alias: self.alias.clone() });
+        if let Some(socket) = &self.socket {
+            client = client.unix_socket(socket.as_path());
+        }
+        if let Some(proxy) = &self.proxy {
+            client = client.proxy(Proxy::https(proxy.as_str()).map_err(BuildError::Proxy)?);
+        }
         let client = tls::apply(client, &self.base, &self.tls)?;
         let system = self.tls.ca_file.is_none() && self.tls.ca_directory.is_none();
         client.build().map_err(|error| match &self.tls.client {
@@ -149,8 +162,16 @@ impl Transport {
     /// Prepares the client. Nothing is sent.
     pub(super) fn new(config: &config::Vault) -> Result<Self, BuildError> {
         crypto::choose();
-        let mut base = shown(&config.address)?;
-        let address = base.as_str().trim_end_matches('/').to_owned();
+        let (mut base, mut socket) = (config.address.clone(), None);
+        if base.scheme() == "unix" {
+            socket = Some(PathBuf::from(base.path()));
+            base = Url::parse("http://localhost").map_err(|_| BuildError::Address)?;
+        }
+        base = shown(&base)?;
+        let address = socket.as_ref().map_or_else(
+            || base.as_str().trim_end_matches('/').to_owned(),
+            |socket| format!("unix://{}", socket.display()),
+        );
         let mut headers = HeaderMap::new();
         headers.insert(REQUEST, HeaderValue::from_static("true"));
         if let Some(namespace) = &config.namespace {
@@ -165,7 +186,8 @@ impl Transport {
             base = renamed;
         }
         let (timeout, concurrency, tls) = (config.timeout, config.concurrency, config.tls.clone());
-        let recipe = Recipe { base, headers, alias, timeout, concurrency, tls };
+        let recipe =
+            Recipe { base, socket, proxy: config.proxy.clone(), headers, alias, timeout, concurrency, tls };
         // Before they are read: what changes meanwhile is then seen as a change.
         let files = recipe.files();
         let client = Mutex::new(Current { client: recipe.client()?, files });

@@ -58,7 +58,10 @@ fn io(error: &io::Error) -> Option<&'static str> {
     let words = match error.kind() {
         ErrorKind::ConnectionRefused => "connection refused: nothing listens there",
         ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => "no route to its host",
-        ErrorKind::PermissionDenied => "connecting is not permitted (a firewall or a sandbox)",
+        ErrorKind::PermissionDenied => {
+            "connecting is not permitted (a firewall, a sandbox, or a socket's mode)"
+        }
+        ErrorKind::NotFound => "the socket does not exist",
         ErrorKind::ConnectionReset
         | ErrorKind::ConnectionAborted
         | ErrorKind::BrokenPipe

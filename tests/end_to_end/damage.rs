@@ -3,7 +3,10 @@
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::support::daemon::Daemon;
 use crate::support::files::generation;
 use crate::support::wait::{wait_for, wait_until};
 use crate::support::world::{World, as_published};
@@ -62,6 +65,124 @@ async fn a_published_file_that_is_deleted_or_edited_is_restored() {
         assert_eq!(daemon.metric(&series).await, Some(1.0), "{store}");
     }
     assert_eq!(world.receiver.deliveries().len(), 0, "{:?}", world.told());
+    daemon.stop().await;
+}
+
+/// A world in which nothing is looked at in its turn.
+async fn unhurried() -> World {
+    let mut world = World::start().await;
+    world.configuration.poll_interval = "1day";
+    world
+}
+
+async fn restored(daemon: &Daemon, store: &str, times: f64) {
+    let series = format!("store_restorations_total{{store=\"{store}\"}}");
+    wait_until("it is restored", async || daemon.metric(&series).await == Some(times)).await;
+}
+
+fn looks_damaged(daemon: &Daemon, why: &str) -> bool {
+    daemon.log().iter().any(|line| {
+        let message = line["message"].as_str().unwrap();
+        message.contains("the published set was damaged") && message.contains(why)
+    })
+}
+
+#[tokio::test]
+async fn whatever_is_done_to_a_set_is_noticed_long_before_the_next_pass() {
+    type Damage = fn(&Path);
+    let cases: [(Damage, &str); 9] = [
+        (|store| std::fs::remove_file(store.join("api_token")).unwrap(), "api_token: the link is missing"),
+        (|store| std::fs::remove_file(store.join("..data/username")).unwrap(), "username: it is missing"),
+        (|store| overwrite(&store.join("..data/api_token"), "another"), "one of them was edited"),
+        (|store| set_mode(&store.join("..data/api_token"), 0o000), "api_token: "),
+        (|store| set_mode(store, 0o000), "acme: "),
+        (|store| set_mode(&store.join("..data"), 0o000), ": "),
+        (|store| std::fs::remove_file(store.join("..data")).unwrap(), "it is gone"),
+        (|store| std::fs::remove_dir_all(store).unwrap(), "it is gone"),
+        (|store| std::fs::remove_dir_all(store.parent().unwrap()).unwrap(), "it is gone"),
+    ];
+    let mut world = unhurried().await;
+    let account = world.add_store("acme").await;
+    let daemon = world.daemon().await;
+    daemon.settled().await;
+    // Nothing of this needs Vault.
+    world.bao.seal().await;
+    for (times, (damage, why)) in (1..).zip(cases) {
+        damage(&world.configuration.output.join("acme"));
+        restored(&daemon, "acme", f64::from(times)).await;
+        assert!(looks_damaged(&daemon, why), "{why}");
+        assert_eq!(world.published("acme"), Some(as_published(&account)), "{why}");
+    }
+    assert_eq!(generation(&world.configuration.output, "acme")["generation"], 10);
+    assert_eq!(world.receiver.deliveries().len(), 0, "{:?}", world.told());
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn an_output_directory_that_is_replaced_is_filled_and_watched_again() {
+    let mut world = unhurried().await;
+    let account = world.add_store("acme").await;
+    let daemon = world.daemon().await;
+    daemon.settled().await;
+    let output = &world.configuration.output;
+    for times in [1.0, 3.0] {
+        std::fs::rename(output, output.with_file_name(format!("elsewhere-{times}"))).unwrap();
+        restored(&daemon, "acme", times).await;
+        assert_eq!(world.published("acme"), Some(as_published(&account)));
+        std::fs::remove_file(output.join("acme/username")).unwrap();
+        restored(&daemon, "acme", times + 1.0).await;
+    }
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn files_are_watched_under_a_new_configuration_too() {
+    let mut world = unhurried().await;
+    world.add_store("first").await;
+    let daemon = world.daemon().await;
+    daemon.settled().await;
+    world.add_store("second").await;
+    world.configuration.output = world.configuration.home().join("another");
+    world.configuration.write();
+    wait_until("it is in force", async || world.published("second").is_some()).await;
+    daemon.settled().await;
+    for store in ["first", "second"] {
+        std::fs::remove_file(world.configuration.output.join(store).join("..data/username")).unwrap();
+        let missing = async || {
+            let series = format!("store_restorations_total{{store=\"{store}\"}}");
+            daemon.metric(&series).await >= Some(1.0) && world.published(store).is_some()
+        };
+        wait_until("it is restored", missing).await;
+    }
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn readers_and_floods_of_writers_do_not_keep_the_daemon_busy() {
+    let mut world = unhurried().await;
+    world.add_store("acme").await;
+    let daemon = world.daemon().await;
+    daemon.settled().await;
+    let store = world.configuration.output.join("acme");
+    let ended = Arc::new(AtomicBool::new(false));
+    let flood = {
+        let (store, ended) = (store.clone(), ended.clone());
+        std::thread::spawn(move || {
+            for _ in 0..10_000 {
+                std::fs::write(store.join("stranger"), "x").unwrap();
+                assert!(!std::fs::read(store.join("api_token")).unwrap().is_empty());
+            }
+            ended.store(true, Ordering::SeqCst);
+        })
+    };
+    while !ended.load(Ordering::SeqCst) {
+        assert_eq!(daemon.code("/livez").await, 200);
+        tokio::task::yield_now().await;
+    }
+    flood.join().unwrap();
+    std::fs::remove_file(store.join("username")).unwrap();
+    restored(&daemon, "acme", 1.0).await;
+    assert_eq!(std::fs::read_to_string(store.join("stranger")).unwrap(), "x");
     daemon.stop().await;
 }
 

@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod acknowledging;
 mod certificates;
 mod check;
 mod configuration;

@@ -11,6 +11,7 @@
     reason = "the whole crate is a test"
 )]
 
+mod deserved;
 mod messages;
 mod mischief;
 mod outbox;

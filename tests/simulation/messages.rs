@@ -22,6 +22,9 @@ impl Watch {
                 no_two_open_incidents_of_one_cause(open, message)?;
                 let fresh = !self.ids.contains(incident.id.as_str());
                 ensure(fresh, "incidents_are_never_reused", store, || incident.id.to_string())?;
+                if let Some(at) = at.filter(|_| incident.cause == Cause::RegeneratedOrRevoked) {
+                    self.a_single_store_is_told(at, time)?;
+                }
                 nothing_is_said_without_evidence(self, message, at, time)
             }
             MessageKind::Reminder => {
@@ -33,7 +36,10 @@ impl Watch {
             MessageKind::Resolved => {
                 it_goes_on_with_an_open_incident(open, message)?;
                 match (open, at) {
-                    (Some(open), Some(at)) => nothing_ends_without_evidence(self, at, open, message),
+                    (Some(open), Some(at)) => {
+                        self.ends_are_told_as_they_were(at, message)?;
+                        nothing_ends_without_evidence(self, at, open, message)
+                    }
                     _ => Ok(()),
                 }
             }
@@ -46,6 +52,9 @@ impl Watch {
         let key = (incident.store.clone(), incident.cause);
         if message.kind == MessageKind::Resolved {
             self.book.remove(&key);
+            if incident.cause == Cause::PlatformTrouble {
+                self.platform_works_again(time);
+            }
             return;
         }
         let id = incident.id.as_str().to_owned();
@@ -187,6 +196,7 @@ fn nothing_is_said_without_evidence(
         }
         Cause::PublishFailed => (store.publish_failed, "nothing_is_called_unpublished_that_was_written"),
         Cause::ReloadFailed => (store.reload_failures > RETRIES, "no_hook_is_blamed_before_its_retries"),
+        Cause::Unacknowledged => (false, "nobody_is_asked_to_acknowledge"),
         Cause::Unverified => (
             stale(published.accepted_at.unwrap_or(0).max(watch.life_began).max(store.published_since))
                 || any_candidate()
@@ -240,6 +250,7 @@ fn nothing_is_said_of_the_source_without_evidence(
         | Cause::SecretMalformed
         | Cause::PublishFailed
         | Cause::ReloadFailed
+        | Cause::Unacknowledged
         | Cause::SupersededLive
         | Cause::CertificateTrouble
         | Cause::PlatformTrouble
@@ -278,6 +289,7 @@ fn nothing_ends_without_evidence(
             | Cause::Moved
             | Cause::CertificateTrouble
             | Cause::ReloadFailed
+            | Cause::Unacknowledged
             | Cause::SupersededLive
             | Cause::PlatformTrouble
             | Cause::Unverified

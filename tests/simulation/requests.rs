@@ -69,7 +69,13 @@ impl Simulation {
                 [Reply::UnknownIncident],
             ) => !known(incident),
             (
-                None | Some(Request::Silence { .. } | Request::Unsilence { .. } | Request::Report { .. }),
+                None
+                | Some(
+                    Request::Silence { .. }
+                    | Request::Unsilence { .. }
+                    | Request::Report { .. }
+                    | Request::Acknowledge { .. },
+                ),
                 _,
             ) => false,
         };
@@ -82,6 +88,7 @@ impl Simulation {
         let outcome = match reply {
             Reply::Reported(Reported { outcome, .. }) => Some(*outcome),
             Reply::UnknownStore
+            | Reply::Acknowledging(_)
             | Reply::Incident(_)
             | Reply::UnknownIncident
             | Reply::AmbiguousIncident(_) => None,

@@ -15,6 +15,7 @@ use bc_secrets_sync::domain::schedule::backoff;
 use bc_secrets_sync::domain::secret::FingerprintKey;
 use bc_secrets_sync::domain::time::{Instant, Now, Timestamp};
 
+use crate::deserved::verdicts_are_those_of_the_table;
 use crate::mischief::Deed;
 use crate::outbox::{Outbox, Receiver};
 use crate::places::{App, Disk, EPOCH, Phase, Shop, Vault};
@@ -258,7 +259,8 @@ impl Simulation {
             let hook =
                 (at % 2 == 0).then(|| Hook { min_interval, retries: RETRIES, told: self.apps[at].note });
             let on_rejection = if at % 3 == 2 { OnRejection::Withdraw } else { OnRejection::Keep };
-            Some(StoreSpec { name: self.names[at].clone(), location: Arc::new(location), hook, on_rejection })
+            let (name, location) = (self.names[at].clone(), Arc::new(location));
+            Some(StoreSpec { name, location, hook, on_rejection, acknowledge: None })
         };
         self.places.iter().enumerate().filter_map(spec).collect()
     }
@@ -306,6 +308,9 @@ impl Simulation {
         let now = self.now();
         if self.engine.is_none() {
             return Ok(());
+        }
+        if let Event::Probed { store, outcome, .. } = &event {
+            verdicts_are_those_of_the_table(outcome, store.as_str())?;
         }
         self.sees(&event);
         self.counts.events += 1;
@@ -429,6 +434,7 @@ impl Simulation {
     fn each_hour(&mut self) -> Result<(), Violation> {
         self.budgets_hold()?;
         self.nobody_is_forgotten()?;
+        self.what_deserves_an_incident_has_one()?;
         self.rejections_are_found_in_time()
     }
 

@@ -9,6 +9,7 @@ use bc_secrets_sync::domain::source::SourceFaultKind;
 use bc_secrets_sync::domain::time::Timestamp;
 use bc_secrets_sync::domain::verdict::{ProbeOutcome, Validity, VerdictKind, judge};
 
+use crate::deserved::{Common, Ties};
 use crate::places::Account;
 use crate::plan::{GRANTED_EACH, LONGEST_PAUSE, MINUTE, millis, probe_budget, read_budget, repeat_after};
 
@@ -92,6 +93,7 @@ pub(crate) struct SetFacts {
     /// Places, versions and the times of their writing.
     pub(crate) versions: Vec<(String, u64, Timestamp)>,
     pub(crate) published: bool,
+    pub(crate) account: Option<Account>,
 }
 
 /// What the last read of a store's secret gave.
@@ -138,6 +140,7 @@ pub(crate) struct StoreFacts {
     pub(crate) reports: u64,
     /// When a report last started a check.
     pub(crate) report_checked: Option<u64>,
+    pub(crate) ties: Ties,
 }
 
 impl SetFacts {
@@ -234,6 +237,7 @@ pub(crate) struct Watch {
     pub(crate) accounts: BTreeMap<(String, String), u64>,
     /// When the source last failed as a whole, or was refused to us.
     pub(crate) source_faults: BTreeMap<SourceFaultKind, u64>,
+    pub(crate) common: Common,
 }
 
 impl Watch {
@@ -249,6 +253,7 @@ impl Watch {
             life_began: 0,
             accounts: BTreeMap::new(),
             source_faults: BTreeMap::new(),
+            common: Common::default(),
         }
     }
 
@@ -257,6 +262,7 @@ impl Watch {
         (self.life, self.life_began) = (life, time);
         self.shorten_pauses();
         self.source_faults.clear();
+        self.forget_source();
         self.accounts.clear();
         (0..self.stores.len()).for_each(|at| self.forget(at, time));
         let mut kept: Vec<&str> = open.iter().map(|incident| incident.id.as_str()).collect();

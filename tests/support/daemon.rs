@@ -92,6 +92,14 @@ impl Daemon {
         (answer.status().as_u16(), answer.text().await.unwrap())
     }
 
+    /// Posts a body, with a token or without: the answer's status and its text.
+    pub(crate) async fn post_body(&self, path: &str, token: Option<&str>, body: &str) -> (u16, String) {
+        let request = self.client.post(format!("http://{}{path}", self.address)).body(body.to_owned());
+        let request = token.into_iter().fold(request, |request, token| request.bearer_auth(token));
+        let answer = request.send().await.unwrap_or_else(|error| panic!("POST {path}: {error:?}"));
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
     /// Where it listens.
     pub(crate) fn address(&self) -> &str {
         &self.address
@@ -156,6 +164,15 @@ impl Daemon {
         let before = attempt().await;
         self.checked(store, count).await;
         wait_until("a further read", async || attempt().await != before).await;
+    }
+
+    /// Waits until this many deliveries are on the disk. Before that a message that has arrived may come once more
+    /// from the next life, and rightly so.
+    pub(crate) async fn noted(&self, count: usize) {
+        wait_until(&format!("{count} deliveries are noted"), async || {
+            self.log().iter().filter(|line| line["message"] == "delivered").count() >= count
+        })
+        .await;
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

@@ -17,6 +17,10 @@ use bc_secrets_sync::domain::source::{Lease, SecretVersion, SourceFault};
 use bc_secrets_sync::domain::time::Timestamp;
 use bc_secrets_sync::vault::{BuildError, Vault};
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::sync::mpsc;
+
 use support::openbao::{AppRole, OpenBao};
 
 const POLICY: &str = r#"path "secret/data/stores/*" { capabilities = ["read"] }"#;
@@ -24,6 +28,7 @@ const POLICY: &str = r#"path "secret/data/stores/*" { capabilities = ["read"] }"
 fn config(address: &str, auth: Auth) -> config::Vault {
     config::Vault {
         address: address.parse().unwrap(),
+        proxy: None,
         namespace: None,
         timeout: Duration::from_secs(20),
         poll_interval: Duration::from_secs(30),
@@ -296,4 +301,62 @@ async fn replaced_files_of_tls_are_used_without_a_restart() {
     put(&server);
     assert!(matches!(read(&vault, "stores/a").await, Err(SourceFault::Unreachable(_))));
     read(&vault, "stores/a").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_is_asked_through_a_socket_or_a_proxy() {
+    let server = OpenBao::start_with_tls("127.0.0.1").await;
+    server.write_secret("stores/a", json!({ "username": "u" })).await;
+    // A proxy that lets through whatever it is asked for, and says what that was.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let proxy = listener.local_addr().unwrap();
+    let (asked, mut heard) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(client.read_u8().await.unwrap());
+            }
+            let head = String::from_utf8(head).unwrap();
+            let target = head.split(' ').nth(1).unwrap().to_owned();
+            let _ = asked.send(head);
+            client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+            let mut server = TcpStream::connect(target).await.unwrap();
+            tokio::spawn(async move { copy_bidirectional(&mut client, &mut server).await });
+        }
+    });
+    let mut proxied = config(server.address(), token(server.root_token()));
+    proxied.tls.ca_file = Some(server.ca_file());
+    proxied.proxy = Some(format!("http://{proxy}").parse().unwrap());
+    let vault = Vault::new(&proxied).unwrap();
+    vault.log_in().await.unwrap();
+    read(&vault, "stores/a").await.unwrap();
+    let head = heard.recv().await.unwrap();
+    assert!(
+        head.starts_with(&format!("CONNECT {}", server.address().trim_start_matches("https://"))),
+        "{head}"
+    );
+    assert!(!head.contains(server.root_token()), "{head}");
+
+    let plain = OpenBao::start().await;
+    plain.write_secret("stores/a", json!({ "username": "u" })).await;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("agent.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    let target = plain.address().trim_start_matches("http://").to_owned();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut server = TcpStream::connect(&target).await.unwrap();
+            tokio::spawn(async move { copy_bidirectional(&mut client, &mut server).await });
+        }
+    });
+    let vault =
+        Vault::new(&config(&format!("unix://{}", path.display()), token(plain.root_token()))).unwrap();
+    assert_eq!(vault.address(), format!("unix://{}", path.display()));
+    vault.log_in().await.unwrap();
+    read(&vault, "stores/a").await.unwrap();
+    drop(directory);
+    let gone = Vault::new(&config(&format!("unix://{}", path.display()), token("t"))).unwrap();
+    let words = gone.log_in().await.unwrap_err().to_string();
+    assert!(words.contains("the socket does not exist"), "{words}");
 }

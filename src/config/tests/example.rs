@@ -55,7 +55,9 @@ fn example(uncomment: Uncomment, log_ins: &[&str], hook: &[&str]) -> String {
             in_hook = line == "[stores.reload]";
         }
         let key = line.split_once(" = ").map_or("", |(key, _)| key);
-        if !(skipping || in_hook && hook.contains(&key)) {
+        // A proxy and another name of the server cannot stand beside one another either.
+        let is_left_out = in_hook && hook.contains(&key) || !hook.is_empty() && key == "proxy";
+        if !(skipping || is_left_out) {
             text.push_str(line);
             text.push('\n');
         }

@@ -123,6 +123,35 @@ fn each_way_to_log_in_says_what_it_lacks() {
 }
 
 #[test]
+fn a_socket_is_a_path_and_a_proxy_is_for_tls_alone() {
+    let address = "address = \"https://vault.example:8200\"";
+    let with = |by: &str| parse_with(&LEAST.replace(address, by), &[]);
+    let socket = with("address = \"unix:///run/vault/agent.sock\"").unwrap();
+    assert_eq!(socket.vault.address.as_str(), "unix:///run/vault/agent.sock");
+    let proxied = with(&format!("{address}\nproxy = \"http://proxy:3128\"")).unwrap();
+    assert_eq!(proxied.vault.proxy.unwrap().as_str(), "http://proxy:3128/");
+    for (by, part) in [
+        ("address = \"unix://agent.sock\"", "vault.address: must be the absolute path of a socket"),
+        ("address = \"unix:///\"", "vault.address: must be the absolute path of a socket"),
+        ("address = \"unix:///a/../b\"", "vault.address: must be the absolute path of a socket"),
+        (
+            "address = \"http://127.0.0.1:8200\"\nproxy = \"http://p:1\"",
+            "vault.proxy: is only for an address",
+        ),
+        ("address = \"unix:///s\"\nproxy = \"http://p:1\"", "vault.proxy: is only for an address"),
+        (&format!("{address}\nproxy = \"http://p:1/x\""), "vault.proxy: must be http://HOST:PORT"),
+        (&format!("{address}\nproxy = \"http://u:p@p:1\""), "vault.proxy: carries a user"),
+        (
+            &format!("{address}\nproxy = \"http://p:1\"\n[vault.tls]\nserver_name = \"v\""),
+            "vault.proxy: cannot be used with vault.tls.server_name",
+        ),
+    ] {
+        let refusal = with(by).unwrap_err().to_string();
+        assert!(refusal.contains(part), "{by}: {refusal}");
+    }
+}
+
+#[test]
 fn exactly_one_way_to_log_in_is_taken() {
     let approle = "[vault.auth.approle]\nrole_id_file = \"/r\"\nsecret_id_file = \"/s\"\n";
     let both = refusal(&format!("{LEAST}{approle}"), &[("VAULT_TOKEN", "hvs.c0ffee")]);

@@ -3,7 +3,7 @@
 mod certificate;
 
 use super::source::GRACE;
-use super::store::{Candidate, Certificate, ReadProblem, Rejection, Store};
+use super::store::{Candidate, Certificate, ReadProblem, Rejection, Store, Streak};
 use super::{Condition, Context, Judged, OnRejection};
 use crate::domain::incident::Cause;
 use crate::domain::source::SourceFaultKind;
@@ -14,7 +14,7 @@ const ADMIN: &str =
     "In the store's admin, under Advanced Settings > Legacy API Settings, open the account with Edit";
 
 /// Judges every cause that a store can have.
-pub(super) fn judge(store: &Store, source_fault: Option<&str>, cx: &Context<'_>) -> [Judged; 12] {
+pub(super) fn judge(store: &Store, source_fault: Option<&str>, cx: &Context<'_>) -> [Judged; 13] {
     [
         (Cause::RegeneratedOrRevoked, regenerated_or_revoked(store, source_fault, cx)),
         (Cause::BadWrite, bad_write(store, cx)),
@@ -25,6 +25,7 @@ pub(super) fn judge(store: &Store, source_fault: Option<&str>, cx: &Context<'_>)
         (Cause::SecretMalformed, secret_malformed(store)),
         (Cause::PublishFailed, publish_failed(store)),
         (Cause::ReloadFailed, reload_failed(store)),
+        (Cause::Unacknowledged, unacknowledged(store, cx.now.instant)),
         (Cause::SupersededLive, superseded_live(store, cx)),
         (Cause::CertificateTrouble, certificate::trouble(store, cx)),
         (Cause::Unverified, unverified(store, cx)),
@@ -35,7 +36,8 @@ pub(super) fn judge(store: &Store, source_fault: Option<&str>, cx: &Context<'_>)
 pub(super) fn next_change(store: &Store, cx: &Context<'_>) -> Option<Instant> {
     let published = store.good.as_ref().map(|_| last_certainty(store));
     let candidate = store.candidate.as_ref().map(|candidate| candidate.seen.instant);
-    published.into_iter().chain(candidate).map(|since| since.plus(cx.settings.stale_after)).min()
+    let stale = published.into_iter().chain(candidate).map(|since| since.plus(cx.settings.stale_after));
+    stale.chain(store.acknowledgement_due()).filter(|at| *at > cx.now.instant).min()
 }
 
 fn holds(evidence: Vec<String>, remedy: String) -> Condition {
@@ -203,7 +205,7 @@ fn misconfigured(store: &Store, cx: &Context<'_>) -> Condition {
             Some(rejection) => holds(
                 vec![
                     rejected_words(&format!("the published version {}", good.stamp.version), &rejection),
-                    "It was published without being verified, and has never been accepted.".into(),
+                    "It was published without being verified, and was not accepted since this daemon started.".into(),
                 ],
                 remedy(),
             ),
@@ -361,6 +363,43 @@ fn reload_failed(store: &Store) -> Condition {
     )
 }
 
+fn unacknowledged(store: &Store, now: Instant) -> Condition {
+    if store.spec.acknowledge.as_ref().is_none_or(|acknowledge| acknowledge.within.is_none()) {
+        return Condition::Clear;
+    }
+    let Some(stamp) = store.unacknowledged() else {
+        return if store.is_published() { Condition::Clear } else { Condition::Unknown };
+    };
+    // While a newer generation still has time, an older one's incident stays open.
+    if store.acknowledgement_due().is_none_or(|due| now < due) {
+        return Condition::Unknown;
+    }
+    let before = store.acknowledgement.last.map_or_else(
+        || "It has acknowledged none before, as far as anybody knows.".to_owned(),
+        |last| {
+            format!(
+                "It acknowledged generation {} last, at {}.",
+                last.generation.generation, last.acknowledged_at
+            )
+        },
+    );
+    let file = store.acknowledgement.problem.as_ref().map(|why| format!("Its file says nothing: {why}."));
+    let published = format!(
+        "Generation {} was published at {}, and the app has not acknowledged it within the time that \
+         acknowledge.within allows.",
+        stamp.generation, stamp.published_at
+    );
+    holds(
+        [published, before].into_iter().chain(file).collect(),
+        format!(
+            "See that the app runs, that it has read the new credentials, and that it acknowledges them by the file \
+             in the store's [stores.acknowledge] or by POST /v1/stores/{}/acknowledge. They are published; an app that \
+             has not read them still uses those that it has.",
+            store.name()
+        ),
+    )
+}
+
 fn superseded_live(store: &Store, cx: &Context<'_>) -> Condition {
     let (Some(old), Some(good)) = (&store.superseded, &store.good) else { return Condition::Clear };
     if !old.streak.is(VerdictKind::Accepted, cx.settings.confirmations) {
@@ -393,10 +432,12 @@ fn unverified(store: &Store, cx: &Context<'_>) -> Condition {
             .to_owned()
     };
     // A more telling incident is open about the same silence.
-    let explained = [VerdictKind::Forbidden, VerdictKind::Moved, VerdictKind::TlsError]
-        .into_iter()
-        .any(|kind| store.streak.is(kind, cx.settings.confirmations));
-    if explained {
+    let explained = |streak: &Streak| {
+        [VerdictKind::Forbidden, VerdictKind::Moved, VerdictKind::TlsError]
+            .into_iter()
+            .any(|kind| streak.is(kind, cx.settings.confirmations))
+    };
+    if explained(&store.streak) {
         return Condition::Unknown;
     }
     if store.good.is_some() && store.rejection.is_none() && stale(last_certainty(store)) {
@@ -412,6 +453,7 @@ fn unverified(store: &Store, cx: &Context<'_>) -> Condition {
     if let Some(candidate) = &store.candidate
         && store.candidate_rejection.is_none()
         && candidate.accepted_at.is_none()
+        && !explained(&candidate.streak)
         && stale(candidate.seen.instant)
     {
         return holds(

@@ -7,7 +7,8 @@ use super::request::{Reply, Request};
 use crate::domain::credentials::{AddressPolicy, Credentials, FieldNames, StoreName};
 use crate::domain::incident::{Incident, Message, Severity};
 use crate::domain::publication::{
-    GenerationId, GenerationStamp, OnDisk, PublishFault, Published, ReloadFault, Told,
+    Acknowledged, GenerationId, GenerationStamp, Note, OnDisk, PublishFault, Published, ReloadFault, Sign,
+    Told,
 };
 use crate::domain::source::{Lease, SecretVersion, SourceFault};
 use crate::domain::verdict::ProbeOutcome;
@@ -67,6 +68,8 @@ pub struct StoreSpec {
     pub hook: Option<Hook>,
     /// What becomes of its published set when a rejection is confirmed.
     pub on_rejection: OnRejection,
+    /// How its app acknowledges generations; none: it does not.
+    pub acknowledge: Option<Acknowledge>,
 }
 
 /// What becomes of a published set when its rejection is confirmed.
@@ -87,6 +90,15 @@ pub struct Hook {
     pub retries: u32,
     /// What the app was told last, as far as an earlier life has left word of it.
     pub told: Option<Told>,
+}
+
+/// A store's app says which generation it runs on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acknowledge {
+    /// How long after a publication it may say nothing before that is an incident; none: for ever.
+    pub within: Option<Duration>,
+    /// What it acknowledged last, as far as an earlier life has left word of it.
+    pub last: Option<Acknowledged>,
 }
 
 /// Where a secret is in the source.
@@ -141,6 +153,13 @@ pub enum Event {
         store: StoreName,
         /// What is there.
         result: Result<OnDisk, PublishFault>,
+        /// What its app's file says, which was read after that.
+        sign: Sign,
+    },
+    /// Somebody has touched the files of a store, perhaps we ourselves; none: nobody knows of which one.
+    Disturbed {
+        /// The store.
+        store: Option<StoreName>,
     },
     /// A probe has ended.
     Probed {
@@ -240,12 +259,12 @@ pub enum Action {
         /// The generation.
         generation: GenerationId,
     },
-    /// Note on disk what the app was told, so that the next life need not tell it again.
+    /// Note on disk what the app was told or has acknowledged, so that the next life knows it too.
     Remember {
         /// The store.
         store: StoreName,
-        /// What it was told.
-        told: Told,
+        /// What is to be noted.
+        note: Note,
     },
     /// Keep this message, then deliver it.
     Notify(Message),

@@ -16,6 +16,13 @@ pub enum Request {
         /// The store.
         store: StoreName,
     },
+    /// An app runs on a generation.
+    Acknowledge {
+        /// The store.
+        store: StoreName,
+        /// The generation's number.
+        generation: u64,
+    },
     /// No reminders about an incident for a while.
     Silence {
         /// Its identifier, or the beginning of it where no other open incident begins so.
@@ -35,6 +42,8 @@ pub enum Request {
 pub enum Reply {
     /// What becomes of a report.
     Reported(Reported),
+    /// What becomes of an acknowledgement.
+    Acknowledging(Acknowledging),
     /// No store has this name.
     UnknownStore,
     /// The incident as it stands now.
@@ -85,6 +94,53 @@ impl ReportOutcome {
             Self::CheckUnderWay => "a check of the published credentials is under way; one more follows",
             Self::CheckPlanned => "the published credentials will be checked again when it is time",
             Self::NothingPublished => "nothing is published for this store, so there is nothing to check",
+        }
+    }
+}
+
+/// What becomes of an acknowledgement.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Acknowledging {
+    /// The store.
+    pub store: StoreName,
+    /// What came of it.
+    pub outcome: AcknowledgeOutcome,
+    /// The same in words.
+    pub detail: String,
+    /// The generation that is published now.
+    pub published_generation: Option<u64>,
+    /// When it was acknowledged for the first time.
+    pub acknowledged_at: Option<Timestamp>,
+    /// How long after its publication, in milliseconds.
+    pub lag_ms: Option<u64>,
+}
+
+/// What came of an acknowledgement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AcknowledgeOutcome {
+    /// The app runs on what is published, as far as it says so; now or already before.
+    Acknowledged,
+    /// Something newer is published.
+    Superseded,
+    /// No generation of this number was published.
+    Unknown,
+    /// Nothing is published.
+    NothingPublished,
+    /// Nobody wants this store's generations acknowledged.
+    NotConfigured,
+}
+
+impl AcknowledgeOutcome {
+    pub(super) const fn words(self) -> &'static str {
+        match self {
+            Self::Acknowledged => "the app runs on what is published",
+            Self::Superseded => "a newer generation is published: read it, and acknowledge that one",
+            Self::Unknown => "no generation of this number was published: send the one in generation.json",
+            Self::NothingPublished => {
+                "nothing is published for this store, so there is nothing to acknowledge"
+            }
+            Self::NotConfigured => "the store has no [stores.acknowledge] in the daemon's configuration",
         }
     }
 }

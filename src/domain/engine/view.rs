@@ -3,8 +3,8 @@
 use super::store::{Disk, ReadProblem, Store};
 use super::{Context, Engine};
 use crate::domain::snapshot::{
-    CandidateStatus, ChannelStatus, ConfigurationStatus, ReloadRun, ReloadStatus, Snapshot, SourceStatus,
-    StoreState, StoreStatus, Vitals,
+    AcknowledgementStatus, CandidateStatus, ChannelStatus, ConfigurationStatus, ReloadRun, ReloadStatus,
+    Snapshot, SourceStatus, StoreState, StoreStatus, Vitals,
 };
 use crate::domain::source::SourceFaultKind;
 use crate::domain::time::{Now, Timestamp};
@@ -162,6 +162,20 @@ impl Store {
         })
     }
 
+    fn acknowledgement_status(&self, now: Timestamp) -> Option<AcknowledgementStatus> {
+        self.spec.acknowledge.as_ref()?;
+        let last = self.acknowledgement.last;
+        let waiting = self.unacknowledged().map(|stamp| now.since(stamp.published_at));
+        let lag = waiting.or(last.filter(|_| self.is_published()).map(|last| last.lag()));
+        Some(AcknowledgementStatus {
+            generation: last.map(|last| last.generation.generation),
+            at: last.map(|last| last.acknowledged_at),
+            pending: waiting.is_some(),
+            lag_ms: lag.map(|lag| u64::try_from(lag.as_millis()).unwrap_or(u64::MAX)),
+            error: self.acknowledgement.problem.clone(),
+        })
+    }
+
     fn status(&self, cx: &Context<'_>) -> StoreStatus {
         let at = |now: Option<Now>| now.map(|now| now.wall);
         let read_error = match &self.problem {
@@ -196,6 +210,7 @@ impl Store {
             publications: self.publications,
             restorations: self.restorations,
             reports: self.reports.status(),
+            acknowledgement: self.acknowledgement_status(cx.now.wall),
         }
     }
 }

@@ -7,7 +7,7 @@ use tokio::net::UnixStream;
 
 use super::*;
 use crate::domain::credentials::StoreName;
-use crate::domain::engine::{Reply, ReportOutcome, Reported, Request};
+use crate::domain::engine::{AcknowledgeOutcome, Acknowledging, Reply, ReportOutcome, Reported, Request};
 use crate::domain::incident::{Cause, IncidentId, SilenceSpan};
 use crate::domain::snapshot::StoreState;
 use crate::observe::fixture::incident;
@@ -42,10 +42,30 @@ fn reported(store: &str) -> Reply {
     })
 }
 
+/// Generation 3 is published.
+fn acknowledging(store: &str, generation: u64) -> Reply {
+    let outcome = match generation {
+        0..3 => AcknowledgeOutcome::Superseded,
+        3 => AcknowledgeOutcome::Acknowledged,
+        4.. => AcknowledgeOutcome::Unknown,
+    };
+    Reply::Acknowledging(Acknowledging {
+        store: StoreName::parse(store).unwrap(),
+        outcome,
+        detail: "in words".to_owned(),
+        published_generation: Some(3),
+        acknowledged_at: None,
+        lag_ms: None,
+    })
+}
+
 fn knows(store: &'static str) -> impl Fn(&Request) -> Reply + Send + 'static {
     move |request| match request {
         Request::Report { store: asked } if asked.as_str() == store => reported(store),
-        Request::Report { .. } => Reply::UnknownStore,
+        Request::Acknowledge { store: asked, generation } if asked.as_str() == store => {
+            acknowledging(store, *generation)
+        }
+        Request::Report { .. } | Request::Acknowledge { .. } => Reply::UnknownStore,
         Request::Silence { .. } | Request::Unsilence { .. } => Reply::UnknownIncident,
     }
 }
@@ -97,6 +117,54 @@ async fn a_report_that_bears_the_token_is_handed_to_the_engine() {
         assert!(answer.body.contains("no store of this name"), "{}", answer.body);
     }
     assert_eq!(send(&running, "GET", "/v1/stores/acme/report", &bearing(TOKEN)).await.status, 405);
+}
+
+#[tokio::test]
+async fn an_acknowledgement_is_handed_to_the_engine_and_a_wrong_one_is_answered_clearly() {
+    let mut running = running().await;
+    let (_directory, file) = token_file();
+    running.guard.set_file(Some(file));
+    let mut asked = engine(&mut running, knows("acme"));
+    let path = "/v1/stores/acme/acknowledge";
+    let post = async |path: &str, body: &str, headers: &str| {
+        let headers = format!("{headers}Content-Length: {}\r\n", body.len());
+        let stream = TcpStream::connect(&running.address).await.unwrap();
+        exchange(stream, &(request("POST", path, &headers) + body)).await
+    };
+    for (body, status, outcome) in [
+        ("{\"generation\": 3}", 200, "acknowledged"),
+        // A generation's file, as it is.
+        ("{\"generation\":3,\"version\":7,\"published_at\":\"2026-11-23T07:32:35Z\"}", 200, "acknowledged"),
+        ("{\"generation\": 2}", 409, "superseded"),
+        ("{\"generation\": 4}", 409, "unknown"),
+    ] {
+        let answer = post(path, body, &bearing(TOKEN)).await;
+        assert_eq!(answer.status, status, "{body}: {}", answer.body);
+        let said: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+        assert_eq!((&said["outcome"], &said["published_generation"]), (&outcome.into(), &3.into()));
+        let store = StoreName::parse("acme").unwrap();
+        assert!(matches!(asked.recv().await, Some(Request::Acknowledge { store: of, .. }) if of == store));
+    }
+    let long = format!("{{\"generation\": 3{}}}", " ".repeat(5000));
+    for (body, status) in [
+        ("", 400),
+        ("3", 400),
+        ("{}", 400),
+        ("{\"generation\": -3}", 400),
+        ("{\"generation\": \"3\"}", 400),
+        (&long, 413),
+    ] {
+        let answer = post(path, body, &bearing(TOKEN)).await;
+        assert_eq!(answer.status, status, "{body}: {}", answer.body);
+        assert!(status == 413 || answer.body.contains("{\"generation\": 3}"), "{}", answer.body);
+    }
+    let good = "{\"generation\": 3}";
+    assert_eq!(post("/v1/stores/other/acknowledge", good, &bearing(TOKEN)).await.status, 404);
+    assert_eq!(post(path, good, "").await.status, 401);
+    assert_eq!(post(path, good, &bearing("0123456789abcdee")).await.status, 401);
+    assert_eq!(send(&running, "PUT", path, &bearing(TOKEN)).await.status, 405);
+    running.guard.set_file(None);
+    assert_eq!(post(path, good, &bearing(TOKEN)).await.status, 403);
 }
 
 #[tokio::test]
@@ -211,9 +279,10 @@ async fn an_incident_that_is_not_meant_for_sure_is_not_silenced_and_the_answer_s
             let id = |cause| IncidentId::new(Some("acme"), cause, now);
             Reply::AmbiguousIncident(vec![id(Cause::BadWrite), id(Cause::Moved)])
         }
-        Request::Report { .. } | Request::Silence { .. } | Request::Unsilence { .. } => {
-            Reply::UnknownIncident
-        }
+        Request::Report { .. }
+        | Request::Acknowledge { .. }
+        | Request::Silence { .. }
+        | Request::Unsilence { .. } => Reply::UnknownIncident,
     });
     let answer = send_to(&socket, "DELETE", "/v1/incidents/acme/silence", "").await;
     assert_eq!(answer.status, 409);

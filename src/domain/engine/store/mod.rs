@@ -1,7 +1,9 @@
 //! A store's state machine: what its disk, its secret and its store say, and what is to be done about it.
 
+mod acknowledging;
 mod certificate;
 mod checking;
+mod looking;
 mod publishing;
 mod reading;
 mod reloading;
@@ -24,8 +26,10 @@ use crate::domain::source::SourceFault;
 use crate::domain::time::{Instant, Now, Timestamp};
 use crate::domain::verdict::VerdictKind;
 
+use self::acknowledging::Acknowledgement;
 pub(super) use self::certificate::Certificate;
 pub(super) use self::checking::{Rejection, Streak};
+use self::looking::Looks;
 use self::reloading::Reload;
 use self::reporting::Reports;
 use self::superseded::Superseded;
@@ -80,7 +84,7 @@ pub(super) struct Store {
     inspecting: bool,
     /// The look at the disk began under another configuration: what it saw may be elsewhere.
     inspection_outdated: bool,
-    next_inspect: Instant,
+    looks: Looks,
 
     reading: bool,
     /// A newer look at the source is wanted than the one that is under way.
@@ -122,6 +126,7 @@ pub(super) struct Store {
     pub(super) publish_fault: Option<PublishFault>,
     pub(super) reload: Reload,
     pub(super) reports: Reports,
+    pub(super) acknowledgement: Acknowledgement,
 
     pub(super) requests_remaining: Option<u64>,
     pub(super) verdicts: BTreeMap<VerdictKind, u64>,
@@ -132,6 +137,7 @@ pub(super) struct Store {
 impl Store {
     pub(super) fn new(spec: StoreSpec, now: Now) -> Self {
         let reload = Reload::of(spec.hook.as_ref());
+        let acknowledgement = Acknowledgement::of(spec.acknowledge.as_ref());
         Self {
             spec,
             due: None,
@@ -141,10 +147,10 @@ impl Store {
             candidate: None,
             candidate_rejection: None,
             superseded: None,
-            superseded_end: None,
+            superseded_end: Some(Resolution::NoLongerWatched),
             inspecting: false,
             inspection_outdated: false,
-            next_inspect: now.instant,
+            looks: Looks::from(now.instant),
             reading: false,
             reread: false,
             next_read: now.instant,
@@ -174,6 +180,7 @@ impl Store {
             publish_fault: None,
             reload,
             reports: Reports::default(),
+            acknowledgement,
             requests_remaining: None,
             verdicts: BTreeMap::new(),
             publications: 0,
@@ -245,8 +252,9 @@ impl Store {
         self.withdrawn = self.withdrawn && spec.on_rejection == OnRejection::Withdraw;
         self.spec = spec;
         self.reload.told = self.reload.told.or(self.spec.hook.as_ref().and_then(|hook| hook.told));
+        self.acknowledgement.known(self.spec.acknowledge.as_ref());
         self.hasten_reload(now);
-        self.next_inspect = now;
+        self.looks.next = now;
         self.inspection_outdated = true;
         self.want_read(now);
         self.next_publish = now;
@@ -261,7 +269,7 @@ impl Store {
 
     /// Everything is due now, but for a store that asked us to wait.
     pub(super) fn check_now(&mut self, now: Now) {
-        self.next_inspect = now.instant;
+        self.looks.next = now.instant;
         self.want_read(now.instant);
         self.next_publish = now.instant;
         self.hasten_reload(now.instant);
@@ -275,7 +283,8 @@ impl Store {
     /// Compares what is wanted with what is known, and acts on the difference.
     pub(super) fn advance(&mut self, usable: bool, source_fault: Option<&str>, cx: &mut Context<'_>) {
         let now = cx.now.instant;
-        if !self.inspecting && !self.publishing && now >= self.next_inspect {
+        if !self.inspecting && !self.publishing && now >= self.looks.due() {
+            self.looks.begin(now);
             self.inspecting = true;
             self.inspection_outdated = false;
             cx.actions.push(Action::Inspect { store: self.name().clone() });
@@ -312,10 +321,15 @@ impl Store {
             self.publish_failures = 0;
         }
         self.advance_reload(cx);
+        self.advance_acknowledgement(now);
         self.advance_superseded(cx);
         let judged = conditions::judge(self, source_fault, cx);
+        // A generation that was published since, by a life that ended before it could say so, may hold other values.
+        let opened = cx.shared.book.opened_at(&self.spec.name, Cause::RegeneratedOrRevoked);
+        let published = self.good.as_ref().map(|good| good.stamp.published_at);
+        let accepted = if published > opened { Resolution::Recovered } else { Resolution::AcceptedAgain };
         let resolution = |cause| match cause {
-            Cause::RegeneratedOrRevoked => Some(self.resolution.unwrap_or(Resolution::AcceptedAgain)),
+            Cause::RegeneratedOrRevoked => Some(self.resolution.unwrap_or(accepted)),
             Cause::SupersededLive => self.superseded_end,
             Cause::BadWrite
             | Cause::Misconfigured
@@ -325,6 +339,7 @@ impl Store {
             | Cause::SecretMalformed
             | Cause::PublishFailed
             | Cause::ReloadFailed
+            | Cause::Unacknowledged
             | Cause::CertificateTrouble
             | Cause::Unverified
             | Cause::PlatformTrouble
@@ -340,7 +355,7 @@ impl Store {
     pub(super) fn next_due(&self, usable: bool, cx: &Context<'_>) -> Option<Instant> {
         let mut due = Vec::with_capacity(8);
         if !self.inspecting && !self.publishing {
-            due.push(self.next_inspect);
+            due.push(self.looks.due());
         }
         if usable && !self.reading {
             due.push(self.next_read);
@@ -356,7 +371,7 @@ impl Store {
         due.extend(self.next_reload());
         due.extend(self.superseded.as_ref().map(Superseded::ends));
         due.extend(cx.shared.book.next_reminder(Some(self.name())));
-        due.extend(conditions::next_change(self, cx).filter(|at| *at > cx.now.instant));
+        due.extend(conditions::next_change(self, cx));
         due.into_iter().min()
     }
 

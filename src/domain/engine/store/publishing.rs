@@ -7,7 +7,7 @@ use super::super::{Action, Context, FirstCheck, Gate, OnRejection};
 use super::{Disk, FIRST_WAIT, Store, Streak};
 use crate::domain::credentials::Credentials;
 use crate::domain::incident::{Cause, Resolution, Severity};
-use crate::domain::publication::{GenerationStamp, OnDisk, PublishFault, Published};
+use crate::domain::publication::{GenerationStamp, OnDisk, PublishFault, Published, Sign};
 use crate::domain::schedule::backoff;
 use crate::domain::time::Now;
 use crate::domain::verdict::Verdict;
@@ -18,13 +18,19 @@ impl Store {
     pub(in crate::domain::engine) fn inspected(
         &mut self,
         result: Result<OnDisk, PublishFault>,
+        sign: Sign,
         cx: &mut Context<'_>,
     ) {
+        self.seen(result, cx);
+        self.signed(sign, cx);
+    }
+
+    fn seen(&mut self, result: Result<OnDisk, PublishFault>, cx: &mut Context<'_>) {
         self.inspecting = false;
-        self.next_inspect = self.poll_turn(cx);
+        self.looks.next = self.poll_turn(cx);
         if self.inspection_outdated {
             // What was seen may lie where nothing is published any more.
-            self.next_inspect = cx.now.instant;
+            self.looks.next = cx.now.instant;
             return;
         }
         let absent = match result {
@@ -93,6 +99,10 @@ impl Store {
             self.candidate_rejection = None;
         }
         self.certificate = candidate.and_then(|candidate| candidate.certificate);
+        if self.superseded.take_if(|old| old.credentials.same_as(&published.credentials)).is_some() {
+            // It is back: somebody restored it.
+            self.superseded_end = Some(Resolution::NoLongerWatched);
+        }
         self.verified_at = published.stamp.verified_at;
         self.good = Some(published);
         self.rejection = None;
@@ -112,6 +122,7 @@ impl Store {
         cx: &mut Context<'_>,
     ) {
         self.publishing = false;
+        self.looks.wrote(cx.now.instant);
         let published = match result {
             Ok(published) => published,
             Err(fault) => return self.publish_failed(fault, cx),
@@ -130,6 +141,9 @@ impl Store {
         };
         let text = format!("{what} version {}{why} as generation {}", stamp.version, stamp.generation);
         self.say(cx, None, text);
+        if same_files.is_some() {
+            self.resolution = self.resolution.or(Some(Resolution::AcceptedAgain));
+        }
         match same_files {
             Some(true) => {
                 self.restorations += 1;
@@ -163,7 +177,7 @@ impl Store {
         let wait = backoff(self.name().as_str(), self.publish_failures, FIRST_WAIT, LONGEST_PUBLISH_WAIT);
         self.next_publish = cx.now.instant.plus(wait);
         // What is on the disk now is whatever the failed try left: look before the next one.
-        self.next_inspect = self.next_publish;
+        self.looks.next = self.next_publish;
         if self.publish_fault.as_ref() != Some(&fault) {
             self.say(cx, Some(Severity::Critical), format!("publishing failed: {fault}"));
         }
@@ -192,6 +206,7 @@ impl Store {
         cx: &mut Context<'_>,
     ) {
         self.publishing = false;
+        self.looks.wrote(cx.now.instant);
         if let Err(fault) = result {
             return self.publish_failed(fault, cx);
         }
@@ -218,6 +233,7 @@ impl Store {
                 verified_at: candidate.accepted_at,
                 // Who writes the files says what they are.
                 files_fingerprint: None,
+                restores: None,
             };
             return Some((candidate.credentials.clone(), stamp));
         }
@@ -229,6 +245,7 @@ impl Store {
             generation,
             published_at: cx.now.wall,
             verified_at: self.verified_at,
+            restores: Some(*good.stamp.same_content().start()),
             ..good.stamp.clone()
         };
         Some((good.credentials.clone(), stamp))

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::{Action, Context, Hook, Outcome};
 use super::{FIRST_WAIT, Store};
 use crate::domain::incident::Severity;
-use crate::domain::publication::{GenerationId, GenerationStamp, ReloadFault, Told};
+use crate::domain::publication::{GenerationId, GenerationStamp, Note, ReloadFault, Told};
 use crate::domain::schedule::backoff;
 use crate::domain::secret::Fingerprint;
 use crate::domain::time::{Instant, Now, Timestamp};
@@ -116,7 +116,7 @@ impl Store {
             Ok(how) => {
                 let told = Told { generation: stamped, told_at: cx.now.wall };
                 if stamped != generation {
-                    cx.actions.push(Action::Remember { store: self.name().clone(), told });
+                    cx.actions.push(Action::Remember { store: self.name().clone(), note: Note::Told(told) });
                 }
                 self.reload.told = Some(told);
                 self.reload.in_doubt = self.reload.running.is_some();
@@ -158,7 +158,7 @@ impl Store {
             && old != new
         {
             told.generation = new;
-            cx.actions.push(Action::Remember { store: self.spec.name.clone(), told: *told });
+            cx.actions.push(Action::Remember { store: self.spec.name.clone(), note: Note::Told(*told) });
         }
     }
 

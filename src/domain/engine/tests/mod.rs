@@ -1,9 +1,11 @@
 //! The engine, played against a world in memory: no I/O, no waiting, every step repeatable.
 
+mod acknowledging;
 mod certificates;
 mod files;
 mod fleet;
 mod incidents;
+mod looking;
 mod overlaps;
 mod publishing;
 mod reloading;

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use crate::domain::credentials::{AddressPolicy, Credentials, Field, FieldNames, Fields, StoreName};
 use crate::domain::engine::{
-    About, Action, Engine, Event, FirstCheck, Gate, Hook, OnRejection, Reply, Request, SecretLocation,
-    Settings, SourceChange, StoreSpec,
+    About, Acknowledge, Action, Engine, Event, FirstCheck, Gate, Hook, OnRejection, Reply, Request,
+    SecretLocation, Settings, SourceChange, StoreSpec,
 };
 use crate::domain::incident::{Cause, Incident, Message, MessageKind};
-use crate::domain::publication::{GenerationStamp, OnDisk, PublishFault, Published, ReloadFault, Told};
+use crate::domain::publication::{
+    Acknowledged, GenerationStamp, Note, OnDisk, PublishFault, Published, ReloadFault, Sign, Told,
+};
 use crate::domain::secret::{Fingerprint, FingerprintKey, Secret};
 use crate::domain::snapshot::{Snapshot, StoreStatus};
 use crate::domain::source::{Lease, SecretVersion, SourceFault};
@@ -59,6 +61,11 @@ pub(super) struct World {
     pub(super) reloads: Vec<(u64, Instant)>,
     /// What the disk says that apps were told.
     pub(super) notes: BTreeMap<String, Told>,
+    /// What the disk says that apps have acknowledged.
+    pub(super) acknowledged: BTreeMap<String, Acknowledged>,
+    /// What apps say by their files.
+    pub(super) signs: BTreeMap<String, Sign>,
+    pub(super) within: Option<Duration>,
     pub(super) min_interval: Duration,
     pub(super) messages: Vec<Message>,
     /// The open incidents as they were last kept.
@@ -96,6 +103,7 @@ pub(super) fn spec(name: &str) -> StoreSpec {
         location: Arc::new(location),
         hook: Some(Hook { min_interval: Duration::ZERO, retries: 3, told: None }),
         on_rejection: OnRejection::Keep,
+        acknowledge: Some(Acknowledge { within: None, last: None }),
     }
 }
 
@@ -136,6 +144,9 @@ impl World {
             reload: Ok(()),
             reloads: Vec::new(),
             notes: BTreeMap::new(),
+            acknowledged: BTreeMap::new(),
+            signs: BTreeMap::new(),
+            within: None,
             min_interval: Duration::ZERO,
             messages: Vec::new(),
             ledger: BTreeMap::new(),
@@ -176,7 +187,12 @@ impl World {
     /// A store as it is configured now, with what its app was told as far as the disk says.
     pub(super) fn spec(&self, name: &str) -> StoreSpec {
         let told = self.notes.get(name).copied();
-        StoreSpec { hook: Some(Hook { min_interval: self.min_interval, retries: 3, told }), ..spec(name) }
+        let last = self.acknowledged.get(name).copied();
+        StoreSpec {
+            hook: Some(Hook { min_interval: self.min_interval, retries: 3, told }),
+            acknowledge: Some(Acknowledge { within: self.within, last }),
+            ..spec(name)
+        }
     }
 
     pub(super) fn configure(&mut self, stores: &[&str]) {
@@ -276,7 +292,8 @@ impl World {
                     | OnDisk::Outdated(_)
                     | OnDisk::Published(_)) => found,
                 };
-                Event::Inspected { store, result: Ok(found) }
+                let sign = self.signs.get(store.as_str()).cloned().unwrap_or(Sign::None);
+                Event::Inspected { store, result: Ok(found), sign }
             }
             Action::Read { store, location } => {
                 count("read");
@@ -301,7 +318,8 @@ impl World {
             }
             Action::Publish { store, credentials, stamp } => {
                 count("publish");
-                let stamp = GenerationStamp { files_fingerprint: self.files, ..stamp };
+                let restores = stamp.restores.filter(|_| stamp.files_fingerprint == self.files);
+                let stamp = GenerationStamp { files_fingerprint: self.files, restores, ..stamp };
                 let result = match &self.publish_fault {
                     Some(fault) => Err(fault.clone()),
                     None => Ok(Published { credentials, stamp: stamp.clone() }),
@@ -331,9 +349,14 @@ impl World {
                 }
                 Event::Reloaded { store, generation, took: SECOND, result }
             }
-            Action::Remember { store, told } => {
+            Action::Remember { store, note: Note::Told(told) } => {
                 count("remember");
                 self.notes.insert(store.as_str().into(), told);
+                return None;
+            }
+            Action::Remember { store, note: Note::Acknowledged(acknowledged) } => {
+                count("remember acknowledged");
+                self.acknowledged.insert(store.as_str().into(), acknowledged);
                 return None;
             }
             Action::Notify(message) => {

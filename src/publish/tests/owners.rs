@@ -1,0 +1,113 @@
+//! Files that were given away or made unreadable, as root sees them and as somebody sees them who may not do anything.
+
+use rustix::fs::{Gid, Uid, chownat};
+use rustix::process::geteuid;
+use rustix::thread::{set_thread_res_gid, set_thread_res_uid};
+
+use super::*;
+
+const NOBODY: u32 = 65_534;
+
+/// Runs a test as a user without privileges, which this thread alone becomes.
+fn without_privileges(test: impl FnOnce() + Send + 'static) {
+    let run = move || {
+        if geteuid().is_root() {
+            let (user, group) = (Uid::from_raw(NOBODY), Gid::from_raw(NOBODY));
+            set_thread_res_gid(group, group, group).unwrap();
+            set_thread_res_uid(user, user, user).unwrap();
+        }
+        test();
+    };
+    std::thread::spawn(run).join().unwrap();
+}
+
+fn data(place: &Place) -> PathBuf {
+    fs::canonicalize(place.path("..data")).unwrap()
+}
+
+#[test]
+fn what_was_made_unreadable_is_told_and_published_anew_and_nothing_of_it_stays() {
+    without_privileges(|| {
+        let place = Place::new();
+        place.publish(1);
+        for (generation, damage, why) in [
+            (2, "api_token", "api_token: it may not be read"),
+            (3, "generation.json", "generation.json: it may not be read"),
+        ] {
+            set_mode(data(&place).join(damage), 0);
+            assert_eq!(place.damage(), why);
+            place.publish(generation);
+            assert_eq!(place.published(), Some(generation));
+        }
+        let dark = data(&place);
+        set_mode(&dark, 0);
+        assert!(place.damage().ends_with(": it may not be read"), "{}", place.damage());
+        place.publish(4);
+        assert_eq!(place.published(), Some(4));
+        let inspection = place.publisher.inspect(&store());
+        assert!(inspection.swept.is_ok() && !dark.exists(), "{inspection:?}");
+
+        set_mode(place.path(""), 0);
+        let fault = place.publisher.inspect(&store()).found.unwrap_err();
+        assert!(fault.to_string().contains("Permission denied"), "{fault}");
+        place.publish(5);
+        assert_eq!(place.published(), Some(5));
+    });
+}
+
+#[test]
+fn what_was_given_away_is_told_also_where_no_owner_is_configured() {
+    let place = Place::new();
+    place.publish(1);
+    let give = |path: &Path, owner: Option<u32>, group: Option<u32>| {
+        chownat(
+            CWD,
+            path,
+            owner.map(Uid::from_raw),
+            group.map(Gid::from_raw),
+            rustix::fs::AtFlags::SYMLINK_NOFOLLOW,
+        )
+    };
+    if !geteuid().is_root() {
+        // Whoever is not root can give nothing away: there is nothing to be told.
+        assert_eq!(give(&data(&place), Some(NOBODY), None), Err(Errno::PERM));
+        return;
+    }
+    give(&data(&place).join("api_token"), Some(NOBODY), None).unwrap();
+    assert_eq!(place.damage(), "api_token: its owner is 65534, not 0");
+    place.publish(2);
+    assert_eq!(place.published(), Some(2));
+    give(&data(&place).join("username"), None, Some(NOBODY)).unwrap();
+    assert_eq!(place.damage(), "username: its group is 65534, not 0");
+    place.publish(3);
+    assert_eq!(place.published(), Some(3));
+    // All of it, so that it is at one with itself.
+    give(&data(&place), Some(NOBODY), None).unwrap();
+    for name in ["username", "api_token", "api_path", "generation.json"] {
+        give(&data(&place).join(name), Some(NOBODY), None).unwrap();
+    }
+    assert!(place.damage().ends_with(": its owner is 65534, not 0"), "{}", place.damage());
+    place.publish(4);
+    assert_eq!(place.published(), Some(4));
+}
+
+#[test]
+fn where_the_volume_gives_other_owners_they_are_no_damage() {
+    if !geteuid().is_root() {
+        // Only root can make a directory of another group.
+        return;
+    }
+    let place = Place::new();
+    place.publish(1);
+    // A directory that hands down its group, as a volume may that was mounted so.
+    let group = Gid::from_raw(NOBODY);
+    chownat(CWD, place.path(""), None, Some(group), rustix::fs::AtFlags::empty()).unwrap();
+    set_mode(place.path(""), 0o2750);
+    let directory = Directory::at(&place.path("")).unwrap();
+    let ours = rights::Ours::new(&directory, &place.output);
+    fs::write(place.path("made"), "").unwrap();
+    let made = rustix::fs::stat(place.path("made")).unwrap();
+    assert_eq!((made.st_gid, ours.difference(&made)), (NOBODY, None));
+    let token = rustix::fs::stat(data(&place).join("api_token")).unwrap();
+    assert_eq!(ours.difference(&token), None, "what is the daemon's own is right everywhere");
+}
