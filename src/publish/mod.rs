@@ -146,8 +146,10 @@ impl Publisher {
         }
     }
 
-    /// Publishes a set under a stamp and returns what was read back, with the fingerprint of its files in the stamp.
-    /// When the very same is published already, nothing is written.
+    /// Publishes a set under a stamp and returns what was read back, with the fingerprint of its files in the stamp. When
+    /// the very same is published already, nothing is written. When the stamp's number is not higher than what was
+    /// published, as after a start that could not read it, a higher one is given: numbers only ever rise, for apps and
+    /// for the sweep.
     ///
     /// # Errors
     /// Says which step failed, where, and why. Whatever failed, what was published before is still

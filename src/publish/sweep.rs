@@ -107,6 +107,12 @@ fn generation_before(directory: &Directory, published: u64) -> Result<Option<Str
     Ok(latest.map(|(_, name)| name))
 }
 
+/// The highest number of a generation that can be read, published or not; 0 when there is none.
+pub(super) fn highest_number(directory: &Directory) -> u64 {
+    let names = generations(directory).unwrap_or_default();
+    names.iter().filter_map(|name| number_of(directory, name).ok().flatten()).max().unwrap_or_default()
+}
+
 fn generations(directory: &Directory) -> Result<Vec<String>, PublishFault> {
     let mut names = list(directory)?;
     names.retain(|name| is_generation_name(name));

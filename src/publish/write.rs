@@ -14,7 +14,7 @@ use super::layout::{
 use super::read::{Generation, Unread, check_files, read_generation, read_store};
 use super::render::{Refusal, Rendering};
 use super::rights::{Ours, Rights};
-use super::sweep::{keep_only, list, remove_other_links};
+use super::sweep::{highest_number, keep_only, list, remove_other_links};
 use crate::domain::credentials::{Credentials, StoreName};
 use crate::domain::publication::{GenerationStamp, PublishFault, Published};
 
@@ -45,14 +45,21 @@ pub(super) fn publish(
 ) -> Result<Published, PublishFault> {
     let rendering =
         publisher.render(store, credentials).map_err(|refusal| refused(publisher, store, refusal))?;
-    let stamp = &stamped(stamp, &rendering);
+    let stamped = stamped(stamp, &rendering);
     let output = publisher.open_output()?;
     let (directory, made) = make_store(publisher, &output, store)?;
-    let publication = Publication { publisher, directory, store, credentials, stamp, rendering: &rendering };
-    // What cannot be read is written anew.
-    if !made && publication.is_published().unwrap_or(false) {
-        return Ok(publication.done());
-    }
+    let mut publication =
+        Publication { publisher, directory, store, credentials, stamp: stamped, rendering: &rendering };
+    let published = if made { Ok(None) } else { publication.read() };
+    let highest = match &published {
+        Ok(Some(Generation::AsConfigured(read))) if publication.is_what_was_read(read) => {
+            return Ok(publication.done());
+        }
+        Ok(Some(Generation::AsConfigured(read) | Generation::Outdated(read))) => read.stamp.generation,
+        // What cannot be read is written anew. Who asks for that need not know the numbers that were given before.
+        Ok(None) | Err(_) => highest_number(&publication.directory),
+    };
+    publication.stamp.generation = stamp.generation.max(highest.saturating_add(1));
     let before = match publication.directory.link(DATA)? {
         Link::To(target) => Some(target),
         Link::Missing | Link::Other => None,
@@ -122,7 +129,7 @@ struct Publication<'a> {
     directory: Directory,
     store: &'a StoreName,
     credentials: &'a Arc<Credentials>,
-    stamp: &'a GenerationStamp,
+    stamp: GenerationStamp,
     rendering: &'a Rendering<'a>,
 }
 
@@ -174,7 +181,7 @@ impl Publication<'_> {
     fn fill(&self, name: &str) -> Result<(), PublishFault> {
         let generation =
             self.directory.open(name).map_err(|error| self.directory.fault("cannot open", name, error))?;
-        let stamp = serde_json::to_vec(self.stamp)
+        let stamp = serde_json::to_vec(&self.stamp)
             .map_err(|error| self.directory.fault("cannot write the stamp of", name, error))?;
         let rights = Rights::of_files(&self.publisher.output);
         let always = [
@@ -265,16 +272,14 @@ impl Publication<'_> {
         }
     }
 
-    /// Whether the disk holds this very set under this very stamp.
-    fn is_published(&self) -> Result<bool, Unread> {
-        Ok(match read_store(&self.directory, self.publisher, self.store)? {
-            Some(Generation::AsConfigured(read)) => self.is_what_was_read(&read),
-            Some(Generation::Outdated(_)) | None => false,
-        })
+    /// What is published now.
+    fn read(&self) -> Result<Option<Generation>, Unread> {
+        read_store(&self.directory, self.publisher, self.store)
     }
 
+    /// Whether that is this very set under this very stamp.
     fn is_what_was_read(&self, read: &Published) -> bool {
-        read.stamp == *self.stamp && read.credentials.same_as(self.credentials)
+        read.stamp == self.stamp && read.credentials.same_as(self.credentials)
     }
 
     fn differs(&self, name: &str, why: &str) -> PublishFault {

@@ -279,5 +279,7 @@ fn log_file(configuration: &Configuration, number: usize) -> PathBuf {
 fn line(text: &str) -> Value {
     let line: Value = serde_json::from_str(text).unwrap_or_else(|_| panic!("not JSON: {text}"));
     assert!(line["level"].is_string() && line["message"].is_string(), "no level or no message: {text}");
+    // Of two values of one key a reader takes either.
+    assert_eq!(text.matches("\"message\":\"").count(), 1, "two messages: {text}");
     line
 }

@@ -94,6 +94,23 @@ fn a_swap_that_is_undone_leaves_its_generation_to_those_who_have_opened_it() {
 }
 
 #[test]
+fn numbers_rise_also_when_what_was_published_cannot_be_read() {
+    let place = Place::new();
+    place.publish(6);
+    place.publish(7);
+    let before = fs::read_link(place.path("..data")).unwrap().into_os_string().into_string().unwrap();
+    fs::remove_file(place.path("api_token")).unwrap();
+    // As after a start: nobody knows of the seven.
+    let published = place.publish(1);
+    assert_eq!(published.stamp.generation, 8);
+    assert!(matches!(place.read(), OnDisk::Published(read) if read.stamp == published.stamp));
+    // So what was published before is known as such, and stays for its readers.
+    place.publisher.inspect(&store()).swept.unwrap();
+    assert!(place.generations().contains(&before), "{:?}", place.names());
+    assert_eq!(place.generations().len(), 2);
+}
+
+#[test]
 fn what_cannot_be_removed_does_not_keep_the_rest() {
     let place = Place::new();
     place.publish(1);

@@ -5,7 +5,8 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use super::privileges::{Need, may};
-use super::rig::{Outside, Rig, names};
+use super::readers::Readers;
+use super::rig::{Outside, Rig, names, was_killed};
 use super::tracing::{Call, Injection};
 use super::work_off;
 
@@ -83,5 +84,49 @@ fn real_errors_at_every_system_call_of_a_publication_keep_the_set_before_and_hea
         counts.into_inner().unwrap(),
         tolerated.into_inner().unwrap(),
         begun.elapsed().as_secs_f64(),
+    );
+}
+
+#[test]
+#[ignore = "needs strace: ./tests/run --real"]
+fn real_errors_in_the_look_at_the_start_keep_what_is_published_and_heal() {
+    if !may(
+        Need::Trace,
+        "publishing::errors::real_errors_in_the_look_at_the_start_keep_what_is_published_and_heal",
+    ) {
+        return;
+    }
+    let mut rig = Rig::new(&Outside::start(), 0);
+    let calls = rig.trace();
+    let swap = calls.iter().find(|call| call.name == "renameat").unwrap();
+    let readers = Readers::start(&rig);
+    let mut errors = 0;
+    // No other thread makes these, so that counting from the start hits the look at the disk.
+    for name in ["readlinkat", "getdents64", "unlinkat"] {
+        for nth in 1.. {
+            rig.rotate();
+            // So that there is something to sweep.
+            let ended = rig.injected(&Injection::Kill(swap.clone()));
+            assert!(was_killed(ended), "{ended}: {}", rig.log());
+            let call = Call { name: name.to_owned(), nth, on_disk: true, line: String::new() };
+            let Some(ended) = rig.injected_from_the_start(&Injection::Fail(call, "EIO")) else { break };
+            let published = rig.published();
+            match ended.code() {
+                Some(0) => assert_eq!(published, rig.newest(), "{name} {nth}: {}", rig.log()),
+                Some(PUBLISH_FAILED) => {
+                    assert_eq!(published, rig.newest() - 1, "{name} {nth}: {}", rig.log())
+                }
+                Some(_) | None => panic!("{name} {nth}: {ended}: {}", rig.log()),
+            }
+            errors += 1;
+            rig.succeed();
+            readers.check();
+        }
+        rig.succeed();
+    }
+    assert!(errors >= 12, "{errors}");
+    println!(
+        "errors: {errors} in passes that began with a look at what a kill had left; {} sets read",
+        readers.stop()
     );
 }

@@ -204,9 +204,12 @@ impl Rig {
     }
 
     /// One pass to its end, in which something is done from the start of the process on, counted in each thread by
-    /// itself.
-    pub(super) fn injected_from_the_start(&self, injection: &Injection) -> ExitStatus {
-        wait(&mut self.start_by(under_strace(&self.home.path().join("trace"), injection)))
+    /// itself; none: it made fewer such calls.
+    pub(super) fn injected_from_the_start(&self, injection: &Injection) -> Option<ExitStatus> {
+        let log = self.home.path().join("trace");
+        let ended = wait(&mut self.start_by(under_strace(&log, injection)));
+        let done = was_killed(ended) || std::fs::read_to_string(&log).unwrap().contains("INJECTED");
+        done.then_some(ended)
     }
 
     /// One pass to its end, while something is done to it from the moment before it publishes.

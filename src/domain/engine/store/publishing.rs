@@ -220,7 +220,7 @@ impl Store {
 
     /// The set that should be on the disk and is not.
     pub(super) fn wanted(&self, cx: &Context<'_>) -> Option<(Arc<Credentials>, GenerationStamp)> {
-        let generation = self.good.as_ref().map_or(0, |good| good.stamp.generation) + 1;
+        let generation = self.good.as_ref().map_or(0, |good| good.stamp.generation).saturating_add(1);
         if let Some(candidate) = &self.candidate
             && (candidate.accepted_at.is_some() || cx.settings.gate == Gate::Open)
         {
