@@ -99,3 +99,16 @@ fn files_of_nobody_are_nobodys_concern() {
     world.pass(MINUTE);
     assert_eq!(world.calls("inspect"), looks);
 }
+
+#[test]
+fn what_was_seen_where_nothing_is_published_any_more_is_passed_over() {
+    let mut world = World::new(&["acme"]);
+    world.pass(HOUR);
+    world.slow.push("inspect");
+    world.pass(MINUTE);
+    // Another output directory, in which nothing is published yet.
+    world.disks.clear();
+    world.configure(&["acme"]);
+    world.release();
+    assert_eq!(world.published("acme"), Some((1, "token-1".into())));
+}
