@@ -9,6 +9,7 @@ use bc_secrets_sync::domain::source::SourceFaultKind;
 use bc_secrets_sync::domain::time::Timestamp;
 use bc_secrets_sync::domain::verdict::{ProbeOutcome, Validity, VerdictKind, judge};
 
+use crate::apps::Looks;
 use crate::places::Account;
 use crate::plan::{GRANTED_EACH, LONGEST_PAUSE, MINUTE, millis, probe_budget, read_budget, repeat_after};
 
@@ -138,6 +139,7 @@ pub(crate) struct StoreFacts {
     pub(crate) reports: u64,
     /// When a report last started a check.
     pub(crate) report_checked: Option<u64>,
+    pub(crate) looks: Looks,
 }
 
 impl SetFacts {
@@ -364,7 +366,10 @@ impl Watch {
         match kind {
             Kind::Probe => store.probes += 1,
             Kind::Read => store.reads += 1,
-            Kind::Inspect => store.outdated = false,
+            Kind::Inspect => {
+                store.outdated = false;
+                store.looks.begin(name, time)?;
+            }
             Kind::Publish => store.outdated = true,
             Kind::Reload => {}
         }
