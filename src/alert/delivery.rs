@@ -181,7 +181,7 @@ impl<Clock: Fn() -> Now> Delivery<Clock> {
         let (ledger, channel, id) = (self.ledger.clone(), self.name, message.id.clone());
         let marked = tokio::task::spawn_blocking(move || ledger.delivered(channel, &id)).await;
         match marked {
-            Ok(Ok(())) => info!(channel, message = message.id, "delivered"),
+            Ok(Ok(())) => info!(channel, message_id = message.id, "delivered"),
             Ok(Err(cause)) => warn_unmarked(channel, message, &cause),
             Err(end) => match end.try_into_panic() {
                 // The supervisor of this task must hear of it.
@@ -195,7 +195,7 @@ impl<Clock: Fn() -> Now> Delivery<Clock> {
     fn failed(&self, message: &Message, failure: Failure) {
         warn!(
             channel = self.name,
-            message = message.id,
+            message_id = message.id,
             attempt = failure.attempt,
             wait = ?failure.wait,
             "not delivered: {}",
@@ -226,7 +226,7 @@ pub(super) fn report(events: &mpsc::Sender<DeliveryEvent>, event: DeliveryEvent)
 fn warn_unmarked(channel: &str, message: &Message, cause: &LedgerError) {
     warn!(
         channel,
-        message = message.id,
+        message_id = message.id,
         cause = cause as &dyn std::error::Error,
         "delivered, but that could not be written down: a restart before it is may deliver it once more"
     );

@@ -188,9 +188,7 @@ impl Work {
 
     /// All but the notes of what apps were told: without them, the next start would tell the same content again.
     fn drop_waiting(&mut self) {
-        for queue in &mut self.queues {
-            queue.waiting.retain(|action| matches!(action, Action::Remember { .. }));
-        }
+        self.queues.iter_mut().for_each(Queue::drop_waiting);
     }
 
     fn ended(&mut self, done: Result<Done, JoinError>) -> Result<(), DaemonError> {
@@ -230,6 +228,11 @@ impl Queue {
         Some(action)
     }
 
+    /// Drops all but notes of what an app knows: without them the next life would tell it of the same content again.
+    fn drop_waiting(&mut self) {
+        self.waiting.retain(|action| matches!(action, Action::Remember { .. }));
+    }
+
     /// As many as may be handed over at once; no more than their share, so that no thread is without work.
     fn batch(&mut self) -> Option<Vec<Action>> {
         let share = self.waiting.len() / self.limit.saturating_sub(self.running).max(1);
@@ -249,5 +252,32 @@ fn say(decision: &Decision) {
         (None, None) => tracing::info!("{text}"),
         (None, Some(Severity::Warning)) => tracing::warn!("{text}"),
         (None, Some(Severity::Critical)) => tracing::error!("{text}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::credentials::StoreName;
+    use crate::domain::publication::{GenerationId, Note, Told};
+    use crate::domain::secret::Fingerprint;
+    use crate::domain::time::Timestamp;
+
+    #[test]
+    fn a_stop_drops_what_waits_but_not_the_notes_of_what_apps_know() {
+        let store = StoreName::parse("acme").unwrap();
+        let published_at = Timestamp::from_millis(1);
+        let fingerprint = Fingerprint::parse("00000000000000ff").unwrap();
+        let generation = GenerationId { generation: 2, fingerprint, published_at };
+        let note = Note::Told(Told { generation, told_at: published_at });
+        let waiting = VecDeque::from([
+            Action::Inspect { store: store.clone() },
+            Action::Remember { store: store.clone(), note },
+            Action::Withdraw { store },
+        ]);
+        let mut queue = Queue { waiting, running: 0, limit: DISK_LIMIT };
+        queue.drop_waiting();
+        let left = queue.batch().unwrap();
+        assert!(matches!(left.as_slice(), [Action::Remember { .. }]), "{left:?}");
     }
 }

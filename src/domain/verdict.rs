@@ -314,8 +314,13 @@ fn tells_time(body: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(body) else {
         return false;
     };
+    // The root element is `<time>`: a page of somebody else's, such as one of XHTML, may have such an element too.
     let text = text.trim_start();
-    if !text.starts_with("<?xml") && !text.starts_with("<time") {
+    let root = match text.strip_prefix("<?xml") {
+        Some(prolog) => prolog.split_once("?>").map_or("", |(_, rest)| rest.trim_start()),
+        None => text,
+    };
+    if !root.starts_with("<time>") {
         return false;
     }
     text.match_indices("<time>").any(|(at, tag)| {
@@ -367,6 +372,9 @@ mod tests {
             "<html>Log in</html>",
             "<html><time>12</time></html>",
             "<?xml?><time></time>",
+            "<?xml version=\"1.0\"?><html><body>Sold out since <time>2019</time></body></html>",
+            "<?xml version=\"1.0\"?><!DOCTYPE html><time>2019</time>",
+            "<timetable><time>12</time></timetable>",
             "<time>soon</time>",
             "1356126086",
         ] {

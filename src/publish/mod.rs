@@ -12,6 +12,8 @@
 //! Only `..data` is ever swapped, by rename, so a reader sees one whole generation or another one. To read
 //! the three values of one generation for certain, open the directory `..data` once and read the files in it.
 //! The generation before the published one stays until the next publication, for readers that are still at it.
+//! That is longer than any fixed time of grace would be, but for two publications at once: it needs no clock that
+//! can jump, and nobody who has to come back and remove it.
 
 mod directory;
 pub mod key;
@@ -25,6 +27,7 @@ mod watch;
 mod withdraw;
 mod write;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::{CWD, Mode, mkdirat};
@@ -90,11 +93,7 @@ impl Publisher {
     /// It cannot be made or given its rights, or something else has its name.
     pub fn prepare(&self) -> Result<(), PublishFault> {
         if let Some(parent) = self.output.directory.parent() {
-            std::fs::create_dir_all(parent).map_err(|error| PublishFault {
-                operation: "cannot create",
-                path: parent.display().to_string(),
-                reason: error.to_string(),
-            })?;
+            make_with_parents(parent)?;
         }
         self.open_output().map(drop)
     }
@@ -119,11 +118,13 @@ impl Publisher {
     }
 
     /// Publishes a set under a stamp and returns what was read back. When the very same is published
-    /// already, nothing is written.
+    /// already, nothing is written. When the stamp's number is not higher than what was published, as after a start
+    /// that could not read it, a higher one is given: numbers only ever rise, for apps and for the sweep.
     ///
     /// # Errors
     /// Says which step failed, where, and why. Whatever failed, what was published before is still
-    /// published, and what was staged is removed.
+    /// published, and what was staged is removed: at once, or, when readers may have begun on it, by the next
+    /// [`Publisher::inspect`].
     pub fn publish(
         &self,
         store: &StoreName,
@@ -151,7 +152,26 @@ impl Publisher {
         let directory = Directory::at(path).map_err(|error| fault("cannot open", path, error))?;
         if made {
             directory.give(Rights::of_directories(&self.output))?;
+            sync_name(path)?;
         }
         Ok(directory)
+    }
+}
+
+/// Makes a directory unless it is there, with those above it that are missing, as the umask has them.
+fn make_with_parents(path: &Path) -> Result<(), PublishFault> {
+    let missing: Vec<_> = path.ancestors().take_while(|above| !above.exists()).collect();
+    std::fs::create_dir_all(path).map_err(|error| fault("cannot create", path, error))?;
+    missing.into_iter().rev().try_for_each(sync_name)
+}
+
+/// Puts the name of a directory that was just made on the disk.
+fn sync_name(path: &Path) -> Result<(), PublishFault> {
+    let above = path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match Directory::at(above) {
+        Ok(above) => above.sync(),
+        // It is the operator's, and need not be readable for us.
+        Err(Errno::ACCESS) => Ok(()),
+        Err(error) => Err(fault("cannot open", above, error)),
     }
 }

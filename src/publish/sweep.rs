@@ -14,11 +14,12 @@ use crate::domain::publication::PublishFault;
 pub(super) fn sweep(directory: &Directory) -> Result<(), PublishFault> {
     // One listing tells that there is nothing to do, which is so nearly every time: this runs at each look at the disk.
     let names = list(directory)?;
-    for temporary in ENTRIES.iter().map(|entry| entry.temporary).chain([DATA_TEMPORARY]) {
-        if names.iter().any(|name| name == temporary) {
-            directory.remove(temporary)?;
-        }
-    }
+    let temporaries = ENTRIES.iter().map(|entry| entry.temporary).chain([DATA_TEMPORARY]);
+    let left = temporaries.filter(|temporary| names.iter().any(|name| name == temporary));
+    remove_all(directory, left).and(sweep_generations(directory, &names))
+}
+
+fn sweep_generations(directory: &Directory, names: &[String]) -> Result<(), PublishFault> {
     let published = match directory.link(DATA)? {
         // A first publication that did not come to its end.
         Link::Missing => return keep_only(directory, &[]),
@@ -42,12 +43,17 @@ pub(super) fn sweep(directory: &Directory) -> Result<(), PublishFault> {
 
 /// Removes every generation that is not named.
 pub(super) fn keep_only(directory: &Directory, kept: &[&str]) -> Result<(), PublishFault> {
-    for name in generations(directory)? {
-        if !kept.contains(&name.as_str()) {
-            directory.remove(&name)?;
-        }
+    let generations = generations(directory)?;
+    remove_all(directory, generations.iter().map(String::as_str).filter(|name| !kept.contains(name)))
+}
+
+/// Removes all that can be, and tells the first fault: one that stays must not keep the others.
+fn remove_all<'a>(directory: &Directory, names: impl Iterator<Item = &'a str>) -> Result<(), PublishFault> {
+    let mut result = Ok(());
+    for name in names {
+        result = result.and(directory.remove(name));
     }
-    Ok(())
+    result
 }
 
 /// The latest generation before the published one. One that was staged and never published has a higher
@@ -63,6 +69,12 @@ fn generation_before(directory: &Directory, published: u64) -> Result<Option<Str
         }
     }
     Ok(latest.map(|(_, name)| name))
+}
+
+/// The highest number of a generation that can be read, published or not; 0 when there is none.
+pub(super) fn highest_number(directory: &Directory) -> u64 {
+    let names = generations(directory).unwrap_or_default();
+    names.iter().filter_map(|name| number_of(directory, name).ok().flatten()).max().unwrap_or_default()
 }
 
 fn generations(directory: &Directory) -> Result<Vec<String>, PublishFault> {

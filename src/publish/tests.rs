@@ -1,5 +1,6 @@
 //! What a publication leaves on the disk, what it never does, and what is told of damage.
 
+mod attack;
 mod damage;
 mod failure;
 mod layout;

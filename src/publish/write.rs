@@ -12,7 +12,7 @@ use super::layout::{
 };
 use super::read::{Unread, read_generation, read_store};
 use super::rights::{Ours, Rights};
-use super::sweep::keep_only;
+use super::sweep::{highest_number, keep_only};
 use crate::domain::credentials::{Credentials, StoreName};
 use crate::domain::publication::{GenerationStamp, PublishFault, Published};
 
@@ -27,6 +27,7 @@ pub(super) enum Step {
     SyncGeneration,
     ReadBackStaged,
     Link,
+    SyncNames,
     Swap,
     SyncStore,
     ReadBackPublished,
@@ -40,21 +41,27 @@ pub(super) fn publish(
     credentials: &Arc<Credentials>,
     stamp: &GenerationStamp,
 ) -> Result<Published, PublishFault> {
-    let (directory, made) = make_store(publisher, store)?;
-    let publication = Publication { publisher, directory, store, credentials, stamp };
-    // What cannot be read is written anew.
-    if !made && publication.is_published().unwrap_or(false) {
-        return Ok(publication.done());
-    }
+    let output = publisher.open_output()?;
+    let (directory, made) = make_store(publisher, &output, store)?;
+    let mut publication = Publication { publisher, directory, store, credentials, stamp: stamp.clone() };
+    let published = if made { Ok(None) } else { publication.read() };
+    let highest = match &published {
+        Ok(Some(read)) if publication.is_what_was_read(read) => return Ok(publication.done()),
+        Ok(Some(read)) => read.stamp.generation,
+        // What cannot be read is written anew. Who asks for that need not know the numbers that were given before.
+        Ok(None) | Err(_) => highest_number(&publication.directory),
+    };
+    publication.stamp.generation = stamp.generation.max(highest.saturating_add(1));
     let before = match publication.directory.link(DATA)? {
         Link::To(target) => Some(target),
         Link::Missing | Link::Other => None,
     };
-    let staged = publication.stage()?;
-    if let Err(fault) = publication.swap(&staged, before.as_deref()) {
-        publication.discard(&staged);
-        return Err(fault);
+    if before.is_none() {
+        // Not only when it was made just now: a run before this one may have come no further.
+        output.sync()?;
     }
+    let staged = publication.stage()?;
+    publication.swap(&staged, before.as_deref())?;
     // The set is published. An older generation that cannot be removed now is removed by the next
     // publication or by the sweep at start, which reports it.
     if !made && publication.reach(Step::RemoveOlder, &staged).is_ok() {
@@ -65,8 +72,11 @@ pub(super) fn publish(
 }
 
 /// A store's directory, and whether it was made just now.
-fn make_store(publisher: &Publisher, store: &StoreName) -> Result<(Directory, bool), PublishFault> {
-    let output = publisher.open_output()?;
+fn make_store(
+    publisher: &Publisher,
+    output: &Directory,
+    store: &StoreName,
+) -> Result<(Directory, bool), PublishFault> {
     let name = store.as_str();
     let made = match output.make(name) {
         Ok(()) => true,
@@ -84,9 +94,6 @@ fn make_store(publisher: &Publisher, store: &StoreName) -> Result<(Directory, bo
         error => output.fault("cannot open", name, error),
     })?;
     directory.give(Rights::of_directories(&publisher.output))?;
-    if made {
-        output.sync()?;
-    }
     Ok((directory, made))
 }
 
@@ -96,7 +103,7 @@ struct Publication<'a> {
     directory: Directory,
     store: &'a StoreName,
     credentials: &'a Arc<Credentials>,
-    stamp: &'a GenerationStamp,
+    stamp: GenerationStamp,
 }
 
 impl Publication<'_> {
@@ -116,8 +123,8 @@ impl Publication<'_> {
         }
     }
 
-    /// Removes what was staged, unless it is published after all because the old link could not be set again.
-    /// The fault that led here is the one to tell; what cannot be removed now, the next publication or the
+    /// Removes what was staged, unless it is published after all: a rename may report a failure and have been
+    /// done. The fault that led here is the one to tell; what cannot be removed now, the next publication or the
     /// sweep at start removes.
     fn discard(&self, staged: &str) {
         match self.directory.link(DATA) {
@@ -147,7 +154,7 @@ impl Publication<'_> {
     fn fill(&self, name: &str) -> Result<(), PublishFault> {
         let generation =
             self.directory.open(name).map_err(|error| self.directory.fault("cannot open", name, error))?;
-        let stamp = serde_json::to_vec(self.stamp)
+        let stamp = serde_json::to_vec(&self.stamp)
             .map_err(|error| self.directory.fault("cannot write the stamp of", name, error))?;
         let rights = Rights::of_files(&self.publisher.output);
         for (file, content) in [
@@ -175,6 +182,24 @@ impl Publication<'_> {
 
     /// Makes the staged generation the published one, or leaves `before` published.
     fn swap(&self, staged: &str, before: Option<&str>) -> Result<(), PublishFault> {
+        self.lead_to(staged).inspect_err(|_| self.discard(staged))?;
+        let settled = self.settle(staged);
+        if settled.is_err() {
+            // The fault to tell is the first one. Where the old link cannot be set again either, the new
+            // generation stays, and the next reading says what it is.
+            let _ = match before {
+                Some(before) => self.directory.replace_link(DATA, before, DATA_TEMPORARY),
+                None => self.directory.remove(DATA),
+            };
+            let _ = self.directory.sync();
+            // What was staged is not removed: who opened it meanwhile must be able to read it to the end. The next
+            // sweep removes it.
+        }
+        settled
+    }
+
+    /// Makes every link lead to the staged generation.
+    fn lead_to(&self, staged: &str) -> Result<(), PublishFault> {
         // The stable links come first, so that nothing can fail between the swap and a complete layout.
         // They show what is published before the swap, or nothing, and that is what they showed anyway.
         for entry in &ENTRIES {
@@ -186,19 +211,11 @@ impl Publication<'_> {
                 }
             }
         }
+        // All that the swap leads to is on the disk before the swap can be: not every file system keeps the order.
+        self.reach(Step::SyncNames, "")?;
+        self.directory.sync()?;
         self.reach(Step::Swap, DATA)?;
-        self.directory.replace_link(DATA, staged, DATA_TEMPORARY)?;
-        let settled = self.settle(staged);
-        if settled.is_err() {
-            // The fault to tell is the first one. Where the old link cannot be set again either, the new
-            // generation stays, and the next reading says what it is.
-            let _ = match before {
-                Some(before) => self.directory.replace_link(DATA, before, DATA_TEMPORARY),
-                None => self.directory.remove(DATA),
-            };
-            let _ = self.directory.sync();
-        }
-        settled
+        self.directory.replace_link(DATA, staged, DATA_TEMPORARY)
     }
 
     fn settle(&self, staged: &str) -> Result<(), PublishFault> {
@@ -214,15 +231,15 @@ impl Publication<'_> {
         }
     }
 
-    /// Whether the disk holds this very set under this very stamp.
-    fn is_published(&self) -> Result<bool, Unread> {
+    /// What is published now.
+    fn read(&self) -> Result<Option<Published>, Unread> {
         let Publisher { output, key, watch, .. } = self.publisher;
-        let read = read_store(&self.directory, output, key, self.store, watch)?;
-        Ok(read.is_some_and(|read| self.is_what_was_read(&read)))
+        read_store(&self.directory, output, key, self.store, watch)
     }
 
+    /// Whether that is this very set under this very stamp.
     fn is_what_was_read(&self, read: &Published) -> bool {
-        read.stamp == *self.stamp && read.credentials.same_as(self.credentials)
+        read.stamp == self.stamp && read.credentials.same_as(self.credentials)
     }
 
     fn differs(&self, name: &str, why: &str) -> PublishFault {

@@ -206,6 +206,7 @@ async fn a_silence_survives_a_kill_and_reminders_resume_when_it_is_ended() {
     })
     .await;
     let told = world.told().len();
+    daemon.noted(told).await;
     daemon.kill().await;
 
     let daemon = world.daemon().await;

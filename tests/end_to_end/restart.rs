@@ -18,6 +18,7 @@ async fn a_new_start_publishes_nothing_and_tells_nobody_again() {
     world.add_store_without_secret("missing");
     let daemon = world.daemon().await;
     world.wait_messages(1).await;
+    daemon.noted(1).await;
     wait_until("published", async || daemon.state("good").await == "verified").await;
     let incident = daemon.status().await["incidents"][0].clone();
     let before = listing(&world.configuration.output);
@@ -87,6 +88,7 @@ async fn an_incident_that_ends_while_nobody_runs_is_told_as_over_afterwards() {
     let account = world.add_store_without_secret("acme");
     let daemon = world.daemon().await;
     world.wait_messages(1).await;
+    daemon.noted(1).await;
     daemon.kill().await;
     world.write("acme", &account).await;
     let daemon = world.daemon().await;

@@ -6,7 +6,12 @@
 mod alertmanager;
 #[cfg(feature = "demo")]
 mod kubernetes;
+#[cfg(feature = "demo")]
+mod publishing;
 mod standard_webhooks;
+#[cfg(feature = "demo")]
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::time::{Duration, SystemTime};
 
@@ -16,6 +21,10 @@ use serde_json::json;
 
 /// Names a Python that has the packages of `./tests/run --real`.
 const PYTHON: &str = "BC_SECRETS_SYNC_TEST_PYTHON";
+
+/// How long anything may take; far more than it does on a busy machine.
+#[cfg(feature = "demo")]
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The moment at which a test runs, by the machine's clock.
 fn now() -> Timestamp {

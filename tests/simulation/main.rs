@@ -12,6 +12,7 @@
 )]
 
 mod apps;
+mod deserved;
 mod messages;
 mod mischief;
 mod outbox;
@@ -19,6 +20,7 @@ mod places;
 mod plan;
 mod prng;
 mod requests;
+mod run;
 mod simulation;
 mod truth;
 mod watch;

@@ -10,7 +10,8 @@ use bc_secrets_sync::domain::verdict::VerdictKind;
 use crate::apps::WITHIN;
 use crate::outbox::messages_come_in_order;
 use crate::plan::{MINUTE, millis, repeat_after};
-use crate::watch::{LastRead, Open, RETRIES, Run, SetFacts, StoreFacts, Violation, Watch, ensure};
+use crate::run::Run;
+use crate::watch::{LastRead, Open, RETRIES, SetFacts, StoreFacts, Violation, Watch, ensure};
 
 impl Watch {
     /// The daemon wants to say something. `at`: the store that it is about.
@@ -23,6 +24,9 @@ impl Watch {
                 no_two_open_incidents_of_one_cause(open, message)?;
                 let fresh = !self.ids.contains(incident.id.as_str());
                 ensure(fresh, "incidents_are_never_reused", store, || incident.id.to_string())?;
+                if let Some(at) = at.filter(|_| incident.cause == Cause::RegeneratedOrRevoked) {
+                    self.a_single_store_is_told(at, time)?;
+                }
                 nothing_is_said_without_evidence(self, message, at, time)
             }
             MessageKind::Reminder => {
@@ -34,7 +38,10 @@ impl Watch {
             MessageKind::Resolved => {
                 it_goes_on_with_an_open_incident(open, message)?;
                 match (open, at) {
-                    (Some(open), Some(at)) => nothing_ends_without_evidence(self, at, open, message),
+                    (Some(open), Some(at)) => {
+                        self.ends_are_told_as_they_were(at, message)?;
+                        nothing_ends_without_evidence(self, at, open, message)
+                    }
                     _ => Ok(()),
                 }
             }
@@ -47,6 +54,9 @@ impl Watch {
         let key = (incident.store.clone(), incident.cause);
         if message.kind == MessageKind::Resolved {
             self.book.remove(&key);
+            if incident.cause == Cause::PlatformTrouble {
+                self.platform_works_again(time);
+            }
             return;
         }
         let id = incident.id.as_str().to_owned();

@@ -421,6 +421,7 @@ impl Simulation {
         self.source_occasions += 1;
         if source == SourceChange::Replaced {
             self.epoch += 1;
+            self.watch.forget_source();
         }
         for at in 0..self.plan.stores {
             let facts = &mut self.watch.stores[at];

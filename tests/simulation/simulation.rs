@@ -16,6 +16,7 @@ use bc_secrets_sync::domain::secret::FingerprintKey;
 use bc_secrets_sync::domain::time::{Instant, Now, Timestamp};
 
 use crate::apps::{WITHIN, acknowledges};
+use crate::deserved::verdicts_are_those_of_the_table;
 use crate::mischief::Deed;
 use crate::outbox::{Outbox, Receiver};
 use crate::places::{App, Disk, EPOCH, Phase, Shop, Vault};
@@ -311,6 +312,9 @@ impl Simulation {
         if self.engine.is_none() {
             return Ok(());
         }
+        if let Event::Probed { store, outcome, .. } = &event {
+            verdicts_are_those_of_the_table(outcome, store.as_str())?;
+        }
         self.sees(&event);
         self.counts.events += 1;
         let request = if let Event::Asked(request) = &event { Some(request.clone()) } else { None };
@@ -434,6 +438,7 @@ impl Simulation {
         self.budgets_hold()?;
         self.nobody_is_forgotten()?;
         self.touched_files_are_looked_at()?;
+        self.what_deserves_an_incident_has_one()?;
         self.rejections_are_found_in_time()
     }
 

@@ -10,8 +10,10 @@ use bc_secrets_sync::domain::time::Timestamp;
 use bc_secrets_sync::domain::verdict::{ProbeOutcome, Validity, VerdictKind, judge};
 
 use crate::apps::Looks;
+use crate::deserved::{Common, Ties};
 use crate::places::Account;
 use crate::plan::{GRANTED_EACH, LONGEST_PAUSE, MINUTE, millis, probe_budget, read_budget, repeat_after};
+use crate::run::Run;
 
 /// An invariant that does not hold.
 #[derive(Debug)]
@@ -46,30 +48,6 @@ pub(crate) enum Kind {
     Reload,
 }
 
-/// Equal answers about a set, one after another.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Run {
-    pub(crate) count: u32,
-    pub(crate) first: u64,
-    pub(crate) last: u64,
-}
-
-impl Run {
-    fn add(&mut self, time: u64) {
-        if self.count == 0 {
-            self.first = time;
-        }
-        self.count += 1;
-        self.last = time;
-    }
-
-    /// Enough of them, over enough time.
-    pub(crate) fn confirms(self, settings: &Settings) -> bool {
-        let span = millis(settings.confirmation_spacing) * u64::from(settings.confirmations - 1);
-        self.count >= settings.confirmations && self.last - self.first >= span
-    }
-}
-
 /// What is known of one set of credentials at one store.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SetFacts {
@@ -93,6 +71,7 @@ pub(crate) struct SetFacts {
     /// Places, versions and the times of their writing.
     pub(crate) versions: Vec<(String, u64, Timestamp)>,
     pub(crate) published: bool,
+    pub(crate) account: Option<Account>,
 }
 
 /// What the last read of a store's secret gave.
@@ -140,6 +119,7 @@ pub(crate) struct StoreFacts {
     /// When a report last started a check.
     pub(crate) report_checked: Option<u64>,
     pub(crate) looks: Looks,
+    pub(crate) ties: Ties,
 }
 
 impl SetFacts {
@@ -236,6 +216,7 @@ pub(crate) struct Watch {
     pub(crate) accounts: BTreeMap<(String, String), u64>,
     /// When the source last failed as a whole, or was refused to us.
     pub(crate) source_faults: BTreeMap<SourceFaultKind, u64>,
+    pub(crate) common: Common,
 }
 
 impl Watch {
@@ -251,6 +232,7 @@ impl Watch {
             life_began: 0,
             accounts: BTreeMap::new(),
             source_faults: BTreeMap::new(),
+            common: Common::default(),
         }
     }
 
@@ -259,6 +241,7 @@ impl Watch {
         (self.life, self.life_began) = (life, time);
         self.shorten_pauses();
         self.source_faults.clear();
+        self.forget_source();
         self.accounts.clear();
         (0..self.stores.len()).for_each(|at| self.forget(at, time));
         let mut kept: Vec<&str> = open.iter().map(|incident| incident.id.as_str()).collect();

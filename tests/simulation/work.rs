@@ -54,6 +54,8 @@ impl Simulation {
             Action::Probe { store, credentials } => {
                 let at = asks(store.as_str(), Kind::Probe)?;
                 let account = Account::of(credentials);
+                let facts = &self.watch.stores[index(store.as_str())];
+                facts.may_ask(account.key(), store.as_str(), time)?;
                 self.watch.spends(index(store.as_str()), &account, store.as_str(), time)?;
                 (at, false)
             }
@@ -204,6 +206,7 @@ impl Simulation {
                     | Event::Asked(_)
                     | Event::Configured { .. } => "question about the token",
                 };
+                self.watch.source_answers(result.as_ref().err(), time);
                 let came = if result.is_ok() { "done" } else { "failed" };
                 self.note(None, || format!("the source: {what}: {came}"));
                 if let Err(fault) = result {
@@ -226,7 +229,9 @@ impl Simulation {
                     && fault.kind() == SourceFaultKind::Unavailable
                 {
                     self.watch.source_faults.insert(fault.kind(), time);
+                    self.watch.source_is_silent();
                 }
+                self.watch.stores[at].read_ends(time);
                 let version = result.as_ref().ok().and_then(|secret| {
                     let place = self.vault.places.get(&location.path)?;
                     let number = usize::try_from(secret.version).ok()?;
@@ -239,6 +244,7 @@ impl Simulation {
                         let key = version.account.key();
                         let set: &mut SetFacts = facts.sets.entry(key).or_default();
                         set.read_at.get_or_insert(time);
+                        set.account = Some(version.account);
                         let known = (location.path.clone(), number, version.created);
                         if !set.versions.contains(&known) {
                             set.versions.push(known);
@@ -256,9 +262,14 @@ impl Simulation {
                 let at = index(store.as_str());
                 let facts = &mut self.watch.stores[at];
                 done(facts, Kind::Inspect);
+                if !facts.outdated {
+                    let on_disk = if let Ok(OnDisk::Published(set)) = result { Some(set) } else { None };
+                    facts.is_whole(on_disk.map(|set| key_of(&set.credentials)));
+                }
                 if let (Ok(OnDisk::Published(published)), false) = (result, facts.outdated) {
                     let (known, key) = (facts.published, key_of(&published.credentials));
-                    if known != Some(key) {
+                    let newest = facts.candidate.map(|(newest, _)| newest);
+                    if known != Some(key) && newest != Some(key) {
                         facts.sets.entry(key).or_default().forget_certificate();
                     }
                     facts.is_published(key, time);
@@ -275,6 +286,7 @@ impl Simulation {
                 let at = index(store.as_str());
                 let verdict = judge(outcome);
                 let key = key_of(credentials);
+                self.watch.answers(at, key, verdict.kind());
                 self.note(Some(at), || format!("probed {}: {verdict}", credentials.username().expose()));
                 done(&mut self.watch.stores[at], Kind::Probe);
                 let wall = self.now().wall;
@@ -293,6 +305,7 @@ impl Simulation {
                 facts.looks.excused |= result.is_err();
                 if let Ok(published) = result {
                     let key = key_of(&published.credentials);
+                    facts.takes_the_place(key, published.stamp.verified_at.is_some(), time);
                     facts.is_published(key, time);
                     self.unsettle(at);
                 } else {
@@ -306,6 +319,9 @@ impl Simulation {
                 done(facts, Kind::Publish);
                 facts.publish_failed = result.is_err();
                 facts.looks.excused = true;
+                if result.is_ok() {
+                    facts.is_whole(None);
+                }
                 facts.withdrawn_at = result.is_ok().then_some(time).or(facts.withdrawn_at);
             }
             Event::Reloaded { store, generation, took: _, result } => {
@@ -313,6 +329,7 @@ impl Simulation {
                 self.note(Some(at), || format!("told the app of {generation:?}: {}", result.is_ok()));
                 let facts = &mut self.watch.stores[at];
                 done(facts, Kind::Reload);
+                facts.app_was_told(result.is_ok());
                 facts.reload_failures = if result.is_ok() { 0 } else { facts.reload_failures + 1 };
                 let was_asked = facts.telling == facts.published;
                 facts.told = facts.published.filter(|_| result.is_ok() && was_asked).or(facts.told);

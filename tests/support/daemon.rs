@@ -166,6 +166,15 @@ impl Daemon {
         wait_until("a further read", async || attempt().await != before).await;
     }
 
+    /// Waits until this many deliveries are on the disk. Before that a message that has arrived may come once more
+    /// from the next life, and rightly so.
+    pub(crate) async fn noted(&self, count: usize) {
+        wait_until(&format!("{count} deliveries are noted"), async || {
+            self.log().iter().filter(|line| line["message"] == "delivered").count() >= count
+        })
+        .await;
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(self.pid, signal).unwrap();
     }
@@ -270,5 +279,7 @@ fn log_file(configuration: &Configuration, number: usize) -> PathBuf {
 fn line(text: &str) -> Value {
     let line: Value = serde_json::from_str(text).unwrap_or_else(|_| panic!("not JSON: {text}"));
     assert!(line["level"].is_string() && line["message"].is_string(), "no level or no message: {text}");
+    // Of two values of one key a reader takes either.
+    assert_eq!(text.matches("\"message\":\"").count(), 1, "two messages: {text}");
     line
 }

@@ -43,7 +43,35 @@ impl Board {
     /// Everything to be sent now.
     pub(super) fn alerts(&self, now: Timestamp, life: Duration) -> Vec<Alert> {
         let open = self.open.values().map(|alert| alert.clone().until(now.plus(life)));
-        let over = self.over.values().map(|over| over.alert.clone().until(over.ended_at));
+        // Where the clock was put back since, it would be open again until then.
+        let over = self.over.values().map(|over| over.alert.clone().until(over.ended_at.min(now)));
         open.chain(over).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn an_alert_that_is_over_stays_over_when_the_clock_is_put_back() {
+        let at = |hours: u64| Now {
+            instant: Instant::from_millis(hours * 3_600_000),
+            wall: Timestamp::from_millis(hours * 3_600_000),
+        };
+        let started = at(100).wall;
+        let alert = Alert {
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+            starts_at: started,
+            ends_at: started,
+        };
+        let (mut board, life) = (Board::default(), Duration::from_secs(60));
+        board.update(std::iter::once(alert), at(100), life);
+        board.update(std::iter::empty(), at(101), life);
+        assert_eq!(board.alerts(at(101).wall, life)[0].ends_at, at(101).wall);
+        assert_eq!(board.alerts(at(77).wall, life)[0].ends_at, at(77).wall, "a day back");
     }
 }

@@ -268,6 +268,6 @@ fn shrink(channel: &str, queue: &mut Queue, capacity: usize, writes: &mut Vec<Wr
         queue.messages.remove(&position);
         queue.dropped += 1;
         writes.push(Write::RemoveMessage(channel.to_owned(), position));
-        warn!(channel, message = id, dropped = queue.dropped, "the outbox is full: a message was dropped");
+        warn!(channel, message_id = id, dropped = queue.dropped, "the outbox is full: a message was dropped");
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Action, Condition, Context, Judged};
 use crate::domain::credentials::StoreName;
 use crate::domain::incident::{Cause, Incident, IncidentId, Message, MessageKind, Resolution, SilenceSpan};
-use crate::domain::time::{Instant, Now};
+use crate::domain::time::{Instant, Now, Timestamp};
 
 #[derive(Debug)]
 pub(super) struct Entry {
@@ -80,6 +80,11 @@ impl Book {
 
     pub(super) fn is_open(&self, store: Option<&StoreName>, cause: Cause) -> bool {
         self.open.contains_key(&(store.map(|name| name.as_str().to_owned()), cause))
+    }
+
+    /// When an incident about a store was opened that is still open.
+    pub(super) fn opened_at(&self, store: &StoreName, cause: Cause) -> Option<Timestamp> {
+        self.open.get(&(Some(store.as_str().to_owned()), cause)).map(|entry| entry.incident.opened_at)
     }
 
     /// When the next reminder about this subject is due.

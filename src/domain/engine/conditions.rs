@@ -3,7 +3,7 @@
 mod certificate;
 
 use super::source::GRACE;
-use super::store::{Candidate, Certificate, ReadProblem, Rejection, Store};
+use super::store::{Candidate, Certificate, ReadProblem, Rejection, Store, Streak};
 use super::{Condition, Context, Judged, OnRejection};
 use crate::domain::incident::Cause;
 use crate::domain::source::SourceFaultKind;
@@ -205,7 +205,7 @@ fn misconfigured(store: &Store, cx: &Context<'_>) -> Condition {
             Some(rejection) => holds(
                 vec![
                     rejected_words(&format!("the published version {}", good.stamp.version), &rejection),
-                    "It was published without being verified, and has never been accepted.".into(),
+                    "It was published without being verified, and was not accepted since this daemon started.".into(),
                 ],
                 remedy(),
             ),
@@ -431,10 +431,12 @@ fn unverified(store: &Store, cx: &Context<'_>) -> Condition {
             .to_owned()
     };
     // A more telling incident is open about the same silence.
-    let explained = [VerdictKind::Forbidden, VerdictKind::Moved, VerdictKind::TlsError]
-        .into_iter()
-        .any(|kind| store.streak.is(kind, cx.settings.confirmations));
-    if explained {
+    let explained = |streak: &Streak| {
+        [VerdictKind::Forbidden, VerdictKind::Moved, VerdictKind::TlsError]
+            .into_iter()
+            .any(|kind| streak.is(kind, cx.settings.confirmations))
+    };
+    if explained(&store.streak) {
         return Condition::Unknown;
     }
     if store.good.is_some() && store.rejection.is_none() && stale(last_certainty(store)) {
@@ -450,6 +452,7 @@ fn unverified(store: &Store, cx: &Context<'_>) -> Condition {
     if let Some(candidate) = &store.candidate
         && store.candidate_rejection.is_none()
         && candidate.accepted_at.is_none()
+        && !explained(&candidate.streak)
         && stale(candidate.seen.instant)
     {
         return holds(

@@ -90,7 +90,8 @@ impl Engine {
         now: Now,
     ) -> Self {
         let book = Book::restored(open, settings.repeat_interval, now);
-        let shared = Shared { book, budgets: Budgets::default(), platform: Platform::default() };
+        let platform = Platform::restored(book.is_open(None, Cause::PlatformTrouble), now);
+        let shared = Shared { book, budgets: Budgets::default(), platform };
         let stores: Vec<Store> = stores.into_iter().map(|spec| Store::new(spec, now)).collect();
         let mut engine = Self {
             settings,
@@ -307,11 +308,12 @@ impl Engine {
                 self.published.remove(&at);
             }
         }
+        self.settle_inherited(now);
         let troubled = self.shared.platform.is_troubled();
         let told = self.shared.book.is_open(None, Cause::PlatformTrouble);
         let due = self.shared.book.next_reminder(None).is_some_and(|at| at <= now.instant);
         if troubled != told || (told && due) {
-            let judged = self.shared.platform.judge(troubled || self.stores.iter().all(Store::was_asked));
+            let judged = self.shared.platform.judge();
             let mut cx =
                 Context { now, settings: &self.settings, key: &self.key, actions, shared: &mut self.shared };
             Book::settle(None, [judged], |_| None, &mut cx);
@@ -330,8 +332,8 @@ impl Engine {
             // Spread over all of them: neighbours in the configuration may have more in common.
             let step = self.stores.len() / (SAMPLE + 1) + 1;
             let spread = (0..step).flat_map(|first| (first..self.stores.len()).step_by(step));
-            let sound = |at: &usize| self.stores.get(*at).is_some_and(Store::is_verified);
-            touched.extend(spread.filter(sound).take(SAMPLE));
+            let tells = |at: &usize| self.stores.get(*at).is_some_and(Store::may_tell);
+            touched.extend(spread.filter(tells).take(SAMPLE));
             for at in &touched {
                 if let Some(store) = self.stores.get_mut(*at) {
                     store.check_published_now(now);
@@ -339,14 +341,37 @@ impl Engine {
             }
         }
         if over {
-            for (at, store) in self.stores.iter_mut().enumerate() {
-                if self.shared.platform.is_suspect(store.name()) {
-                    store.confirm_anew(now);
-                    touched.push(at);
-                }
-            }
+            touched.extend(self.confirm_suspects_anew(now));
         }
         touched
+    }
+
+    /// Finds out how the platform's trouble stands that a life before has left.
+    fn settle_inherited(&mut self, now: Now) {
+        if !self.shared.platform.is_inherited() {
+            return;
+        }
+        let asked = self.stores.iter().all(Store::was_asked);
+        let accepted = self.stores.iter().filter(|store| store.is_verified()).count();
+        let doubtful = self.stores.iter().filter(|store| store.is_doubtful(&self.shared.book)).count();
+        if self.shared.platform.settle_inherited(asked, accepted, doubtful, now) {
+            self.confirm_suspects_anew(now);
+        }
+    }
+
+    /// Returns the stores that have to act on it.
+    fn confirm_suspects_anew(&mut self, now: Now) -> Vec<usize> {
+        let mut suspects = Vec::new();
+        for (at, store) in self.stores.iter_mut().enumerate() {
+            if self.shared.platform.is_suspect(store.name()) {
+                store.confirm_anew(now);
+                suspects.push(at);
+            }
+        }
+        for at in &suspects {
+            self.reschedule(*at, now.instant);
+        }
+        suspects
     }
 
     fn configure(&mut self, settings: Settings, specs: Vec<StoreSpec>, source: SourceChange, now: Now) {

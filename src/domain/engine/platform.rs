@@ -20,6 +20,8 @@ const PART: usize = 20;
 const SAMPLE_PAUSE: Duration = Duration::from_secs(10 * 60);
 /// How many are asked then.
 pub(super) const SAMPLE: usize = 4;
+/// How long trouble that a life before has left holds single stores back, where few of them can be asked.
+const PATIENCE: Duration = Duration::from_secs(3600);
 /// Stores that the evidence names.
 const NAMED: usize = 10;
 
@@ -49,9 +51,36 @@ pub(super) struct Platform {
     /// Something was noted since it was last decided.
     changed: bool,
     sampled_at: Option<Instant>,
+    /// When this life began, where the one before it left trouble of the platform, until it is known how that stands.
+    inherited: Option<Instant>,
 }
 
 impl Platform {
+    /// Begins with trouble that was open when the last process ended, or with none.
+    pub(super) fn restored(troubled: bool, now: Now) -> Self {
+        Self { inherited: troubled.then_some(now.instant), ..Self::default() }
+    }
+
+    /// Whether it is still unknown how trouble stands that a life before has left.
+    pub(super) const fn is_inherited(&self) -> bool {
+        self.inherited.is_some()
+    }
+
+    /// Ends that, when every published set was asked about and too few are rejected or silent to be trouble of the
+    /// platform; and after a while in any case, since a token may really be dead. True when it has just ended:
+    /// whoever is rejected then has to be confirmed anew.
+    pub(super) fn settle_inherited(
+        &mut self,
+        asked: bool,
+        accepted: usize,
+        doubtful: usize,
+        now: Now,
+    ) -> bool {
+        let clear = asked && (doubtful < LEAST || accepted > 2 * doubtful);
+        let over = |since: &mut Instant| clear || now.instant.since(*since) >= PATIENCE;
+        self.inherited.take_if(over).is_some() && !self.is_troubled()
+    }
+
     /// Takes note of a store. Returns whether others should be asked at once, to tell the platform from the
     /// token.
     pub(super) fn note(&mut self, store: &StoreName, standing: Standing, now: Now) -> bool {
@@ -127,17 +156,18 @@ impl Platform {
 
     /// Whether a store's own incident waits until the platform's trouble is over.
     pub(super) fn holds_back(&self, store: &StoreName) -> bool {
-        self.is_troubled() && self.suspects.contains_key(store)
+        (self.is_troubled() || self.is_inherited()) && self.suspects.contains_key(store)
     }
 
     pub(super) fn is_suspect(&self, store: &StoreName) -> bool {
         self.suspects.contains_key(store)
     }
 
-    /// `known`: every store has been asked since the start, so that silence means that all is well.
-    pub(super) fn judge(&self, known: bool) -> Judged {
+    /// While it is not known how trouble stands that was there before, it is not over.
+    pub(super) fn judge(&self) -> Judged {
         let Some(since) = self.troubled_since else {
-            return (Cause::PlatformTrouble, if known { Condition::Clear } else { Condition::Unknown });
+            let condition = if self.is_inherited() { Condition::Unknown } else { Condition::Clear };
+            return (Cause::PlatformTrouble, condition);
         };
         let count = self.suspects.len();
         let mut names: Vec<&str> = self.suspects.keys().take(NAMED).map(StoreName::as_str).collect();

@@ -6,12 +6,13 @@ use std::sync::Mutex;
 
 use super::*;
 
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 9] = [
     Step::Stage,
     Step::WriteFile,
     Step::SyncGeneration,
     Step::ReadBackStaged,
     Step::Link,
+    Step::SyncNames,
     Step::Swap,
     Step::SyncStore,
     Step::ReadBackPublished,
@@ -43,6 +44,10 @@ fn a_failure_at_any_step_leaves_the_generation_before_in_place() {
             let fault = place.try_publish(&failing_at(&place, step, nth), 3).unwrap_err();
             assert!(fault.reason.contains("No space left"), "{fault}");
             assert!(fault.path.starts_with(place.path("").to_str().unwrap()), "{step:?}: {fault}");
+            if matches!(step, Step::SyncStore | Step::ReadBackPublished) {
+                // It was published for a moment, and readers may have opened it.
+                place.publisher.inspect(&store()).swept.unwrap();
+            }
             assert_eq!(place.generations(), generations, "{step:?}");
             assert_eq!(fs::read_to_string(place.path("api_token")).unwrap(), "token2");
             place.publish(3);
@@ -61,6 +66,66 @@ fn a_failure_at_the_first_publication_publishes_nothing() {
         place.publish(1);
         assert_eq!(place.published(), Some(1), "{step:?}");
     }
+}
+
+#[test]
+fn a_swap_that_is_undone_leaves_its_generation_to_those_who_have_opened_it() {
+    for step in [Step::SyncStore, Step::ReadBackPublished] {
+        let place = Place::new();
+        place.publish(1);
+        place.publish(2);
+        let opened = Arc::new(Mutex::new(None));
+        let (open, data) = (Arc::clone(&opened), place.path("..data"));
+        let reading = place.interrupted(move |reached| {
+            if reached != step {
+                return Ok(());
+            }
+            *open.lock().unwrap() = Some(Directory::at(&data).unwrap());
+            Err(Errno::IO)
+        });
+        place.try_publish(&reading, 3).unwrap_err();
+        let opened = opened.lock().unwrap().take().unwrap();
+        let directory::Content::Whole(token, _) = opened.read("api_token", 100).unwrap() else {
+            panic!("{step:?}: it cannot be read to its end");
+        };
+        assert_eq!(*token, b"token3", "{step:?}");
+        assert_eq!(fs::read_to_string(place.path("api_token")).unwrap(), "token2", "{step:?}");
+    }
+}
+
+#[test]
+fn numbers_rise_also_when_what_was_published_cannot_be_read() {
+    let place = Place::new();
+    place.publish(6);
+    place.publish(7);
+    let before = fs::read_link(place.path("..data")).unwrap().into_os_string().into_string().unwrap();
+    fs::remove_file(place.path("api_token")).unwrap();
+    // As after a start: nobody knows of the seven.
+    let published = place.publish(1);
+    assert_eq!(published.stamp.generation, 8);
+    assert!(matches!(place.read(), OnDisk::Published(read) if read.stamp == published.stamp));
+    // So what was published before is known as such, and stays for its readers.
+    place.publisher.inspect(&store()).swept.unwrap();
+    assert!(place.generations().contains(&before), "{:?}", place.names());
+    assert_eq!(place.generations().len(), 2);
+}
+
+#[test]
+fn what_cannot_be_removed_does_not_keep_the_rest() {
+    let place = Place::new();
+    place.publish(1);
+    place.publish(2);
+    let kept = place.generations();
+    // Deeper than anything of ours, and so it is left alone.
+    let (first, last) = ("..2001_01_01_00_00_00.1", "..2031_01_01_00_00_00.1");
+    fs::create_dir_all(place.path(first).join("1/2/3/4/5/6/7/8/9")).unwrap();
+    fs::create_dir(place.path(last)).unwrap();
+    let fault = place.publisher.inspect(&store()).swept.unwrap_err();
+    assert!(fault.path.ends_with(first), "{fault}");
+    let mut left = kept;
+    left.insert(0, first.to_owned());
+    assert_eq!(place.generations(), left);
+    assert_eq!(place.published(), Some(2));
 }
 
 #[test]

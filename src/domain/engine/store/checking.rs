@@ -182,7 +182,14 @@ impl Store {
         let wait = match verdict.kind() {
             VerdictKind::Rejected if !settled => cx.settings.confirmation_spacing,
             VerdictKind::NetworkError | VerdictKind::TlsError => {
-                backoff(self.name().as_str(), candidate.streak.silent(), FIRST_WAIT.min(interval), interval)
+                // No sooner than without the error.
+                let least = match self.candidate_rejection {
+                    Some(_) if settled => interval,
+                    Some(_) => cx.settings.confirmation_spacing,
+                    None => FIRST_WAIT.min(interval),
+                };
+                let most = interval.max(least);
+                backoff(self.name().as_str(), candidate.streak.silent(), least, most).max(least)
             }
             VerdictKind::RateLimited | VerdictKind::Unavailable => {
                 self.pause(verdict, candidate.streak.silent())
@@ -265,7 +272,10 @@ impl Store {
         let spacing = cx.settings.confirmation_spacing;
         match self.streak.silent() {
             0 => spacing,
-            silent => backoff(self.name().as_str(), silent, spacing, cx.settings.check_interval.max(spacing)),
+            silent => {
+                let most = cx.settings.check_interval.max(spacing);
+                backoff(self.name().as_str(), silent, spacing, most).max(spacing)
+            }
         }
     }
 
@@ -319,6 +329,21 @@ impl Store {
     /// Whether the store accepted the published set when it was last asked.
     pub(in crate::domain::engine) fn is_verified(&self) -> bool {
         self.good.is_some() && self.streak.kind() == Some(VerdictKind::Accepted)
+    }
+
+    /// Whether asking about the published set now may tell the platform's trouble from others': the store accepted
+    /// it when it was last asked, in this life or one before.
+    pub(in crate::domain::engine) fn may_tell(&self) -> bool {
+        self.is_verified()
+            || (self.streak.last.is_none() && self.good.is_some() && self.verified_at.is_some())
+    }
+
+    /// Whether the published set is rejected, or the store does not say, and no incident says so already.
+    pub(in crate::domain::engine) fn is_doubtful(&self, book: &Book) -> bool {
+        let told = [VerdictKind::Accepted, VerdictKind::Forbidden, VerdictKind::Moved];
+        self.good.is_some()
+            && !self.streak.kind().is_some_and(|kind| told.contains(&kind))
+            && !book.is_open(Some(self.name()), Cause::RegeneratedOrRevoked)
     }
 
     /// Whether anything is known of the published set since the start, or nothing is published.

@@ -145,7 +145,7 @@ impl Store {
             candidate: None,
             candidate_rejection: None,
             superseded: None,
-            superseded_end: None,
+            superseded_end: Some(Resolution::NoLongerWatched),
             inspecting: false,
             inspection_outdated: false,
             looks: Looks::from(now.instant),
@@ -317,8 +317,12 @@ impl Store {
         self.advance_acknowledgement(now);
         self.advance_superseded(cx);
         let judged = conditions::judge(self, source_fault, cx);
+        // A generation that was published since, by a life that ended before it could say so, may hold other values.
+        let opened = cx.shared.book.opened_at(&self.spec.name, Cause::RegeneratedOrRevoked);
+        let published = self.good.as_ref().map(|good| good.stamp.published_at);
+        let accepted = if published > opened { Resolution::Recovered } else { Resolution::AcceptedAgain };
         let resolution = |cause| match cause {
-            Cause::RegeneratedOrRevoked => Some(self.resolution.unwrap_or(Resolution::AcceptedAgain)),
+            Cause::RegeneratedOrRevoked => Some(self.resolution.unwrap_or(accepted)),
             Cause::SupersededLive => self.superseded_end,
             Cause::BadWrite
             | Cause::Misconfigured
@@ -360,7 +364,7 @@ impl Store {
         due.extend(self.next_reload());
         due.extend(self.superseded.as_ref().map(Superseded::ends));
         due.extend(cx.shared.book.next_reminder(Some(self.name())));
-        due.extend(conditions::next_change(self, cx).filter(|at| *at > cx.now.instant));
+        due.extend(conditions::next_change(self, cx));
         due.into_iter().min()
     }
 

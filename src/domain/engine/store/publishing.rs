@@ -84,6 +84,10 @@ impl Store {
             self.candidate_rejection = None;
         }
         self.certificate = candidate.and_then(|candidate| candidate.certificate);
+        if self.superseded.take_if(|old| old.credentials.same_as(&published.credentials)).is_some() {
+            // It is back: somebody restored it.
+            self.superseded_end = Some(Resolution::NoLongerWatched);
+        }
         self.verified_at = published.stamp.verified_at;
         self.good = Some(published);
         self.rejection = None;
@@ -121,6 +125,7 @@ impl Store {
         self.say(cx, None, text);
         if restored {
             self.restorations += 1;
+            self.resolution = self.resolution.or(Some(Resolution::AcceptedAgain));
             return self.restamped(published.stamp, cx);
         }
         self.publications += 1;
@@ -189,7 +194,7 @@ impl Store {
 
     /// The set that should be on the disk and is not.
     pub(super) fn wanted(&self, cx: &Context<'_>) -> Option<(Arc<Credentials>, GenerationStamp)> {
-        let generation = self.good.as_ref().map_or(0, |good| good.stamp.generation) + 1;
+        let generation = self.good.as_ref().map_or(0, |good| good.stamp.generation).saturating_add(1);
         if let Some(candidate) = &self.candidate
             && (candidate.accepted_at.is_some() || cx.settings.gate == Gate::Open)
         {

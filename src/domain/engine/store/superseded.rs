@@ -37,7 +37,10 @@ impl Store {
         // What is known to be dead needs no watching, and an account whose address alone changed is the same.
         let dead = self.rejection.is_some();
         let other = !old.credentials.same_account(new) || !old.credentials.same_token(new);
-        self.superseded_end = None;
+        // Of one that still works, nobody will know whether it dies.
+        let live =
+            self.superseded.take().is_some_and(|older| older.streak.kind() == Some(VerdictKind::Accepted));
+        self.superseded_end = live.then_some(Resolution::NoLongerWatched);
         self.superseded = (other && !dead).then(|| Superseded {
             credentials: old.credentials,
             version: old.stamp.version,

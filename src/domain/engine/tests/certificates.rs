@@ -229,3 +229,11 @@ fn the_certificate_is_known_as_soon_as_a_set_is_published() {
     assert_eq!(world.published("acme"), Some((2, "token-2".into())));
     assert_eq!(world.store("acme").certificate_expires_at, known);
 }
+
+#[test]
+fn a_candidate_whose_certificate_fails_is_one_incident_and_not_two() {
+    let mut world = World::new(&["acme"]);
+    world.shops.insert("acme".into(), Shop::Fails(ProbeFault::CertificateExpired));
+    world.pass(3 * HOUR);
+    assert_eq!(world.said(), [(MessageKind::Opened, Cause::CertificateTrouble)]);
+}

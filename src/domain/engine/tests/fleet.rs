@@ -1,9 +1,10 @@
 //! Many stores at once: trouble of the platform is told from trouble of single tokens.
 
-use super::world::{HOUR, MINUTE, SECOND, World, settings};
+use super::world::{HOUR, MINUTE, SECOND, Shop, World, settings};
 use crate::domain::engine::{Event, Settings};
 use crate::domain::incident::{Cause, MessageKind};
 use crate::domain::snapshot::StoreState;
+use crate::domain::verdict::ProbeFault;
 
 fn names(count: usize) -> Vec<String> {
     (0..count).map(|at| format!("store-{at:03}")).collect()
@@ -104,6 +105,64 @@ fn what_is_suspected_of_the_platform_survives_a_restart_without_a_second_word() 
     world.pass(HOUR);
     assert_eq!(world.said().last(), Some(&(MessageKind::Resolved, Cause::PlatformTrouble)));
     assert_eq!(world.said().len(), 2);
+}
+
+/// A few stores that are asked once an hour: they turn within a restart, one after another.
+fn slow_fleet() -> World {
+    let names = names(4);
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut world =
+        World::with(&names, Settings { check_interval: HOUR, stale_after: 24 * HOUR, ..settings() });
+    world.pass(2 * HOUR);
+    world
+}
+
+#[test]
+fn stores_that_were_not_asked_since_the_start_are_asked_when_one_turns() {
+    let mut world = slow_fleet();
+    world.restart();
+    refuse(&mut world, &names(4));
+    world.pass(3 * HOUR);
+    assert_eq!(world.said(), [(MessageKind::Opened, Cause::PlatformTrouble)]);
+}
+
+#[test]
+fn single_stores_are_held_back_after_a_restart_until_it_is_known_how_the_trouble_stands() {
+    let mut world = fleet(4);
+    refuse(&mut world, &names(4));
+    world.pass(HOUR);
+    world.restart();
+    for store in &names(4)[1..] {
+        world.shops.insert(store.clone(), Shop::Fails(ProbeFault::Timeout));
+    }
+    world.pass_until(|world| world.store("store-000").state == StoreState::Rejected);
+    world.pass(10 * MINUTE);
+    assert_eq!(world.said(), [(MessageKind::Opened, Cause::PlatformTrouble)]);
+    mend(&mut world, &names(4)[1..]);
+    world.pass(HOUR);
+    assert_eq!(
+        world.said()[1..],
+        [(MessageKind::Resolved, Cause::PlatformTrouble), (MessageKind::Opened, Cause::RegeneratedOrRevoked),]
+    );
+}
+
+#[test]
+fn trouble_of_the_platform_is_not_over_because_nobody_answers_after_a_restart() {
+    let mut world = fleet(4);
+    refuse(&mut world, &names(4));
+    world.pass(HOUR);
+    world.restart();
+    for store in names(4) {
+        world.shops.insert(store, Shop::Fails(ProbeFault::Timeout));
+    }
+    world.pass(HOUR / 2);
+    assert_eq!(world.said(), [(MessageKind::Opened, Cause::PlatformTrouble)]);
+    refuse(&mut world, &names(4));
+    world.pass(2 * HOUR);
+    assert_eq!(world.said(), [(MessageKind::Opened, Cause::PlatformTrouble)]);
+    mend(&mut world, &names(4));
+    world.pass(HOUR);
+    assert_eq!(world.said()[1..], [(MessageKind::Resolved, Cause::PlatformTrouble)]);
 }
 
 #[test]

@@ -300,3 +300,19 @@ fn a_version_that_is_published_before_it_is_verified_resolves_with_the_right_wor
     world.pass(HOUR);
     assert_eq!(world.messages[3].resolution, Some(Resolution::AcceptedAgain));
 }
+
+#[test]
+fn a_dead_candidate_does_not_delay_word_of_a_published_set_that_nobody_can_verify() {
+    let slow =
+        Settings { poll_interval: 4 * HOUR, check_interval: 2 * HOUR, stale_after: 3 * HOUR, ..settings() };
+    let mut world = World::with(&["acme"], slow);
+    world.pass(9 * HOUR);
+    world.write("acme", "user", "mistyped");
+    world.pass(9 * HOUR);
+    assert_eq!(world.said(), [(MessageKind::Opened, Cause::BadWrite)]);
+    let checked = world.store("acme").verified_at.unwrap();
+    world.pass_until(|world| world.store("acme").verified_at != Some(checked));
+    world.shops.insert("acme".into(), Shop::Fails(ProbeFault::Timeout));
+    world.pass(3 * HOUR + SECOND);
+    assert_eq!(world.said()[1..], [(MessageKind::Opened, Cause::Unverified)]);
+}

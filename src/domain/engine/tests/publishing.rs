@@ -377,3 +377,30 @@ fn a_store_that_asks_for_short_waits_again_and_again_is_asked_ever_more_slowly()
     world.pass(2 * HOUR);
     assert!(world.calls("probe") <= 15, "{}", world.calls("probe"));
 }
+
+#[test]
+fn an_error_does_not_bring_the_next_question_about_a_rejected_candidate_forward() {
+    for rejections in [1, 3] {
+        let mut world = World::new(&["acme"]);
+        world.accept("acme", "nobody", "at all");
+        world.pass_until(|world| world.calls("probe") == rejections);
+        let least = if rejections < 3 { MINUTE } else { 5 * MINUTE };
+        world.shops.insert("acme".into(), Shop::Fails(ProbeFault::Timeout));
+        world.pass_until(|world| world.calls("probe") == rejections + 3);
+        let apart = world.probed_at.windows(2).skip(usize::try_from(rejections).unwrap());
+        assert!(apart.clone().all(|pair| pair[1].since(pair[0]) >= least), "{:?}", world.probed_at);
+    }
+}
+
+#[test]
+fn an_error_does_not_bring_the_next_question_about_a_suspected_set_forward() {
+    let mut world = World::new(&["acme"]);
+    world.pass(HOUR);
+    world.accept("acme", "nobody", "at all");
+    world.pass_until(|world| world.store("acme").state == StoreState::Suspect);
+    world.shops.insert("acme".into(), Shop::Fails(ProbeFault::Timeout));
+    let before = world.probed_at.len();
+    world.pass(HOUR);
+    let apart = world.probed_at[before - 1..].windows(2);
+    assert!(apart.clone().all(|pair| pair[1].since(pair[0]) >= MINUTE), "{:?}", world.probed_at);
+}

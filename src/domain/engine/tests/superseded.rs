@@ -63,3 +63,39 @@ fn a_store_that_cannot_tell_keeps_the_question_open() {
     world.pass(30 * MINUTE);
     assert_eq!(world.said(), []);
 }
+
+#[test]
+fn what_a_restart_forgets_is_not_said_to_be_dead() {
+    let mut world = replaced();
+    world.pass(20 * MINUTE);
+    world.restart();
+    world.pass(20 * MINUTE);
+    assert_eq!(world.said().last(), Some(&(MessageKind::Resolved, Cause::SupersededLive)));
+    assert_eq!(world.messages[1].resolution, Some(Resolution::NoLongerWatched));
+}
+
+#[test]
+fn a_live_set_that_makes_room_for_another_one_is_not_said_to_be_dead() {
+    let mut world = replaced();
+    world.pass(20 * MINUTE);
+    let all = [("user", "token-1"), ("third", "token-5")].map(|(user, token)| (user.into(), token.into()));
+    world.write("acme", "third", "token-5");
+    world.shops.insert("acme".into(), Shop::Accepts(all.to_vec()));
+    world.pass(30 * MINUTE);
+    assert_eq!(world.messages[1].resolution, Some(Resolution::NoLongerWatched));
+}
+
+#[test]
+fn a_superseded_set_that_somebody_restores_is_the_published_one_and_nothing_else() {
+    let mut world = World::new(&["acme"]);
+    world.pass(HOUR);
+    let old = world.disks["acme"].clone();
+    world.write("acme", "other", "token-9");
+    let both = [("user", "token-1"), ("other", "token-9")].map(|(user, token)| (user.into(), token.into()));
+    world.shops.insert("acme".into(), Shop::Accepts(both.to_vec()));
+    world.pass_until(|world| world.publications.len() == 2);
+    world.disks.insert("acme".into(), old);
+    world.accept("acme", "user", "token-1");
+    world.pass(HOUR);
+    assert_eq!(world.said(), [(MessageKind::Opened, Cause::BadWrite)]);
+}

@@ -41,6 +41,7 @@ fn a_withdrawn_set_comes_back_when_it_is_accepted_again() {
     world.pass(10 * MINUTE);
     assert_eq!(world.published("acme"), Some((1, "token-1".into())));
     assert_eq!(world.said(), [OPENED, RESOLVED]);
+    assert_eq!(world.messages[1].resolution, Some(Resolution::AcceptedAgain));
 }
 
 #[test]
@@ -64,4 +65,15 @@ fn only_a_confirmed_rejection_withdraws_anything() {
         world.pass(5 * HOUR);
         assert!(world.published("acme").is_some(), "{shop:?}");
     }
+}
+
+#[test]
+fn what_is_published_after_a_restart_is_not_said_to_be_the_old_set() {
+    let mut world = withdrawing();
+    world.pass(HOUR);
+    world.restart();
+    world.pass(HOUR);
+    world.write("acme", "user", "token-2");
+    world.pass(10 * MINUTE);
+    assert_eq!(world.messages[1].resolution, Some(Resolution::Recovered));
 }
