@@ -46,6 +46,7 @@ fn main() {
             published_at: now,
             verified_at: Some(now),
             restores: None,
+            files_fingerprint: None,
         };
         let begun = Instant::now();
         publisher.publish(&store, &credentials, &stamp).unwrap();

@@ -64,6 +64,7 @@ async fn no_secret_is_in_any_output_whatever_happens() {
     echoes(&world, &daemon).await;
     look(&daemon, &mut pages).await;
     pasted_into_the_configuration(&world, &daemon, &markers, &mut pages).await;
+    files_of_every_format(&mut world, &daemon, &markers, &mut pages).await;
     damage_and_a_vault_that_is_away(&world, &daemon).await;
     look(&daemon, &mut pages).await;
 
@@ -402,6 +403,41 @@ async fn pasted_into_the_configuration(
         daemon.status().await["configuration"]["error"].is_null()
     })
     .await;
+}
+
+/// Every format, one of which cannot hold the values at first.
+async fn files_of_every_format(
+    world: &mut World,
+    daemon: &Daemon,
+    markers: &Markers,
+    pages: &mut Vec<(String, Vec<u8>)>,
+) {
+    let template = world.configuration.home().join("app.j2");
+    std::fs::write(&template, "{{ username }} {{ api_token }} {{ basic }} {{ api_path }}").unwrap();
+    let mut files = String::new();
+    for format in
+        ["username", "api_token", "api_path", "json", "properties", "yaml", "netrc", "sap_open_connectors"]
+    {
+        files += &format!("[[stores.files]]\nname = \"{format}\"\nformat = \"{format}\"\n");
+    }
+    let template = template.display();
+    files += "[[stores.files]]\nname = \"app\"\nformat = \"template\"\n";
+    files += &format!("template = \"{template}\"\nescape = \"env\"\n");
+    let path = "path = \"stores/acme\"\n";
+    world.configuration.edit(path, &format!("{path}{files}"));
+    world.configuration.write();
+    wait_until("a file cannot be made", async || daemon.store("acme").await["publish_error"].is_string())
+        .await;
+    look(daemon, pages).await;
+    world.configuration.edit("escape = \"env\"", "escape = \"none\"");
+    world.configuration.write();
+    let app = world.configuration.output.join("acme/app");
+    wait_until("every file is made", async || app.exists()).await;
+    for file in ["json", "netrc", "sap_open_connectors", "app"] {
+        let found = markers.found_in(&std::fs::read(app.with_file_name(file)).unwrap());
+        assert!(found.contains(&"the token"), "{file}: {found:?}");
+    }
+    look(daemon, pages).await;
 }
 
 async fn damage_and_a_vault_that_is_away(world: &World, daemon: &Daemon) {

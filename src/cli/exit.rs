@@ -61,6 +61,7 @@ impl From<&DaemonError> for Exit {
             DaemonError::Vault(_)
             | DaemonError::Check(_)
             | DaemonError::Channels(_)
+            | DaemonError::Files(_)
             | DaemonError::Ledger(_)
             | DaemonError::Listen(_)
             | DaemonError::Control(_) => Self::Usage,

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError, Environment, preflight};
+use crate::publish::check_templates;
 
 pub use self::exit::Exit;
 
@@ -115,6 +116,7 @@ impl ConfigFile {
     fn load(&self, environment: &Environment) -> Result<Config, ConfigError> {
         let config = Config::load(&self.config, environment)?;
         preflight(&config)?;
+        check_templates(&config)?;
         Ok(config)
     }
 

@@ -1,9 +1,11 @@
 //! Checks `[output]` and `[state]`: the two directories that are written, and who may read what is in them.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::accounts::number_of;
 use super::checker::Checker;
+use super::files::{Files, files};
 use super::raw;
 use super::value::{Kind, Origin, Table, Value, open};
 use super::{Output, State};
@@ -30,6 +32,16 @@ const DIRECTORY_MODE: ModeRule = ModeRule {
     forbidden: 0o002,
     advice: "its owner must be able to read, write and enter, and not everybody to write",
 };
+
+/// The files that stores without files of their own are published in.
+pub(super) fn default_files(
+    checker: &mut Checker<'_>,
+    output: &mut Option<Table<raw::Output>>,
+) -> Arc<Files> {
+    let Some(Table { content, span }) = output else { return Arc::default() };
+    let listed = content.files.take();
+    listed.map_or_else(Arc::default, |listed| files(checker, "output.files", Some(span.clone()), listed))
+}
 
 /// Checks `[output]` and `[state]`, which must not share a directory.
 pub(super) fn directories(

@@ -26,7 +26,10 @@ impl ConfigError {
     }
 
     /// Passes if there is no problem.
-    pub(super) fn unless_empty(problems: Vec<Problem>) -> Result<(), Self> {
+    ///
+    /// # Errors
+    /// There are problems.
+    pub fn unless_empty(problems: Vec<Problem>) -> Result<(), Self> {
         if problems.is_empty() { Ok(()) } else { Err(Self::new(problems)) }
     }
 

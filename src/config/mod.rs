@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
@@ -23,6 +24,7 @@ mod control;
 mod directories;
 mod environment;
 mod error;
+mod files;
 mod hooks;
 mod kubernetes;
 mod locations;
@@ -40,7 +42,8 @@ mod vault;
 pub use alerts::{AlertCommand, Alertmanager, Alerts, Kubernetes, PagerDuty, Regarding, Slack, Webhook};
 pub use environment::Environment;
 pub use error::{ConfigError, Place, Problem};
-pub use preflight::preflight;
+pub use files::{BuiltIn, Escape, Files, Format, OutputFile};
+pub use preflight::{MAX_TEMPLATE_SIZE, lists_of_files, preflight};
 pub use reload::{Hook, HookRequest, Method, Reload, ReloadSignal, Target};
 
 /// A whole configuration, checked.
@@ -52,6 +55,8 @@ pub struct Config {
     pub check: Check,
     /// Where they are published.
     pub output: Output,
+    /// The files of stores that have none of their own.
+    pub files: Arc<Files>,
     /// Where the daemon keeps what must survive a restart.
     pub state: State,
     /// The listener for probes, metrics and status.
@@ -246,6 +251,8 @@ pub struct Store {
     pub fields: FieldNames,
     /// What becomes of its published set when its rejection is confirmed.
     pub on_rejection: OnRejection,
+    /// The files that it is published in.
+    pub files: Arc<Files>,
     /// How its app is told of a new generation; none: it finds out by itself.
     pub reload: Option<Reload>,
     /// How its app acknowledges generations; none: it does not.

@@ -25,22 +25,23 @@ impl Config {
     /// # Errors
     /// The first place that is no TOML or has an unknown key; or else everything that is wrong.
     pub fn parse(text: &str, file_name: &str, environment: &Environment) -> Result<Self, ConfigError> {
-        let raw = read::read(text, file_name)?;
+        let mut raw = read::read(text, file_name)?;
         let mut checker = Checker::new(file_name, text, environment);
         let (vault, mount) = vault::vault(&mut checker, raw.vault);
         let check = sections::check(&mut checker, raw.check);
         let http = sections::http(&mut checker, raw.http);
         let log = sections::log(&mut checker, raw.log);
         let alerts = channels::alerts(&mut checker, raw.alerts);
+        let files = directories::default_files(&mut checker, &mut raw.output);
         let directories = directories::directories(&mut checker, raw.output, raw.state);
-        let stores = stores::stores(&mut checker, raw.stores, &mount, directories.as_ref());
+        let stores = stores::stores(&mut checker, raw.stores, &mount, &files, directories.as_ref());
         let control = directories
             .as_ref()
             .map(|(output, state)| control::control(&mut checker, raw.control, output, state));
         ConfigError::unless_empty(checker.into_problems())?;
         match (vault, alerts, directories, control) {
             (Some(vault), Some(alerts), Some((output, state)), Some(control)) => {
-                Ok(Self { vault, check, output, state, http, control, log, alerts, stores })
+                Ok(Self { vault, check, output, files, state, http, control, log, alerts, stores })
             }
             // Not reached: a section that is not there has given its reason above.
             _ => Err(ConfigError::of_file(file_name, "it is incomplete".to_owned())),

@@ -3,14 +3,17 @@
 use std::fs::{File, Metadata};
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use rustix::fs::{Access, access};
 
 use super::error::{ConfigError, Place, Problem};
-use super::{Alerts, Auth, Config, Hook};
+use super::{Alerts, Auth, Config, Files, Format, Hook};
 
 /// The largest file with a secret, in bytes.
 const MAX_SECRET_SIZE: u64 = 64 << 10;
+/// The largest template, in bytes.
+pub const MAX_TEMPLATE_SIZE: u64 = 64 << 10;
 /// The largest file with certificates, in bytes: a system's whole bundle has some 220 KiB.
 const MAX_CERTIFICATES_SIZE: u64 = 1 << 20;
 
@@ -91,11 +94,30 @@ pub fn preflight(config: &Config) -> Result<(), ConfigError> {
             Hook::Signal { target: _, signal: _ } => {}
         }
     }
+    for files in lists_of_files(config) {
+        for (index, file) in files.list.iter().enumerate() {
+            if let Format::Template { file, escape: _ } = &file.format {
+                look(&format!("{}[{index}].template", files.at), readable(file, MAX_TEMPLATE_SIZE));
+            }
+        }
+    }
     let (output, state) = (&config.output.directory, &config.state.directory);
     look("output.directory", writable(output));
     look("state.directory", writable(state));
     look("state.directory", apart(output, state));
     ConfigError::unless_empty(problems)
+}
+
+/// The lists of files that stores are published in, each once; that of `[output]` also when no store uses it.
+pub fn lists_of_files(config: &Config) -> Vec<&Arc<Files>> {
+    let mut lists = vec![&config.files];
+    for store in &config.stores {
+        // Stores without a list of their own share one.
+        if !lists.iter().any(|list| Arc::ptr_eq(list, &store.files)) {
+            lists.push(&store.files);
+        }
+    }
+    lists
 }
 
 /// The files that the channels need: key, path and the largest size.

@@ -124,6 +124,16 @@ pub(super) struct Output {
     pub(super) directory_mode: Option<Value>,
     pub(super) owner: Option<Value>,
     pub(super) group: Option<Value>,
+    pub(super) files: Option<Vec<Table<File>>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct File {
+    pub(super) name: Option<Value>,
+    pub(super) format: Option<Value>,
+    pub(super) template: Option<Value>,
+    pub(super) escape: Option<Value>,
 }
 
 #[derive(Default, Deserialize)]
@@ -247,6 +257,7 @@ pub(super) struct Store {
     pub(super) path: Option<Value>,
     pub(super) fields: Option<Table<Fields>>,
     pub(super) on_rejection: Option<Value>,
+    pub(super) files: Option<Vec<Table<File>>>,
     pub(super) reload: Option<Table<Reload>>,
     pub(super) acknowledge: Option<Table<Acknowledge>>,
 }

@@ -62,6 +62,9 @@ fn explain(path: &serde_path_to_error::Path, message: &str) -> (String, String) 
     let table = dotted(path, None);
     let advice = if table == "stores" {
         "must be a list of tables; begin each store with the line [[stores]]".to_owned()
+    } else if table.ends_with("files") {
+        let list = if table.starts_with("stores") { "stores.files" } else { "output.files" };
+        format!("must be a list of tables; begin each file with the line [[{list}]]")
     } else if table.contains('[') {
         "must be a table".to_owned()
     } else {

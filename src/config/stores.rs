@@ -1,9 +1,11 @@
 //! Checks `[[stores]]`: each store by itself, and that no two have one name.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::acknowledge::acknowledge;
 use super::checker::Checker;
+use super::files::{self, Files};
 use super::hooks;
 use super::raw;
 use super::value::{Origin, Table, Value, open};
@@ -17,6 +19,7 @@ pub(super) fn stores(
     checker: &mut Checker<'_>,
     tables: Vec<Table<raw::Store>>,
     default_mount: &str,
+    default_files: &Arc<Files>,
     directories: Option<&(Output, State)>,
 ) -> Vec<Store> {
     if tables.is_empty() {
@@ -34,7 +37,7 @@ pub(super) fn stores(
         let path_key = format!("{at}.path");
         if raw.path.is_none() {
             checker.missing(
-                span,
+                span.clone(),
                 &path_key,
                 "write path = \"stores/example\", the secret's path below the mount",
             );
@@ -47,6 +50,10 @@ pub(super) fn stores(
             &[("keep", OnRejection::Keep), ("withdraw", OnRejection::Withdraw)],
             OnRejection::Keep,
         );
+        let output_files = raw.files.map_or_else(
+            || Arc::clone(default_files),
+            |listed| files::files(checker, &format!("{at}.files"), span, listed),
+        );
         let reload = raw.reload.and_then(|table| hooks::reload(checker, &format!("{at}.reload"), table));
         let acknowledge = raw
             .acknowledge
@@ -58,6 +65,7 @@ pub(super) fn stores(
                 path,
                 fields,
                 on_rejection,
+                files: output_files,
                 reload,
                 acknowledge,
             });

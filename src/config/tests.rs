@@ -7,6 +7,7 @@ mod acknowledge;
 mod channels;
 mod control;
 mod example;
+mod files;
 mod hooks;
 mod machine;
 mod refused;

@@ -36,7 +36,7 @@ impl Adapters {
     pub(super) fn build(config: &Config, key: Arc<FingerprintKey>) -> Result<Self, DaemonError> {
         let vault = Vault::new(&config.vault).map_err(DaemonError::Vault)?;
         let prober = Prober::new(&config.check).map_err(DaemonError::Check)?;
-        let publisher = Publisher::new(&config.output, key);
+        let publisher = Publisher::of(config, key).map_err(DaemonError::Files)?;
         publisher.prepare().map_err(DaemonError::Directory)?;
         let hooks = Hooks::new(config);
         let acknowledgements = Acknowledgements::new(config);

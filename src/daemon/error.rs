@@ -2,6 +2,7 @@
 
 use crate::alert::fault::BuildError;
 use crate::alert::ledger::LedgerError;
+use crate::config::ConfigError;
 use crate::domain::publication::PublishFault;
 use crate::observe::{ObserveError, SocketError};
 use crate::{store, vault};
@@ -18,6 +19,9 @@ pub enum DaemonError {
     /// A channel of `[alerts]` cannot be used.
     #[error("cannot prepare the channels for alerts")]
     Channels(#[source] BuildError),
+    /// A template of `[[output.files]]` or `[[stores.files]]` cannot be used.
+    #[error(transparent)]
+    Files(ConfigError),
     /// The output or state directory cannot be used.
     #[error(transparent)]
     Directory(PublishFault),

@@ -32,6 +32,10 @@ pub struct GenerationStamp {
     /// The first generation with this very content, where this one only restores it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restores: Option<u64>,
+    /// Tells the files that apps see from those of another configuration, where they are others than the three
+    /// values.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub files_fingerprint: Option<Fingerprint>,
 }
 
 impl GenerationStamp {
@@ -128,6 +132,8 @@ pub enum OnDisk {
     /// Something is there that is not a generation as this configuration publishes it; the reason, in words.
     /// Publishing again mends it.
     Damaged(String),
+    /// A whole generation, whose files are not those that the configuration asks for: others are configured since.
+    Outdated(Published),
     /// A whole generation.
     Published(Published),
 }
@@ -180,6 +186,7 @@ mod tests {
             published_at: Timestamp::from_millis(2_000),
             verified_at: None,
             restores: None,
+            files_fingerprint: None,
         };
         let text = serde_json::to_string(&whole).unwrap();
         assert_eq!(

@@ -33,6 +33,7 @@ pub(super) fn verified_store(name: &str) -> StoreStatus {
             published_at: at(20),
             verified_at: Some(at(19)),
             restores: None,
+            files_fingerprint: None,
         }),
         candidate: Some(CandidateStatus {
             version: 8,

@@ -15,23 +15,23 @@ pub(super) const API_PATH: &str = "api_path";
 /// The file with the generation's stamp.
 pub(super) const STAMP: &str = "generation.json";
 
-/// One file of a generation, with the link that apps open and the name under which that link is prepared.
-pub(super) struct Entry {
-    /// The file's name, which is also the link's.
-    pub(super) name: &'static str,
-    /// Where the link points: relative, so that the volume can be mounted anywhere.
-    pub(super) target: &'static str,
-    /// Where the link is prepared.
-    pub(super) temporary: &'static str,
+/// What every generation holds, whatever files are configured: from these it is read back.
+pub(super) const ALWAYS: [&str; 4] = [USERNAME, API_TOKEN, API_PATH, STAMP];
+
+/// Where the link points that apps open: relative, so that the volume can be mounted anywhere.
+pub(super) fn link_target(name: &str) -> String {
+    format!("{DATA}/{name}")
 }
 
-/// Every file of a generation.
-pub(super) const ENTRIES: [Entry; 4] = [
-    Entry { name: USERNAME, target: "..data/username", temporary: "..username_tmp" },
-    Entry { name: API_TOKEN, target: "..data/api_token", temporary: "..api_token_tmp" },
-    Entry { name: API_PATH, target: "..data/api_path", temporary: "..api_path_tmp" },
-    Entry { name: STAMP, target: "..data/generation.json", temporary: "..generation.json_tmp" },
-];
+/// Where that link is prepared.
+pub(super) fn link_temporary(name: &str) -> String {
+    format!("..{name}_tmp")
+}
+
+/// The link that is prepared under this name.
+pub(super) fn prepared_link(name: &str) -> Option<&str> {
+    name.strip_prefix("..")?.strip_suffix("_tmp").filter(|name| !name.is_empty())
+}
 
 /// The name of a generation's directory: `..2026_11_23_05_51_22.` and a random number.
 pub(super) fn generation_name(published_at: Timestamp, random: u32) -> String {

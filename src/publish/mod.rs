@@ -4,9 +4,9 @@
 //! secrets works here too:
 //!
 //! ```text
-//! <output>/<store>/..2026_11_23_05_51_22.123456789/{username,api_token,api_path,generation.json}
+//! <output>/<store>/..2026_11_23_05_51_22.123456789/{username,api_token,api_path,generation.json,...}
 //! <output>/<store>/..data -> ..2026_11_23_05_51_22.123456789
-//! <output>/<store>/username -> ..data/username, and so on for each file
+//! <output>/<store>/username -> ..data/username, and so on for each file that is configured
 //! ```
 //!
 //! Only `..data` is ever swapped, by rename, so a reader sees one whole generation or another one. To read
@@ -19,14 +19,17 @@ mod directory;
 pub mod key;
 mod layout;
 mod read;
+mod render;
 mod rights;
 mod sweep;
+mod templates;
 #[cfg(test)]
 mod tests;
 mod watch;
 mod withdraw;
 mod write;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -34,13 +37,17 @@ use rustix::fs::{CWD, Mode, mkdirat};
 use rustix::io::Errno;
 
 use self::directory::{Directory, fault};
+use self::read::Generation;
+use self::render::{Refusal, Renderer, Rendering};
 use self::rights::Rights;
 use self::watch::Watch;
-use crate::config;
+use crate::config::{self, Config, ConfigError};
 use crate::domain::credentials::{Credentials, StoreName};
 use crate::domain::publication::{GenerationStamp, OnDisk, PublishFault, Published};
 use crate::domain::secret::FingerprintKey;
 use crate::system::directories::Directories;
+
+pub use self::templates::check_templates;
 
 /// What was found in a store's directory.
 #[derive(Debug)]
@@ -60,19 +67,33 @@ pub struct Inspection {
 pub struct Publisher {
     output: Arc<config::Output>,
     key: Arc<FingerprintKey>,
+    /// Of the stores that have another one than the three values.
+    renderers: Arc<BTreeMap<StoreName, Arc<Renderer>>>,
+    usual: Arc<Renderer>,
     watch: Watch,
     #[cfg(test)]
     interruption: tests::Interruption,
 }
 
 impl Publisher {
-    /// Takes where and how to publish, and the key that tells an edited file from a published one.
-    /// Touches no disk.
+    /// Takes where and how to publish, in which files, and the key that tells an edited file from a published one.
+    /// Reads the templates, and touches no disk beside that.
+    ///
+    /// # Errors
+    /// Everything that is wrong with a template.
+    pub fn of(config: &Config, key: Arc<FingerprintKey>) -> Result<Self, ConfigError> {
+        let renderers = Arc::new(templates::renderers(config)?);
+        Ok(Self { renderers, ..Self::new(&config.output, key) })
+    }
+
+    /// As [`Publisher::of`], for stores that are published in the three values.
     #[must_use]
     pub fn new(output: &config::Output, key: Arc<FingerprintKey>) -> Self {
         Self {
             output: Arc::new(output.clone()),
             key,
+            renderers: Arc::default(),
+            usual: Arc::default(),
             watch: Watch::default(),
             #[cfg(test)]
             interruption: tests::Interruption::default(),
@@ -100,8 +121,9 @@ impl Publisher {
 
     /// Removes what a crash may have left in a store's directory, staged generations and half-made links, and
     /// reads what is published. The published generation and the one before it stay, and so does everything that
-    /// is not ours. Everything is checked: the links, the rights, the files against the fingerprint in
-    /// `generation.json`, and each value.
+    /// is not ours. Everything is checked: the links, the rights, the values against the fingerprint in
+    /// `generation.json`, and each file against the values. Links of ours to files that are no longer configured are
+    /// removed once those that are have taken their place.
     #[must_use]
     pub fn inspect(&self, store: &StoreName) -> Inspection {
         let directory = match read::open_store(&self.output, store, &self.watch) {
@@ -110,16 +132,24 @@ impl Publisher {
             Err(unread) => return Inspection { swept: Ok(()), found: unread.into() },
         };
         let swept = sweep::sweep(&directory);
-        let found = match read::read_store(&directory, &self.output, &self.key, store, &self.watch) {
-            Ok(found) => Ok(found.map_or(OnDisk::Nothing, OnDisk::Published)),
-            Err(unread) => unread.into(),
-        };
-        Inspection { swept, found }
+        match read::read_store(&directory, self, store) {
+            Ok(None) => Inspection { swept: swept.map(drop), found: Ok(OnDisk::Nothing) },
+            Ok(Some(Generation::AsConfigured(published))) => {
+                let swept = swept
+                    .and_then(|names| sweep::remove_other_links(&directory, names, self.renderer(store)));
+                Inspection { swept, found: Ok(OnDisk::Published(published)) }
+            }
+            Ok(Some(Generation::Outdated(published))) => {
+                Inspection { swept: swept.map(drop), found: Ok(OnDisk::Outdated(published)) }
+            }
+            Err(unread) => Inspection { swept: swept.map(drop), found: unread.into() },
+        }
     }
 
-    /// Publishes a set under a stamp and returns what was read back. When the very same is published
-    /// already, nothing is written. When the stamp's number is not higher than what was published, as after a start
-    /// that could not read it, a higher one is given: numbers only ever rise, for apps and for the sweep.
+    /// Publishes a set under a stamp and returns what was read back, with the fingerprint of its files in the stamp. When
+    /// the very same is published already, nothing is written. When the stamp's number is not higher than what was
+    /// published, as after a start that could not read it, a higher one is given: numbers only ever rise, for apps and
+    /// for the sweep.
     ///
     /// # Errors
     /// Says which step failed, where, and why. Whatever failed, what was published before is still
@@ -140,6 +170,14 @@ impl Publisher {
     /// Something could not be removed. Once the link is gone, apps find nothing, whatever failed after it.
     pub fn withdraw(&self, store: &StoreName) -> Result<(), PublishFault> {
         withdraw::withdraw(&self.output, store)
+    }
+
+    fn renderer(&self, store: &StoreName) -> &Renderer {
+        self.renderers.get(store).unwrap_or(&self.usual)
+    }
+
+    fn render(&self, store: &StoreName, credentials: &Credentials) -> Result<Rendering<'_>, Refusal> {
+        self.renderer(store).render(store, credentials, &self.key)
     }
 
     fn open_output(&self) -> Result<Directory, PublishFault> {

@@ -6,8 +6,10 @@ use rustix::fs::Stat;
 use rustix::io::Errno;
 use zeroize::Zeroize;
 
+use super::Publisher;
 use super::directory::{Content, Directory, Link, fault};
-use super::layout::{API_PATH, API_TOKEN, DATA, ENTRIES, STAMP, USERNAME, generation_of};
+use super::layout::{ALWAYS, API_PATH, API_TOKEN, DATA, STAMP, USERNAME, generation_of, link_target};
+use super::render::Rendering;
 use super::rights::{Ours, Rights};
 use super::watch::Watch;
 use crate::config::Output;
@@ -43,6 +45,14 @@ impl From<Unread> for Result<OnDisk, PublishFault> {
     }
 }
 
+/// A generation that was read.
+pub(super) enum Generation {
+    /// Its files are those that are configured, and hold what they should.
+    AsConfigured(Published),
+    /// Other files are configured since, or cannot be made of its values; what its own ones hold is not known.
+    Outdated(Published),
+}
+
 /// A store's directory; none: nothing was ever published there.
 ///
 /// A watch begins before what is watched is looked at, so that no change is missed between.
@@ -71,11 +81,10 @@ pub(super) fn open_store(
 /// Reads what is published in a store's directory.
 pub(super) fn read_store(
     directory: &Directory,
-    output: &Output,
-    key: &FingerprintKey,
+    publisher: &Publisher,
     store: &StoreName,
-    watch: &Watch,
-) -> Result<Option<Published>, Unread> {
+) -> Result<Option<Generation>, Unread> {
+    let Publisher { output, key, watch, .. } = publisher;
     let target = match directory.link(DATA)? {
         Link::Missing => return Ok(None),
         Link::Other => return Err(damage(DATA, "it is not a link")),
@@ -93,19 +102,48 @@ pub(super) fn read_store(
         Err(error) => return Err(directory.fault("cannot open", target, error).into()),
     };
     watch.generation(&generation, store);
-    let published = read_generation(&generation, target, &Ours::new(directory, output), output, key)?;
-    for entry in &ENTRIES {
-        match directory.link(entry.name)? {
-            Link::To(target) if target == entry.target => {}
-            Link::To(_) => return Err(damage(entry.name, "the link points elsewhere")),
-            Link::Missing => return Err(damage(entry.name, "the link is missing")),
-            Link::Other => return Err(damage(entry.name, "it is not a link")),
+    let ours = Ours::new(directory, output);
+    let published = read_generation(&generation, target, &ours, output, key)?;
+    let rendering = match publisher.render(store, &published.credentials) {
+        Ok(rendering) if rendering.fingerprint == published.stamp.files_fingerprint => rendering,
+        Ok(_) | Err(_) => return Ok(Some(Generation::Outdated(published))),
+    };
+    check_files(&generation, &rendering, &ours, output)?;
+    for name in rendering.files.iter().map(|file| file.name).chain([STAMP]) {
+        match directory.link(name)? {
+            Link::To(target) if target == link_target(name) => {}
+            Link::To(_) => return Err(damage(name, "the link points elsewhere")),
+            Link::Missing => return Err(damage(name, "the link is missing")),
+            Link::Other => return Err(damage(name, "it is not a link")),
         }
     }
-    Ok(Some(published))
+    Ok(Some(Generation::AsConfigured(published)))
 }
 
-/// Reads one generation from its directory, published or staged.
+/// Compares the files of a generation with what they should hold; its values were read and compared already.
+pub(super) fn check_files(
+    generation: &Directory,
+    rendering: &Rendering<'_>,
+    ours: &Ours<'_>,
+    output: &Output,
+) -> Result<(), Unread> {
+    let rights = Rights::of_files(output);
+    for file in rendering.files.iter().filter(|file| !ALWAYS.contains(&file.name)) {
+        let (content, stat) = match generation.read(file.name, file.content.len())? {
+            Content::Unfit(why) => return Err(damage(file.name, why)),
+            Content::Whole(content, stat) => (content, stat),
+        };
+        if let Some(why) = rights.difference(&stat).or_else(|| ours.difference(&stat)) {
+            return Err(damage(file.name, &why));
+        }
+        if *content != file.content.as_bytes() {
+            return Err(damage(file.name, "it was edited"));
+        }
+    }
+    Ok(())
+}
+
+/// Reads the values and the stamp of one generation from its directory, published or staged.
 pub(super) fn read_generation(
     generation: &Directory,
     name: &str,

@@ -95,19 +95,22 @@ impl Rights {
 pub(super) struct Ours<'a> {
     directory: &'a Directory,
     rights: Rights,
+    /// The daemon's own user and group.
+    daemon: (u32, u32),
     given: OnceCell<Option<(u32, u32)>>,
 }
 
 impl<'a> Ours<'a> {
     pub(super) fn new(directory: &'a Directory, output: &Output) -> Self {
-        Self { directory, rights: Rights::of_files(output), given: OnceCell::new() }
+        let daemon = (geteuid().as_raw(), getegid().as_raw());
+        Self { directory, rights: Rights::of_files(output), daemon, given: OnceCell::new() }
     }
 
     /// Who owns this, in words, when we did not make it so. Where a volume makes no files without a name, or none now,
     /// nobody can tell.
     pub(super) fn difference(&self, is: &Stat) -> Option<String> {
-        let owner = self.rights.owner.is_none() && is.st_uid != geteuid().as_raw();
-        let group = self.rights.group.is_none() && is.st_gid != getegid().as_raw();
+        let owner = self.rights.owner.is_none() && is.st_uid != self.daemon.0;
+        let group = self.rights.group.is_none() && is.st_gid != self.daemon.1;
         if !owner && !group {
             return None;
         }

@@ -3,20 +3,35 @@
 use rustix::io::Errno;
 
 use super::directory::{Directory, Link};
-use super::layout::{DATA, DATA_TEMPORARY, ENTRIES, generation_of, is_generation_name};
+use super::layout::{
+    ALWAYS, DATA, DATA_TEMPORARY, STAMP, generation_of, is_generation_name, link_target, prepared_link,
+};
 use super::read::{Unread, read_stamp};
+use super::render::Renderer;
 use crate::domain::publication::PublishFault;
 
-/// Removes a store's leftovers; keeps the published generation and the one before it.
+/// Removes a store's leftovers; keeps the published generation and the one before it. Returns the names that were
+/// there.
 ///
 /// When it cannot be told which generation is published, none is removed: the next publication mends that
 /// and removes them.
-pub(super) fn sweep(directory: &Directory) -> Result<(), PublishFault> {
+pub(super) fn sweep(directory: &Directory) -> Result<Vec<String>, PublishFault> {
     // One listing tells that there is nothing to do, which is so nearly every time: this runs at each look at the disk.
     let names = list(directory)?;
-    let temporaries = ENTRIES.iter().map(|entry| entry.temporary).chain([DATA_TEMPORARY]);
-    let left = temporaries.filter(|temporary| names.iter().any(|name| name == temporary));
-    remove_all(directory, left).and(sweep_generations(directory, &names))
+    let mut left = Vec::new();
+    for name in &names {
+        let prepared = match prepared_link(name) {
+            _ if name == DATA_TEMPORARY => true,
+            Some(link) if ALWAYS.contains(&link) => true,
+            Some(link) => is_our_link(directory, name, link)?,
+            None => false,
+        };
+        if prepared {
+            left.push(name.as_str());
+        }
+    }
+    remove_all(directory, left.into_iter()).and(sweep_generations(directory, &names))?;
+    Ok(names)
 }
 
 fn sweep_generations(directory: &Directory, names: &[String]) -> Result<(), PublishFault> {
@@ -39,6 +54,27 @@ fn sweep_generations(directory: &Directory, names: &[String]) -> Result<(), Publ
         Some(before) => keep_only(directory, &[published, &before]),
         None => keep_only(directory, &[published]),
     }
+}
+
+/// Removes the links of ours, among these names, to files that are not configured any more. Whatever else has such a
+/// name is not ours.
+pub(super) fn remove_other_links(
+    directory: &Directory,
+    names: Vec<String>,
+    configured: &Renderer,
+) -> Result<(), PublishFault> {
+    let mut others = Vec::new();
+    for name in names.iter().filter(|name| !name.starts_with("..") && *name != STAMP) {
+        if configured.names().all(|configured| configured != name) && is_our_link(directory, name, name)? {
+            others.push(name.as_str());
+        }
+    }
+    remove_all(directory, others.into_iter())
+}
+
+/// Whether this is a link to the file of that name in the published generation, as only we make them.
+fn is_our_link(directory: &Directory, name: &str, file: &str) -> Result<bool, PublishFault> {
+    Ok(matches!(directory.link(name)?, Link::To(target) if target == link_target(file)))
 }
 
 /// Removes every generation that is not named.
@@ -83,7 +119,7 @@ fn generations(directory: &Directory) -> Result<Vec<String>, PublishFault> {
     Ok(names)
 }
 
-fn list(directory: &Directory) -> Result<Vec<String>, PublishFault> {
+pub(super) fn list(directory: &Directory) -> Result<Vec<String>, PublishFault> {
     directory.names().map_err(|error| directory.fault("cannot list", "", error))
 }
 

@@ -3,6 +3,7 @@
 mod attack;
 mod damage;
 mod failure;
+mod files;
 mod layout;
 mod owners;
 mod readers;
@@ -90,6 +91,7 @@ impl Place {
         match self.read() {
             OnDisk::Nothing => None,
             OnDisk::Damaged(why) => panic!("damaged: {why}"),
+            OnDisk::Outdated(published) => panic!("outdated: {:?}", published.stamp),
             OnDisk::Published(published) => {
                 assert!(published.credentials.same_as(&credentials(published.stamp.generation)));
                 Some(published.stamp.generation)
@@ -100,7 +102,9 @@ impl Place {
     fn damage(&self) -> String {
         match self.read() {
             OnDisk::Damaged(why) => why,
-            other @ (OnDisk::Nothing | OnDisk::Published(_)) => panic!("not damaged: {other:?}"),
+            other @ (OnDisk::Nothing | OnDisk::Outdated(_) | OnDisk::Published(_)) => {
+                panic!("not damaged: {other:?}")
+            }
         }
     }
 
@@ -149,7 +153,7 @@ fn store() -> StoreName {
     StoreName::parse("acme").unwrap()
 }
 
-fn credentials(number: u64) -> Arc<Credentials> {
+pub(super) fn credentials(number: u64) -> Arc<Credentials> {
     let text = |text: String| Field::Text(Secret::new(text));
     let fields = Fields {
         username: text(format!("user{number}")),
@@ -168,5 +172,6 @@ fn stamp(generation: u64, credentials: &Credentials) -> GenerationStamp {
         published_at: Timestamp::parse("2026-11-23T05:51:22.123Z").unwrap(),
         verified_at: Timestamp::parse("2026-11-23T05:51:21Z"),
         restores: None,
+        files_fingerprint: None,
     }
 }

@@ -8,11 +8,13 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use super::Publisher;
 use super::directory::{Directory, Link};
 use super::layout::{
-    API_PATH, API_TOKEN, DATA, DATA_TEMPORARY, ENTRIES, STAMP, USERNAME, generation_name, generation_of,
+    ALWAYS, API_PATH, API_TOKEN, DATA, DATA_TEMPORARY, STAMP, USERNAME, generation_name, generation_of,
+    link_target, link_temporary,
 };
-use super::read::{Unread, read_generation, read_store};
+use super::read::{Generation, Unread, check_files, read_generation, read_store};
+use super::render::{Refusal, Rendering};
 use super::rights::{Ours, Rights};
-use super::sweep::{highest_number, keep_only};
+use super::sweep::{highest_number, keep_only, list, remove_other_links};
 use crate::domain::credentials::{Credentials, StoreName};
 use crate::domain::publication::{GenerationStamp, PublishFault, Published};
 
@@ -41,13 +43,19 @@ pub(super) fn publish(
     credentials: &Arc<Credentials>,
     stamp: &GenerationStamp,
 ) -> Result<Published, PublishFault> {
+    let rendering =
+        publisher.render(store, credentials).map_err(|refusal| refused(publisher, store, refusal))?;
+    let stamped = stamped(stamp, &rendering);
     let output = publisher.open_output()?;
     let (directory, made) = make_store(publisher, &output, store)?;
-    let mut publication = Publication { publisher, directory, store, credentials, stamp: stamp.clone() };
+    let mut publication =
+        Publication { publisher, directory, store, credentials, stamp: stamped, rendering: &rendering };
     let published = if made { Ok(None) } else { publication.read() };
     let highest = match &published {
-        Ok(Some(read)) if publication.is_what_was_read(read) => return Ok(publication.done()),
-        Ok(Some(read)) => read.stamp.generation,
+        Ok(Some(Generation::AsConfigured(read))) if publication.is_what_was_read(read) => {
+            return Ok(publication.done());
+        }
+        Ok(Some(Generation::AsConfigured(read) | Generation::Outdated(read))) => read.stamp.generation,
         // What cannot be read is written anew. Who asks for that need not know the numbers that were given before.
         Ok(None) | Err(_) => highest_number(&publication.directory),
     };
@@ -67,8 +75,26 @@ pub(super) fn publish(
     if !made && publication.reach(Step::RemoveOlder, &staged).is_ok() {
         let before = before.as_deref().and_then(generation_of);
         let _ = keep_only(&publication.directory, &[&staged, before.unwrap_or(&staged)]);
+        let _ = list(&publication.directory)
+            .and_then(|names| remove_other_links(&publication.directory, names, publisher.renderer(store)));
     }
     Ok(publication.done())
+}
+
+/// The stamp with what is known of the files. In other files than before, the same credentials restore nothing.
+fn stamped(stamp: &GenerationStamp, rendering: &Rendering<'_>) -> GenerationStamp {
+    let same = stamp.files_fingerprint == rendering.fingerprint;
+    GenerationStamp {
+        files_fingerprint: rendering.fingerprint,
+        restores: stamp.restores.filter(|_| same),
+        ..stamp.clone()
+    }
+}
+
+/// Nothing was touched: a file cannot be made of the values.
+fn refused(publisher: &Publisher, store: &StoreName, Refusal { file, reason }: Refusal) -> PublishFault {
+    let path = publisher.output.directory.join(store.as_str()).join(file);
+    PublishFault { operation: "cannot make", path: path.display().to_string(), reason }
 }
 
 /// A store's directory, and whether it was made just now.
@@ -104,6 +130,7 @@ struct Publication<'a> {
     store: &'a StoreName,
     credentials: &'a Arc<Credentials>,
     stamp: GenerationStamp,
+    rendering: &'a Rendering<'a>,
 }
 
 impl Publication<'_> {
@@ -157,12 +184,16 @@ impl Publication<'_> {
         let stamp = serde_json::to_vec(&self.stamp)
             .map_err(|error| self.directory.fault("cannot write the stamp of", name, error))?;
         let rights = Rights::of_files(&self.publisher.output);
-        for (file, content) in [
+        let always = [
             (USERNAME, self.credentials.username().expose().as_bytes()),
             (API_TOKEN, self.credentials.api_token().expose().as_bytes()),
             (API_PATH, self.credentials.api_path().as_str().as_bytes()),
             (STAMP, &stamp),
-        ] {
+        ];
+        let others = self.rendering.files.iter().filter(|file| !ALWAYS.contains(&file.name));
+        for (file, content) in
+            always.into_iter().chain(others.map(|file| (file.name, file.content.as_bytes())))
+        {
             self.reach(Step::WriteFile, file)?;
             generation.write(file, content, rights)?;
         }
@@ -172,12 +203,21 @@ impl Publication<'_> {
         generation.sync()?;
         self.reach(Step::ReadBackStaged, name)?;
         let Publisher { output, key, .. } = self.publisher;
-        match read_generation(&generation, name, &Ours::new(&self.directory, output), output, key) {
-            Ok(read) if self.is_what_was_read(&read) => Ok(()),
-            Ok(_) => Err(self.differs(name, "it holds something else than what was written")),
-            Err(Unread::Damaged(why)) => Err(self.differs(name, &why)),
-            Err(Unread::Fault(fault)) => Err(fault),
+        let ours = Ours::new(&self.directory, output);
+        match read_generation(&generation, name, &ours, output, key) {
+            Ok(read) if !self.is_what_was_read(&read) => {
+                Err(self.differs(name, "it holds something else than what was written"))
+            }
+            Ok(_) => self.read_back(name, check_files(&generation, self.rendering, &ours, output)),
+            Err(unread) => self.read_back(name, Err(unread)),
         }
+    }
+
+    fn read_back(&self, name: &str, read: Result<(), Unread>) -> Result<(), PublishFault> {
+        read.map_err(|unread| match unread {
+            Unread::Damaged(why) => self.differs(name, &why),
+            Unread::Fault(fault) => fault,
+        })
     }
 
     /// Makes the staged generation the published one, or leaves `before` published.
@@ -202,12 +242,13 @@ impl Publication<'_> {
     fn lead_to(&self, staged: &str) -> Result<(), PublishFault> {
         // The stable links come first, so that nothing can fail between the swap and a complete layout.
         // They show what is published before the swap, or nothing, and that is what they showed anyway.
-        for entry in &ENTRIES {
-            match self.directory.link(entry.name)? {
-                Link::To(target) if target == entry.target => {}
+        for name in self.rendering.files.iter().map(|file| file.name).chain([STAMP]) {
+            let wanted = link_target(name);
+            match self.directory.link(name)? {
+                Link::To(target) if target == wanted => {}
                 Link::To(_) | Link::Missing | Link::Other => {
-                    self.reach(Step::Link, entry.name)?;
-                    self.directory.replace_link(entry.name, entry.target, entry.temporary)?;
+                    self.reach(Step::Link, name)?;
+                    self.directory.replace_link(name, &wanted, &link_temporary(name))?;
                 }
             }
         }
@@ -232,9 +273,8 @@ impl Publication<'_> {
     }
 
     /// What is published now.
-    fn read(&self) -> Result<Option<Published>, Unread> {
-        let Publisher { output, key, watch, .. } = self.publisher;
-        read_store(&self.directory, output, key, self.store, watch)
+    fn read(&self) -> Result<Option<Generation>, Unread> {
+        read_store(&self.directory, self.publisher, self.store)
     }
 
     /// Whether that is this very set under this very stamp.

@@ -144,7 +144,8 @@ async fn files_are_watched_under_a_new_configuration_too() {
     world.add_store("second").await;
     world.configuration.output = world.configuration.home().join("another");
     world.configuration.write();
-    wait_until("it is in force", async || world.published("second").is_some()).await;
+    let both = async || ["first", "second"].iter().all(|store| world.published(store).is_some());
+    wait_until("it is in force", both).await;
     daemon.settled().await;
     for store in ["first", "second"] {
         std::fs::remove_file(world.configuration.output.join(store).join("..data/username")).unwrap();

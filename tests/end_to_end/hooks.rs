@@ -227,6 +227,9 @@ async fn while_a_hook_runs_newer_generations_become_one_next_run() {
     for _ in 0..3 {
         rotate(&world, &mut account).await;
     }
+    // What is on the disk is not at once what the daemon knows.
+    let published = "store_published_generation{store=\"acme\"}";
+    wait_until("the last is published", async || daemon.metric(published).await == Some(4.0)).await;
     assert_eq!(lines(&world, "runs"), ["1"]);
     std::fs::write(world.configuration.home().join("go"), "").unwrap();
     told(&daemon, 4).await;

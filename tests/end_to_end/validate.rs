@@ -174,3 +174,63 @@ async fn what_is_valid_can_be_run_where_directories_are_still_to_be_made() {
     assert_eq!(finished.code, Some(11), "{finished:?}");
     assert!(Path::new(&configuration.output).is_dir() && configuration.state.is_dir());
 }
+
+#[tokio::test]
+async fn what_is_wrong_with_files_and_templates_is_found_without_any_values() {
+    let (home, mut configuration) = configuration();
+    let path = |name: &str| home.path().join(name).display().to_string();
+    let cases = [
+        ("good", "{{ username }} {% if host %}{{ basic }}{% endif %}\n", None),
+        ("syntax", "a\n{{ username", Some("line 2: syntax error")),
+        ("unknown", "{% if false %}{{ tokn }}{% endif %}", Some("it names 'tokn', which does not exist")),
+        ("empty", "", Some("is empty")),
+        ("missing", "", Some("does not exist")),
+        ("binary", "\u{0}", Some("is no UTF-8")),
+    ];
+    let mut files = String::new();
+    for (name, text, _) in cases {
+        match name {
+            "missing" => {}
+            "binary" => std::fs::write(path(name), [0xff, 0xfe]).unwrap(),
+            _ => std::fs::write(path(name), text).unwrap(),
+        }
+        let table = "[[stores.files]]";
+        files += &format!(
+            "{table}\nname = \"{name}\"\nformat = \"template\"\ntemplate = \"{}\"\nescape = \"none\"\n",
+            path(name)
+        );
+    }
+    configuration.edit("path = \"stores/acme\"\n", &format!("path = \"stores/acme\"\n{files}"));
+    let finished = validate(&configuration).await;
+    assert_eq!(finished.code, Some(2), "{finished:?}");
+    let (mut machine, mut content) = (0, 0);
+    for (at, (name, _, why)) in cases.iter().enumerate() {
+        let line = finished.stderr.lines().find(|line| line.contains(&path(name)));
+        match why {
+            Some("is empty" | "does not exist") => {
+                machine += 1;
+                assert!(line.unwrap().contains(&format!("stores[0].files[{at}].template: ")), "{finished:?}");
+                assert!(line.unwrap().contains(why.unwrap()), "{finished:?}");
+                std::fs::write(path(name), "x").unwrap();
+            }
+            _ => assert_eq!(
+                line, None,
+                "what the files hold is looked at when they are all there: {finished:?}"
+            ),
+        }
+    }
+    let finished = validate(&configuration).await;
+    assert_eq!(finished.code, Some(2), "{finished:?}");
+    for (at, (name, _, why)) in cases.iter().enumerate() {
+        let line = finished.stderr.lines().find(|line| line.contains(&path(name)));
+        match why {
+            Some(why) if !["is empty", "does not exist"].contains(why) => {
+                content += 1;
+                assert!(line.unwrap().contains(&format!("stores[0].files[{at}].template: ")), "{finished:?}");
+                assert!(line.unwrap().contains(why), "{finished:?}");
+            }
+            _ => assert_eq!(line, None, "{finished:?}"),
+        }
+    }
+    assert_eq!((machine, content), (2, 3));
+}

@@ -70,6 +70,8 @@ fn keys_of(table: &str, found: &mut Vec<String>) {
     let header = match table {
         "" => String::new(),
         "stores" => "[[stores]]\n".to_owned(),
+        "output.files" => "[[output.files]]\n".to_owned(),
+        "stores.files" => "[[stores]]\n[[stores.files]]\n".to_owned(),
         table if table.starts_with("stores.") => format!("[[stores]]\n[{table}]\n"),
         table => format!("[{table}]\n"),
     };
@@ -132,6 +134,9 @@ fn it_has_every_key() {
     let mut keys = Vec::new();
     keys_of("", &mut keys);
     assert!(keys.contains(&"stores.fields.api_path".to_owned()), "{keys:?}");
+    for key in ["output.files.escape", "stores.files.template"] {
+        assert!(keys.contains(&key.to_owned()), "{key}");
+    }
     assert!(keys.contains(&"vault.auth.approle.role_id_file".to_owned()), "{keys:?}");
     assert!(keys.len() > 50, "{keys:?}");
     let text = example(Uncomment::Everything, &LOG_INS, &[]);

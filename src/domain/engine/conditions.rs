@@ -323,10 +323,11 @@ fn publish_failed(store: &Store) -> Condition {
         Some(fault) => holds(
             vec![format!("Publishing failed: {fault}.")],
             "See that the volume is mounted, writable and has room, and that the daemon may set the configured \
-             modes, owner and group. It is tried again by itself; the previous generation stays in place."
+             modes, owner and group; where a file cannot hold a value, give it another format. It is tried again \
+             by itself; the previous generation stays in place."
                 .into(),
         ),
-        None if store.is_published() => Condition::Clear,
+        None if store.is_up_to_date() => Condition::Clear,
         None => Condition::Unknown,
     }
 }

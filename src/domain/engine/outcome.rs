@@ -83,7 +83,7 @@ impl Store {
                 Some(_) => Some(Outcome::Inconclusive),
             };
         }
-        if !self.is_published() {
+        if !self.is_up_to_date() {
             return None;
         }
         match self.streak.kind()? {

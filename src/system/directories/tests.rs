@@ -62,7 +62,7 @@ async fn every_way_to_touch_a_set_is_told_of_whom_it_is() {
         |place| fs::write(place.path("a/new"), "").unwrap(),
         |place| fs::remove_file(place.path("a/new")).unwrap(),
         |place| fs::write(place.path("a/inner/file"), "y").unwrap(),
-        |place| fs::set_permissions(place.path("a/inner/file"), Permissions::from_mode(0o000)).unwrap(),
+        |place| fs::set_permissions(place.path("a/inner/file"), Permissions::from_mode(0o0)).unwrap(),
         |place| fs::set_permissions(place.path("a/inner"), Permissions::from_mode(0o700)).unwrap(),
         |place| fs::set_permissions(place.path("a"), Permissions::from_mode(0o700)).unwrap(),
         |place| symlink("inner", place.path("a/link")).unwrap(),

@@ -42,6 +42,8 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 pub(super) enum Disk {
     Unknown,
     Absent(Option<String>),
+    /// A whole set, in other files than are configured now.
+    Outdated,
     Published,
 }
 
@@ -204,6 +206,11 @@ impl Store {
     }
 
     pub(super) const fn is_published(&self) -> bool {
+        matches!(self.disk, Disk::Published | Disk::Outdated)
+    }
+
+    /// What is published is what the configuration asks for, as far as files go.
+    pub(super) const fn is_up_to_date(&self) -> bool {
         matches!(self.disk, Disk::Published)
     }
 

@@ -35,6 +35,7 @@ impl Store {
         }
         let absent = match result {
             Ok(OnDisk::Published(published)) => return self.seen_published(published, cx),
+            Ok(OnDisk::Outdated(published)) => return self.seen_outdated(published, cx),
             Ok(OnDisk::Nothing) => None,
             Ok(OnDisk::Damaged(why)) => Some(why),
             Err(fault) => Some(fault.to_string()),
@@ -77,6 +78,20 @@ impl Store {
         };
     }
 
+    /// The set is whole and apps go on reading it, until it is published in the files that are configured now.
+    fn seen_outdated(&mut self, published: Published, cx: &mut Context<'_>) {
+        let known = matches!(self.disk, Disk::Outdated);
+        let generation = published.stamp.generation;
+        self.seen_published(published, cx);
+        self.disk = Disk::Outdated;
+        if !known {
+            let text = format!(
+                "generation {generation} has other files than are configured now; publishing it anew"
+            );
+            self.say(cx, None, text);
+        }
+    }
+
     /// Takes a set as the last good one.
     pub(super) fn adopt(&mut self, published: Published, accepted: Option<Now>, cx: &Context<'_>) {
         let candidate = self.candidate.take_if(|c| c.credentials.same_as(&published.credentials));
@@ -117,18 +132,29 @@ impl Store {
         self.disk = Disk::Published;
         self.withdrawn = false;
         let stamp = &published.stamp;
-        let restored =
-            self.good.as_ref().is_some_and(|good| good.credentials.same_as(&published.credentials));
-        let (what, why) =
-            if restored { ("restored", "") } else { ("published", ", which the store accepted") };
-        let text = format!("{what} version {}{why}, as generation {}", stamp.version, stamp.generation);
+        let same = self.good.as_ref().filter(|good| good.credentials.same_as(&published.credentials));
+        let same_files = same.map(|good| good.stamp.files_fingerprint == stamp.files_fingerprint);
+        let (what, why) = match same_files {
+            Some(true) => ("restored", ""),
+            Some(false) => ("published", ", in the files that are configured now,"),
+            None => ("published", ", which the store accepted,"),
+        };
+        let text = format!("{what} version {}{why} as generation {}", stamp.version, stamp.generation);
         self.say(cx, None, text);
-        if restored {
-            self.restorations += 1;
+        if same_files.is_some() {
             self.resolution = self.resolution.or(Some(Resolution::AcceptedAgain));
-            return self.restamped(published.stamp, cx);
         }
-        self.publications += 1;
+        match same_files {
+            Some(true) => {
+                self.restorations += 1;
+                return self.restamped(published.stamp, cx);
+            }
+            Some(false) => {
+                self.publications += 1;
+                return self.reissued(published.stamp);
+            }
+            None => self.publications += 1,
+        }
         self.resolution = self.good.as_ref().map(|good| {
             if good.credentials.same_account(&published.credentials) {
                 Resolution::RegeneratedCaughtUp
@@ -205,11 +231,13 @@ impl Store {
                 fingerprint: candidate.credentials.fingerprint(cx.key),
                 published_at: cx.now.wall,
                 verified_at: candidate.accepted_at,
+                // Who writes the files says what they are.
+                files_fingerprint: None,
                 restores: None,
             };
             return Some((candidate.credentials.clone(), stamp));
         }
-        if self.is_published() || self.withdrawn {
+        if self.is_up_to_date() || self.withdrawn {
             return None;
         }
         let good = self.good.as_ref()?;

@@ -162,6 +162,14 @@ impl Store {
         }
     }
 
+    /// The same credentials were published in other files, which is news to the app.
+    pub(super) fn reissued(&mut self, stamp: GenerationStamp) {
+        if let Some(good) = &mut self.good {
+            good.stamp = stamp;
+        }
+        self.reload.tried = None;
+    }
+
     /// What telling the app came to in a single pass; none: that is still to come.
     pub(in crate::domain::engine) fn reload_outcome(&self) -> Option<Outcome> {
         let Some(generation) = self.untold() else { return Some(Outcome::Good) };

@@ -2,6 +2,7 @@
 
 mod acknowledging;
 mod certificates;
+mod files;
 mod fleet;
 mod incidents;
 mod looking;

@@ -13,7 +13,7 @@ use crate::domain::incident::{Cause, Incident, Message, MessageKind};
 use crate::domain::publication::{
     Acknowledged, GenerationStamp, Note, OnDisk, PublishFault, Published, ReloadFault, Sign, Told,
 };
-use crate::domain::secret::{FingerprintKey, Secret};
+use crate::domain::secret::{Fingerprint, FingerprintKey, Secret};
 use crate::domain::snapshot::{Snapshot, StoreStatus};
 use crate::domain::source::{Lease, SecretVersion, SourceFault};
 use crate::domain::time::{Instant, Now, Timestamp};
@@ -54,6 +54,8 @@ pub(super) struct World {
     pub(super) certificates: BTreeMap<String, Validity>,
     pub(super) disks: BTreeMap<String, OnDisk>,
     pub(super) publish_fault: Option<PublishFault>,
+    /// The files that are configured; none: the three values.
+    pub(super) files: Option<Fingerprint>,
     pub(super) reload: Result<(), ReloadFault>,
     /// The generations that apps were told of, or would have been; with the moment.
     pub(super) reloads: Vec<(u64, Instant)>,
@@ -138,6 +140,7 @@ impl World {
             certificates: BTreeMap::new(),
             disks: BTreeMap::new(),
             publish_fault: None,
+            files: None,
             reload: Ok(()),
             reloads: Vec::new(),
             notes: BTreeMap::new(),
@@ -280,7 +283,15 @@ impl World {
             }
             Action::Inspect { store } => {
                 count("inspect");
-                let found = self.disks.get(store.as_str()).cloned().unwrap_or(OnDisk::Nothing);
+                let found = match self.disks.get(store.as_str()).cloned().unwrap_or(OnDisk::Nothing) {
+                    OnDisk::Published(published) if published.stamp.files_fingerprint != self.files => {
+                        OnDisk::Outdated(published)
+                    }
+                    found @ (OnDisk::Nothing
+                    | OnDisk::Damaged(_)
+                    | OnDisk::Outdated(_)
+                    | OnDisk::Published(_)) => found,
+                };
                 let sign = self.signs.get(store.as_str()).cloned().unwrap_or(Sign::None);
                 Event::Inspected { store, result: Ok(found), sign }
             }
@@ -307,6 +318,8 @@ impl World {
             }
             Action::Publish { store, credentials, stamp } => {
                 count("publish");
+                let restores = stamp.restores.filter(|_| stamp.files_fingerprint == self.files);
+                let stamp = GenerationStamp { files_fingerprint: self.files, restores, ..stamp };
                 let result = match &self.publish_fault {
                     Some(fault) => Err(fault.clone()),
                     None => Ok(Published { credentials, stamp: stamp.clone() }),
@@ -413,7 +426,7 @@ impl World {
     /// What is published for a store: version and token.
     pub(super) fn published(&self, store: &str) -> Option<(u64, String)> {
         match self.disks.get(store)? {
-            OnDisk::Published(published) => {
+            OnDisk::Published(published) | OnDisk::Outdated(published) => {
                 Some((published.stamp.version, published.credentials.api_token().expose().to_owned()))
             }
             OnDisk::Nothing | OnDisk::Damaged(_) => None,
