@@ -1,6 +1,6 @@
 //! Simulates stores, Vault, disks, people and a daemon that crashes for thousands of months, from seeds, and
 //! checks at each step what must always hold. See `plan.rs` for what a seed stands for, `mischief.rs` for
-//! what goes wrong, and `watch.rs`, `messages.rs` and `truth.rs` for the invariants. The README says how to
+//! what goes wrong, and `watch.rs`, `messages.rs`, `apps.rs` and `truth.rs` for the invariants. The README says how to
 //! simulate more, and how to replay a seed that fails.
 
 #![expect(
@@ -11,6 +11,7 @@
     reason = "the whole crate is a test"
 )]
 
+mod apps;
 mod deserved;
 mod messages;
 mod mischief;
@@ -19,6 +20,7 @@ mod places;
 mod plan;
 mod prng;
 mod requests;
+mod run;
 mod simulation;
 mod truth;
 mod watch;

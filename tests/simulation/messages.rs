@@ -7,9 +7,11 @@ use bc_secrets_sync::domain::incident::{Cause, Message, MessageKind, Resolution}
 use bc_secrets_sync::domain::source::SourceFaultKind;
 use bc_secrets_sync::domain::verdict::VerdictKind;
 
+use crate::apps::WITHIN;
 use crate::outbox::messages_come_in_order;
 use crate::plan::{MINUTE, millis, repeat_after};
-use crate::watch::{LastRead, Open, RETRIES, Run, SetFacts, StoreFacts, Violation, Watch, ensure};
+use crate::run::Run;
+use crate::watch::{LastRead, Open, RETRIES, SetFacts, StoreFacts, Violation, Watch, ensure};
 
 impl Watch {
     /// The daemon wants to say something. `at`: the store that it is about.
@@ -196,7 +198,10 @@ fn nothing_is_said_without_evidence(
         }
         Cause::PublishFailed => (store.publish_failed, "nothing_is_called_unpublished_that_was_written"),
         Cause::ReloadFailed => (store.reload_failures > RETRIES, "no_hook_is_blamed_before_its_retries"),
-        Cause::Unacknowledged => (false, "nobody_is_asked_to_acknowledge"),
+        Cause::Unacknowledged => (
+            store.published.is_some() && time.saturating_sub(store.published_since) >= millis(WITHIN),
+            "nobody_is_blamed_for_silence_too_early",
+        ),
         Cause::Unverified => (
             stale(published.accepted_at.unwrap_or(0).max(watch.life_began).max(store.published_since))
                 || any_candidate()

@@ -29,6 +29,10 @@ pub(crate) enum Deed {
     Look(Option<usize>),
     /// An app reports that its store refuses it, and will so many times more.
     Report(usize, u64),
+    /// Somebody touches the files of a store, or of all, and will so many times more.
+    Disturb(Option<usize>, u64),
+    /// An app says what it runs on.
+    Acknowledge(usize),
     /// The store's certificate expires.
     Expire(usize),
     /// It is renewed.
@@ -144,6 +148,7 @@ impl Simulation {
         self.note(Some(at), || format!("the disk: trouble number {what}"));
         self.watch.stores[at].occasions += 1;
         let until = self.until(Some(at), 6 * HOUR);
+        self.touch(at);
         let disk = &mut self.disks[at];
         match what {
             0 => disk.content = Content::Nothing,
@@ -292,6 +297,8 @@ impl Simulation {
                 self.unsettle(at);
             }
             Deed::Report(at, times) => self.report(at, times)?,
+            Deed::Disturb(at, times) => self.disturb(at, times)?,
+            Deed::Acknowledge(at) => self.acknowledge(at)?,
             Deed::Expire(at) => {
                 let Some(validity) = self.shops[at].certificate else { return Ok(()) };
                 if validity.until.as_millis() <= wall(self.time) {
@@ -450,6 +457,7 @@ impl Simulation {
             self.at(self.time, Occurrence::Start);
         }
         for at in 0..self.plan.stores {
+            self.will_acknowledge(at);
             self.shops[at].phase.until = self.time;
             self.shops[at].certificate = certificate(self.time, 0, 90 * DAY);
             let disk = &mut self.disks[at];

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bc_secrets_sync::domain::credentials::{AddressPolicy, Credentials, Field, FieldNames, Fields};
-use bc_secrets_sync::domain::publication::{Published, Told};
+use bc_secrets_sync::domain::publication::{Acknowledged, Published, Sign, Told};
 use bc_secrets_sync::domain::secret::{Fingerprint, Secret};
 use bc_secrets_sync::domain::source::{Lease, SecretVersion, SourceFault};
 use bc_secrets_sync::domain::time::Timestamp;
@@ -333,10 +333,19 @@ impl Vault {
 }
 
 /// An app that reads its set when it is told, and the note of that on the daemon's disk.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct App {
     pub(crate) read: Option<Fingerprint>,
     pub(crate) note: Option<Told>,
+    /// What it says by its file, and the note of what it has said.
+    pub(crate) sign: Sign,
+    pub(crate) acknowledged: Option<Acknowledged>,
+}
+
+impl Default for App {
+    fn default() -> Self {
+        Self { read: None, note: None, sign: Sign::None, acknowledged: None }
+    }
 }
 
 /// The directory of one store.

@@ -57,6 +57,9 @@ impl Simulation {
             (Some(Request::Report { store }), [reply]) => {
                 return self.reports_are_absorbed(index(store.as_str()), reply, work);
             }
+            (Some(Request::Acknowledge { store, generation }), [reply]) => {
+                self.is_rightly_acknowledged(index(store.as_str()), *generation, reply)
+            }
             (Some(Request::Silence { incident, span }), [Reply::Incident(silenced)]) => {
                 silenced.id.as_str() == incident
                     && silenced.silenced_until == Some(wall.plus(span.duration()))

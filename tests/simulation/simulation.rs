@@ -8,13 +8,14 @@ use std::time::Duration;
 use bc_secrets_sync::alert::ledger::Change;
 use bc_secrets_sync::domain::credentials::{FieldNames, StoreName};
 use bc_secrets_sync::domain::engine::{
-    Action, Engine, Event, Hook, OnRejection, SecretLocation, Settings, StoreSpec,
+    Acknowledge, Action, Engine, Event, Hook, OnRejection, SecretLocation, Settings, StoreSpec,
 };
 use bc_secrets_sync::domain::incident::{Cause, Message};
 use bc_secrets_sync::domain::schedule::backoff;
 use bc_secrets_sync::domain::secret::FingerprintKey;
 use bc_secrets_sync::domain::time::{Instant, Now, Timestamp};
 
+use crate::apps::{WITHIN, acknowledges};
 use crate::deserved::verdicts_are_those_of_the_table;
 use crate::mischief::Deed;
 use crate::outbox::{Outbox, Receiver};
@@ -259,8 +260,10 @@ impl Simulation {
             let hook =
                 (at % 2 == 0).then(|| Hook { min_interval, retries: RETRIES, told: self.apps[at].note });
             let on_rejection = if at % 3 == 2 { OnRejection::Withdraw } else { OnRejection::Keep };
+            let last = self.apps[at].acknowledged;
+            let acknowledge = acknowledges(at).then_some(Acknowledge { within: Some(WITHIN), last });
             let (name, location) = (self.names[at].clone(), Arc::new(location));
-            Some(StoreSpec { name, location, hook, on_rejection, acknowledge: None })
+            Some(StoreSpec { name, location, hook, on_rejection, acknowledge })
         };
         self.places.iter().enumerate().filter_map(spec).collect()
     }
@@ -434,6 +437,7 @@ impl Simulation {
     fn each_hour(&mut self) -> Result<(), Violation> {
         self.budgets_hold()?;
         self.nobody_is_forgotten()?;
+        self.touched_files_are_looked_at()?;
         self.what_deserves_an_incident_has_one()?;
         self.rejections_are_found_in_time()
     }

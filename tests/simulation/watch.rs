@@ -9,9 +9,11 @@ use bc_secrets_sync::domain::source::SourceFaultKind;
 use bc_secrets_sync::domain::time::Timestamp;
 use bc_secrets_sync::domain::verdict::{ProbeOutcome, Validity, VerdictKind, judge};
 
+use crate::apps::Looks;
 use crate::deserved::{Common, Ties};
 use crate::places::Account;
 use crate::plan::{GRANTED_EACH, LONGEST_PAUSE, MINUTE, millis, probe_budget, read_budget, repeat_after};
+use crate::run::Run;
 
 /// An invariant that does not hold.
 #[derive(Debug)]
@@ -44,30 +46,6 @@ pub(crate) enum Kind {
     Probe,
     Publish,
     Reload,
-}
-
-/// Equal answers about a set, one after another.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Run {
-    pub(crate) count: u32,
-    pub(crate) first: u64,
-    pub(crate) last: u64,
-}
-
-impl Run {
-    fn add(&mut self, time: u64) {
-        if self.count == 0 {
-            self.first = time;
-        }
-        self.count += 1;
-        self.last = time;
-    }
-
-    /// Enough of them, over enough time.
-    pub(crate) fn confirms(self, settings: &Settings) -> bool {
-        let span = millis(settings.confirmation_spacing) * u64::from(settings.confirmations - 1);
-        self.count >= settings.confirmations && self.last - self.first >= span
-    }
 }
 
 /// What is known of one set of credentials at one store.
@@ -140,6 +118,7 @@ pub(crate) struct StoreFacts {
     pub(crate) reports: u64,
     /// When a report last started a check.
     pub(crate) report_checked: Option<u64>,
+    pub(crate) looks: Looks,
     pub(crate) ties: Ties,
 }
 
@@ -370,7 +349,10 @@ impl Watch {
         match kind {
             Kind::Probe => store.probes += 1,
             Kind::Read => store.reads += 1,
-            Kind::Inspect => store.outdated = false,
+            Kind::Inspect => {
+                store.outdated = false;
+                store.looks.begin(name, time)?;
+            }
             Kind::Publish => store.outdated = true,
             Kind::Reload => {}
         }

@@ -3,7 +3,7 @@
 use bc_secrets_sync::domain::engine::{Action, Event};
 use std::time::Duration;
 
-use bc_secrets_sync::domain::publication::{Note, OnDisk, PublishFault, Published, ReloadFault, Sign, Told};
+use bc_secrets_sync::domain::publication::{Note, OnDisk, PublishFault, Published, ReloadFault, Told};
 use bc_secrets_sync::domain::source::{SourceFault, SourceFaultKind};
 use bc_secrets_sync::domain::verdict::judge;
 
@@ -103,7 +103,8 @@ impl Simulation {
                     Content::Damaged => Ok(OnDisk::Damaged("api_token was edited".into())),
                     Content::Whole(published) => Ok(OnDisk::Published(published.clone())),
                 };
-                Event::Inspected { store, result, sign: Sign::None }
+                let sign = self.apps[index(store.as_str())].sign.clone();
+                Event::Inspected { store, result, sign }
             }
             Action::Probe { store, credentials } => {
                 let shop = &self.shops[index(store.as_str())];
@@ -161,13 +162,17 @@ impl Simulation {
                 if self.calm || !self.random.once_in(20) {
                     app.note = Some(Told { generation, told_at });
                 }
+                self.will_acknowledge(at);
                 Event::Reloaded { store, generation, took: Duration::ZERO, result: Ok("a test".into()) }
             }
             Action::Remember { store, note: Note::Told(told) } => {
                 self.apps[index(store.as_str())].note = Some(told);
                 Event::Tick
             }
-            Action::Remember { note: Note::Acknowledged(_), .. } => Event::Tick,
+            Action::Remember { store, note: Note::Acknowledged(acknowledged) } => {
+                self.apps[index(store.as_str())].acknowledged = Some(acknowledged);
+                Event::Tick
+            }
             Action::Notify(_) | Action::Keep(_) | Action::Say(_) | Action::Reply(_) => Event::Tick,
         }
     }
@@ -297,6 +302,7 @@ impl Simulation {
                 let facts = &mut self.watch.stores[at];
                 done(facts, Kind::Publish);
                 facts.publish_failed = result.is_err();
+                facts.looks.excused |= result.is_err();
                 if let Ok(published) = result {
                     let key = key_of(&published.credentials);
                     facts.takes_the_place(key, published.stamp.verified_at.is_some(), time);
@@ -312,6 +318,7 @@ impl Simulation {
                 let facts = &mut self.watch.stores[at];
                 done(facts, Kind::Publish);
                 facts.publish_failed = result.is_err();
+                facts.looks.excused = true;
                 if result.is_ok() {
                     facts.is_whole(None);
                 }
@@ -331,9 +338,13 @@ impl Simulation {
                 self.note(None, || "a new configuration".into());
                 // A store that was taken out and put in again knows what is noted, which may be older.
                 self.watch.stores.iter_mut().for_each(|store| (store.told, store.telling) = (None, None));
+                self.watch.stores.iter_mut().for_each(|store| store.looks.excused = true);
             }
             Event::Disturbed { .. } => self.note(None, || format!("{event:?}")),
-            Event::CheckNow => self.note(None, || "somebody wants every store checked".into()),
+            Event::CheckNow => {
+                self.watch.stores.iter_mut().for_each(|store| store.looks.excused = true);
+                self.note(None, || "somebody wants every store checked".into());
+            }
             Event::Asked(request) => self.note(None, || format!("somebody asks: {request:?}")),
             Event::Tick => {}
         }

@@ -61,7 +61,14 @@ impl Store {
 
     /// Takes note of what is waited for.
     pub(super) fn advance_acknowledgement(&mut self, now: Instant) {
-        let Some(stamp) = self.unacknowledged() else { return };
+        let published = self.good.as_ref().filter(|_| self.is_published());
+        if self.spec.acknowledge.is_none() {
+            self.acknowledgement.awaited = None;
+        }
+        let Some(stamp) = published.filter(|_| self.spec.acknowledge.is_some()).map(|good| &good.stamp)
+        else {
+            return;
+        };
         let (fingerprint, first) = (stamp.fingerprint, *stamp.same_content().start());
         let awaited =
             self.acknowledgement.awaited.filter(|awaited| (awaited.0, awaited.1) == (fingerprint, first));
