@@ -50,7 +50,6 @@ fn real_errors_at_every_system_call_of_a_publication_keep_the_set_before_and_hea
     let all = injections.len();
     let tolerated = Mutex::new(0);
     let reads = work_off(injections, |rig, injection| {
-        let before = names(&rig.directory());
         rig.rotate();
         let ended = rig.injected(&injection);
         let told = format!("{injection:?}: {ended}: {}", rig.log());
@@ -65,7 +64,7 @@ fn real_errors_at_every_system_call_of_a_publication_keep_the_set_before_and_hea
                 match &injection {
                     // For a moment it was published: those who opened it then may read it to its end.
                     Injection::Fail(call, _) if undone.contains(call) => {}
-                    Injection::Fail(..) => assert_eq!(names(&rig.directory()), before, "{told}"),
+                    Injection::Fail(..) => assert_eq!(names(&rig.directory()), rig.before(), "{told}"),
                     // Removing may have been impossible, too.
                     Injection::None | Injection::Kill(_) | Injection::FailFrom(..) => {}
                 }

@@ -23,7 +23,7 @@ use crate::DEADLINE;
 use crate::support::configuration::Configuration;
 
 /// How often an injection is tried that did not come to pass.
-const TRIES: usize = 4;
+const TRIES: usize = 10;
 pub(super) const BINARY: &str = env!("CARGO_BIN_EXE_bc-secrets-sync");
 
 /// What is shared by all rigs: the simulated world outside.
@@ -86,6 +86,7 @@ pub(super) struct Rig {
     store: String,
     versions: Versions,
     newest: u64,
+    before: Vec<String>,
     /// Counts the runs, each of which may publish once.
     runs: Arc<AtomicU64>,
     home: TempDir,
@@ -115,6 +116,7 @@ impl Rig {
         configuration.stores.push(store.clone());
         // Nothing is looked at again while a pass waits for its store.
         (configuration.poll_interval, configuration.check_interval) = ("30m", "30m");
+        configuration.check_timeout = "30s";
         configuration.output = home.path().join("volume/of/credentials");
         // A mode that no usual umask lets through, and another owner where that may be set: so that setting either
         // is part of each publication.
@@ -133,6 +135,7 @@ impl Rig {
             configuration,
             store,
             newest: 0,
+            before: Vec::new(),
             runs: Arc::default(),
             home,
         }
@@ -185,12 +188,17 @@ impl Rig {
 
     /// Lists the calls of the publication of one rotation.
     pub(super) fn trace(&mut self) -> Vec<Call> {
-        self.rotate();
-        let log = self.home.path().join("trace");
-        let (ended, _) = self.run_with(|pid| attach(pid, &log, &Injection::None));
-        assert!(ended.success(), "{ended}: {}", self.log());
-        self.is_settled();
-        calls_of_a_publication(&std::fs::read_to_string(&log).unwrap(), &self.configuration.output)
+        let mut trace = String::new();
+        for _ in 0..TRIES {
+            self.rotate();
+            let ended = self.run_with(&Injection::None, &mut trace);
+            assert!(ended.success(), "{ended}: {}", self.log());
+            self.is_settled();
+            if let Some(calls) = calls_of_a_publication(&trace, &self.configuration.output) {
+                return calls;
+            }
+        }
+        panic!("the thread that publishes was never traced: {trace}");
     }
 
     /// Lists the calls of the first pass, from the start of the process on, in all threads.
@@ -214,18 +222,24 @@ impl Rig {
 
     /// One pass to its end, while something is done to it from the moment before it publishes.
     pub(super) fn injected(&mut self, injection: &Injection) -> ExitStatus {
-        let log = self.home.path().join("trace");
+        let mut trace = String::new();
         for _ in 0..TRIES {
-            let (ended, _) = self.run_with(|pid| attach(pid, &log, injection));
-            if was_killed(ended) || std::fs::read_to_string(&log).unwrap().contains("INJECTED") {
+            self.before = names(&self.directory());
+            let ended = self.run_with(injection, &mut trace);
+            if was_killed(ended) || trace.contains("INJECTED") {
                 return ended;
             }
-            // Another thread was faster; or it is a call that need not come each time.
+            // Another thread published, or it is a call that need not come each time.
             assert!(ended.success(), "{ended}: {}", self.log());
             self.is_settled();
             self.rotate();
         }
         panic!("nothing was injected: {injection:?}: {}", self.log());
+    }
+
+    /// The names that were in the store's directory before the last pass in which something was injected.
+    pub(super) fn before(&self) -> &[String] {
+        &self.before
     }
 
     /// A pass that must succeed, and after which all is as it should be.
@@ -256,13 +270,21 @@ impl Rig {
         std::fs::read_to_string(self.home.path().join("log")).unwrap()
     }
 
-    fn run_with(&self, attach: impl FnOnce(u32) -> Child) -> (ExitStatus, ExitStatus) {
+    /// One pass, traced from the moment before it publishes.
+    fn run_with(&self, injection: &Injection, trace: &mut String) -> ExitStatus {
+        let log = self.home.path().join("trace");
         self.gate.close();
         let mut child = self.start();
         self.gate.wait();
-        let mut strace = attach(child.id());
+        let strace = attach(child.id(), &log, injection);
         self.gate.open();
-        (wait(&mut child), wait(&mut strace))
+        let ended = wait(&mut child);
+        trace.clear();
+        if let Some(mut strace) = strace {
+            wait(&mut strace);
+            trace.push_str(&std::fs::read_to_string(&log).unwrap());
+        }
+        ended
     }
 
     fn start(&self) -> Child {

@@ -58,14 +58,18 @@ pub(super) fn under_strace(log: &Path, injection: &Injection) -> Command {
     command
 }
 
-/// Attaches strace to the threads of a process that block on the disk, and waits until it is.
+/// Attaches strace to the threads of a process that block on the disk, and waits until it is; none: they have ended,
+/// having waited for work too long.
 ///
 /// Only to them: strace counts the calls of each thread by themselves, and the others have nothing to do with
 /// publishing.
-pub(super) fn attach(pid: u32, log: &Path, injection: &Injection) -> Child {
+pub(super) fn attach(pid: u32, log: &Path, injection: &Injection) -> Option<Child> {
     let mut command = Command::new("strace");
     command.arg("--output").arg(log).arg("--string-limit=256").args(injection.arguments());
     let threads = blocking_threads(pid);
+    if threads.is_empty() {
+        return None;
+    }
     for thread in &threads {
         command.arg(format!("--attach={thread}"));
     }
@@ -82,6 +86,11 @@ pub(super) fn attach(pid: u32, log: &Path, injection: &Injection) -> Child {
     for _ in &threads {
         let before = all.len();
         said.read_line(&mut all).unwrap();
+        if all[before..].contains("No such process") {
+            strace.kill().unwrap();
+            strace.wait().unwrap();
+            return None;
+        }
         assert!(
             all[before..].contains(" attached"),
             "strace may not trace here: {all}run the tests as root, in a container with the capability SYS_PTRACE"
@@ -89,7 +98,7 @@ pub(super) fn attach(pid: u32, log: &Path, injection: &Injection) -> Child {
     }
     // It has nothing more to say, but must not die of saying it.
     std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
-    strace
+    Some(strace)
 }
 
 /// The threads beside the main one, once all of them wait for work: which one gets it next is not known.
@@ -107,7 +116,7 @@ fn blocking_threads(pid: u32) -> Vec<String> {
                 (entry.file_name().into_string().unwrap(), stat.is_ok_and(waiting))
             })
             .collect();
-        if !threads.is_empty() && threads.iter().all(|(_, waits)| *waits) {
+        if threads.iter().all(|(_, waits)| *waits) {
             return threads.into_iter().map(|(thread, _)| thread).collect();
         }
         assert!(started.elapsed() < DEADLINE, "the process is busy: {threads:?}");
@@ -148,18 +157,19 @@ pub(super) fn all_calls(trace: &str) -> Vec<String> {
 /// Calls that a thread makes when it must, not each time; they have nothing to do with the disk.
 const INCONSTANT: [&str; 6] = ["futex", "brk", "mmap", "munmap", "mprotect", "madvise"];
 
-/// The calls of the one thread that published, from the first to the last that names the output directory.
-pub(super) fn calls_of_a_publication(trace: &str, output: &Path) -> Vec<Call> {
+/// The calls of the one thread that published, from the first to the last that names the output directory; none: it
+/// was not traced.
+pub(super) fn calls_of_a_publication(trace: &str, output: &Path) -> Option<Vec<Call>> {
     let output = output.to_str().unwrap();
     let mut threads: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for (thread, call) in calls(trace) {
         threads.entry(thread).or_default().push(call);
     }
     threads.retain(|_, calls| calls.iter().any(|call| call.contains(output)));
-    assert_eq!(threads.len(), 1, "one thread publishes: {trace}");
-    let lines = threads.into_values().next().unwrap();
-    let first = lines.iter().position(|line| line.contains(output)).unwrap();
-    let last = lines.iter().rposition(|line| line.contains(output)).unwrap();
+    assert!(threads.len() <= 1, "one thread publishes: {trace}");
+    let lines = threads.into_values().next()?;
+    let first = lines.iter().position(|line| line.contains(output))?;
+    let last = lines.iter().rposition(|line| line.contains(output))?;
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     let mut calls = Vec::new();
     for (at, line) in lines.iter().enumerate() {
@@ -178,5 +188,5 @@ pub(super) fn calls_of_a_publication(trace: &str, output: &Path) -> Vec<Call> {
             calls.push(Call { name, nth, on_disk, line: line.clone() });
         }
     }
-    calls
+    Some(calls)
 }
