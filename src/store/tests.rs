@@ -212,6 +212,50 @@ fn the_announced_length_is_not_waited_for() {
 }
 
 #[test]
+fn endless_headers_are_no_answer() {
+    let endless: [(&[u8], &[u8]); 3] = [
+        (
+            b"HTTP/1.1 200 OK\r\n",
+            b"X-More: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\r\n",
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nX-Long: ",
+            b"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+        ),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    ];
+    for (first, more) in endless {
+        let authority = Authority::new();
+        let server = Server::start(authority.certify("localhost"), move |mut stream| {
+            read_request(&mut stream);
+            let _ = stream.write_all(first);
+            let block = more.repeat(100);
+            while stream.write_all(&block).is_ok() {}
+        });
+        let mut check = check(&authority);
+        check.timeout = Duration::from_secs(2);
+        let outcome = probe(&check, &format!("localhost:{}", server.port()));
+        assert!(
+            matches!(outcome, ProbeOutcome::Failed(ProbeFault::Broken | ProbeFault::Timeout)),
+            "{outcome:?}"
+        );
+    }
+}
+
+#[test]
+fn a_body_is_taken_as_it_comes_whatever_it_says_of_its_encoding() {
+    let packed: &[u8] = b"\x1f\x8b\x08\x00not really packed";
+    let answer = answer(answered(move |mut stream| {
+        read_request(&mut stream);
+        let head = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 21\r\n\r\n";
+        let _ = stream.write_all(head.as_bytes());
+        let _ = stream.write_all(packed);
+        stream.wait_for_end();
+    }));
+    assert_eq!(answer.body, packed);
+}
+
+#[test]
 fn a_connection_that_ends_too_early_is_broken() {
     failed(
         answered(|mut stream| {

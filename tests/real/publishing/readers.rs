@@ -45,7 +45,7 @@ impl Readers {
                     while !stop.load(Ordering::Acquire) {
                         count += u64::from(reader.read());
                         // There are no more processors than there is work.
-                        if count % 16 == 0 {
+                        if count % 4 == 0 {
                             thread::sleep(std::time::Duration::from_millis(1));
                         }
                     }
