@@ -3,7 +3,7 @@
 //! `publish DIRECTORY COUNT`: the directory must not exist yet. The first two publications, which make directories and
 //! remove nothing, are not counted.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "a measurement")]
 
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -18,10 +18,13 @@ use bc_secrets_sync::domain::time::Timestamp;
 use bc_secrets_sync::publish::Publisher;
 
 fn main() {
-    // `cargo bench` adds this one.
-    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
-    let directory = arguments.next().unwrap().into();
-    let count: u64 = arguments.next().unwrap().parse().unwrap();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    // Whoever runs all targets as tests asks for a list of tests: there is none.
+    let [directory, count] = arguments.as_slice() else {
+        eprintln!("usage: publish DIRECTORY COUNT");
+        return;
+    };
+    let (directory, count) = (directory.into(), count.parse::<u64>().unwrap());
     let key = Arc::new(FingerprintKey::new(&[7; 32]));
     // The defaults of the configuration.
     let output = Output { directory, file_mode: 0o440, directory_mode: 0o750, owner: None, group: None };
