@@ -13,6 +13,7 @@ use crate::domain::engine::Outcome;
 use crate::domain::source::{SourceFault, SourceFaultKind};
 use crate::domain::time::Timestamp;
 use crate::domain::verdict::{Verdict, VerdictKind, judge};
+use crate::domain::version::Version;
 use crate::store::Prober;
 use crate::system::clock::Clock;
 use crate::system::hardening;
@@ -43,7 +44,7 @@ enum Output {
 struct Finding {
     store: String,
     secret: String,
-    version: Option<u64>,
+    version: Version,
     written_at: Option<Timestamp>,
     result: &'static str,
     detail: String,
@@ -131,20 +132,21 @@ async fn look_at_all(vault: &Vault, prober: &Prober, config: &Config) -> Vec<Fin
         tasks.spawn(async move {
             // The room is never closed, so a place is always to be had.
             let _place = room.acquire_owned().await;
-            let read = vault.read(&store.mount, &store.path, &store.fields).await;
+            let read = vault.read(&store.location()).await;
             let secret = match read {
                 Ok(secret) => secret,
                 Err(fault) => return (at, of_fault(&store, &fault)),
             };
             let (version, written_at) = (secret.version, secret.created_at);
-            let finding = match Credentials::parse(secret.fields, &store.fields, policy) {
-                Err(error) => finding(&store, "malformed", error.to_string(), Outcome::SecretUnusable),
-                Ok(credentials) => {
-                    let now = Timestamp::from(Clock::start().wall());
-                    of_verdict(&store, &judge(&prober.probe(&credentials, now).await))
-                }
-            };
-            (at, Finding { version: Some(version), written_at, ..finding })
+            let finding =
+                match secret.fields.and_then(|fields| Credentials::parse(fields, &store.fields, policy)) {
+                    Err(error) => finding(&store, "malformed", error.to_string(), Outcome::SecretUnusable),
+                    Ok(credentials) => {
+                        let now = Timestamp::from(Clock::start().wall());
+                        of_verdict(&store, &judge(&prober.probe(&credentials, now).await))
+                    }
+                };
+            (at, Finding { version, written_at, ..finding })
         });
     }
     let mut findings = tasks.join_all().await;
@@ -156,7 +158,7 @@ fn finding(store: &config::Store, result: &'static str, detail: String, outcome:
     Finding {
         store: store.name.to_string(),
         secret: format!("{}/{}", store.mount, store.path),
-        version: None,
+        version: Version::Unnumbered,
         written_at: None,
         result,
         detail,
@@ -193,7 +195,7 @@ fn as_table(findings: &[Finding]) -> String {
     let row = |finding: &Finding| {
         vec![
             finding.store.clone(),
-            finding.version.map_or_else(|| "-".to_owned(), |version| version.to_string()),
+            finding.version.number().map_or_else(|| "-".to_owned(), |version| version.to_string()),
             finding.written_at.map_or_else(|| "-".to_owned(), |at| at.to_string()),
             finding.result.to_owned(),
             finding.detail.clone(),

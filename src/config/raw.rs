@@ -25,6 +25,7 @@ pub(super) struct Vault {
     pub(super) proxy: Option<Value>,
     pub(super) namespace: Option<Value>,
     pub(super) mount: Option<Value>,
+    pub(super) kv_version: Option<Value>,
     pub(super) poll_interval: Option<Value>,
     pub(super) timeout: Option<Value>,
     pub(super) concurrency: Option<Value>,
@@ -256,6 +257,8 @@ pub(super) struct Store {
     pub(super) mount: Option<Value>,
     pub(super) path: Option<Value>,
     pub(super) fields: Option<Table<Fields>>,
+    pub(super) version: Option<Value>,
+    pub(super) kv_version: Option<Value>,
     pub(super) on_rejection: Option<Value>,
     pub(super) files: Option<Vec<Table<File>>>,
     pub(super) reload: Option<Table<Reload>>,
@@ -290,6 +293,7 @@ pub(super) struct Reload {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Fields {
+    pub(super) json_field: Option<Value>,
     pub(super) username: Option<Value>,
     pub(super) api_token: Option<Value>,
     pub(super) api_path: Option<Value>,

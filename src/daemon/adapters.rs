@@ -58,7 +58,7 @@ impl Adapters {
             Action::Renew => Event::Renewed(self.vault.renew().await),
             Action::LookUp => Event::LookedUp(self.vault.look_up_self().await),
             Action::Read { store, location } => {
-                let result = self.vault.read(&location.mount, &location.path, &location.fields).await;
+                let result = self.vault.read(&location).await;
                 Event::Read { store, location, result }
             }
             Action::Probe { store, credentials } => {

@@ -15,7 +15,7 @@ use crate::system::signals::{Signals, Wish};
 use super::adapters::{Adapters, now, on_disk};
 use super::error::DaemonError;
 use super::live::FINISH_LIMIT;
-use super::settings::{settings, stores};
+use super::settings::{mounts, settings, stores};
 use super::work::Work;
 
 /// A pass that never settles ends after this much time, on top of what it was told to wait.
@@ -76,7 +76,8 @@ pub async fn once(config: Config, wait: Duration, clock: Clock) -> Result<Pass, 
     if config.vault.revoke_token_on_exit {
         work.adapters.vault.revoke().await;
     }
-    let about = About { version: env!("CARGO_PKG_VERSION"), ..About::default() };
+    let mounts = mounts(&config, &work.adapters.vault);
+    let about = About { version: env!("CARGO_PKG_VERSION"), mounts, ..About::default() };
     Ok(Pass { outcome, snapshot: work.engine.snapshot(about, now(&clock)) })
 }
 

@@ -14,3 +14,4 @@ pub mod snapshot;
 pub mod source;
 pub mod time;
 pub mod verdict;
+pub mod version;

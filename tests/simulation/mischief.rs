@@ -242,7 +242,7 @@ impl Simulation {
                     0 => SourceFault::Forbidden,
                     1 => SourceFault::Unavailable { status: 500 },
                     2 => SourceFault::Malformed("no engine is mounted there".into()),
-                    _ => SourceFault::Destroyed,
+                    _ => SourceFault::Destroyed(1),
                 });
             }
             (14, _) => {

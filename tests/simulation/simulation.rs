@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bc_secrets_sync::alert::ledger::Change;
-use bc_secrets_sync::domain::credentials::{FieldNames, StoreName};
+use bc_secrets_sync::domain::credentials::StoreName;
 use bc_secrets_sync::domain::engine::{
-    Acknowledge, Action, Engine, Event, Hook, OnRejection, SecretLocation, Settings, StoreSpec,
+    Acknowledge, Action, Engine, Event, Hook, OnRejection, Settings, StoreSpec,
 };
 use bc_secrets_sync::domain::incident::{Cause, Message};
 use bc_secrets_sync::domain::schedule::backoff;
 use bc_secrets_sync::domain::secret::FingerprintKey;
+use bc_secrets_sync::domain::source::SecretLocation;
 use bc_secrets_sync::domain::time::{Instant, Now, Timestamp};
 
 use crate::apps::{WITHIN, acknowledges};
@@ -255,7 +256,7 @@ impl Simulation {
     pub(crate) fn specs(&self) -> Vec<StoreSpec> {
         let spec = |(at, place): (usize, &Option<String>)| {
             let path = place.clone()?;
-            let location = SecretLocation { mount: "secret".into(), path, fields: FieldNames::default() };
+            let location = SecretLocation::new("secret", path);
             let min_interval = Duration::from_secs(if at % 4 == 0 { 300 } else { 0 });
             let hook =
                 (at % 2 == 0).then(|| Hook { min_interval, retries: RETRIES, told: self.apps[at].note });

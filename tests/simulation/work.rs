@@ -218,7 +218,7 @@ impl Simulation {
             Event::Read { store, location, result } => {
                 let at = index(store.as_str());
                 self.note(Some(at), || match result {
-                    Ok(secret) => format!("read {}: version {}", location.path, secret.version),
+                    Ok(secret) => format!("read {}: {}", location.path, secret.version),
                     Err(fault) => format!("read {}: {fault}", location.path),
                 });
                 done(&mut self.watch.stores[at], Kind::Read);
@@ -234,18 +234,22 @@ impl Simulation {
                 self.watch.stores[at].read_ends(time);
                 let version = result.as_ref().ok().and_then(|secret| {
                     let place = self.vault.places.get(&location.path)?;
-                    let number = usize::try_from(secret.version).ok()?;
-                    Some((secret.version, place.versions.get(number - 1)?.clone()))
+                    let read = secret.fields.as_ref().ok()?;
+                    let version = match secret.version.number() {
+                        Some(number) => place.versions.get(usize::try_from(number).ok()? - 1)?,
+                        None => place.versions.iter().rev().find(|version| version.reads_as(read))?,
+                    };
+                    Some((secret, version.clone()))
                 });
                 let facts = &mut self.watch.stores[at];
                 let read = match (result, version) {
                     (Err(fault), _) => LastRead::Fault(fault.kind()),
-                    (Ok(_), Some((number, version))) if version.form == Form::Whole => {
+                    (Ok(_), Some((secret, version))) if version.form == Form::Whole => {
                         let key = version.account.key();
                         let set: &mut SetFacts = facts.sets.entry(key).or_default();
                         set.read_at.get_or_insert(time);
                         set.account = Some(version.account);
-                        let known = (location.path.clone(), number, version.created);
+                        let known = (location.path.clone(), secret.version, secret.created_at);
                         if !set.versions.contains(&known) {
                             set.versions.push(known);
                         }

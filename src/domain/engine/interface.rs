@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::request::{Reply, Request};
-use crate::domain::credentials::{AddressPolicy, Credentials, FieldNames, StoreName};
+use crate::domain::credentials::{AddressPolicy, Credentials, StoreName};
 use crate::domain::incident::{Incident, Message, Severity};
 use crate::domain::publication::{
     Acknowledged, GenerationId, GenerationStamp, Note, OnDisk, PublishFault, Published, ReloadFault, Sign,
     Told,
 };
-use crate::domain::source::{Lease, SecretVersion, SourceFault};
+use crate::domain::source::{Lease, SecretLocation, SecretVersion, SourceFault};
 use crate::domain::verdict::ProbeOutcome;
 
 /// What the engine judges by, for all stores.
@@ -99,23 +99,6 @@ pub struct Acknowledge {
     pub within: Option<Duration>,
     /// What it acknowledged last, as far as an earlier life has left word of it.
     pub last: Option<Acknowledged>,
-}
-
-/// Where a secret is in the source.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SecretLocation {
-    /// Mount of the engine.
-    pub mount: String,
-    /// Path below the mount.
-    pub path: String,
-    /// Names of its fields.
-    pub fields: FieldNames,
-}
-
-impl std::fmt::Display for SecretLocation {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{}/{}", self.mount, self.path)
-    }
 }
 
 /// Whether a new configuration names another source than the one before.

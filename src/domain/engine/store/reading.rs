@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
+use super::super::Context;
 use super::super::source::Bearing;
-use super::super::{Context, SecretLocation};
 use super::{Candidate, FIRST_WAIT, ReadProblem, Store, Streak};
 use crate::domain::credentials::Credentials;
 use crate::domain::incident::Severity;
 use crate::domain::schedule::backoff;
-use crate::domain::source::{SecretVersion, SourceFault, SourceFaultKind};
+use crate::domain::source::{SecretLocation, SecretVersion, SourceFault, SourceFaultKind};
 use crate::domain::time::Timestamp;
+use crate::domain::version::Version;
 
 impl Store {
     pub(in crate::domain::engine) fn read(
@@ -27,7 +28,10 @@ impl Store {
         self.note(result.as_ref().err().map(SourceFault::kind), bearing, cx);
         let parsed = result.map_err(ReadProblem::Fault).and_then(|secret| {
             let SecretVersion { version, created_at, fields } = secret;
-            Credentials::parse(fields, &self.spec.location.fields, cx.settings.addresses)
+            fields
+                .and_then(|fields| {
+                    Credentials::parse(fields, &self.spec.location.fields, cx.settings.addresses)
+                })
                 .map(|credentials| (credentials, version, created_at))
                 .map_err(|error| ReadProblem::Malformed { version, error })
         });
@@ -61,11 +65,11 @@ impl Store {
     pub(super) fn found(
         &mut self,
         found: Credentials,
-        version: u64,
+        version: Version,
         created_at: Option<Timestamp>,
         cx: &mut Context<'_>,
     ) {
-        self.newest_version = Some(version);
+        self.held = Some(version);
         if self.good.as_ref().is_some_and(|good| good.credentials.same_as(&found)) {
             self.candidate = None;
             self.candidate_rejection = None;
@@ -77,7 +81,7 @@ impl Store {
             (candidate.version, candidate.created_at) = (version, created_at);
             return;
         }
-        self.say(cx, None, format!("version {version} in Vault is new; verifying it"));
+        self.say(cx, None, format!("{version} in Vault is new; verifying it"));
         self.candidate_rejection = None;
         self.candidate = Some(Candidate {
             credentials: Arc::new(found),
@@ -122,13 +126,13 @@ impl Store {
             let text = match &problem {
                 ReadProblem::Fault(fault) => format!("the secret cannot be read: {fault}"),
                 ReadProblem::Malformed { version, error } => {
-                    format!("version {version} in Vault cannot be used: {error}")
+                    format!("{version} in Vault cannot be used: {error}")
                 }
             };
             self.say(cx, Some(Severity::Warning), text);
         }
         if let ReadProblem::Malformed { version, .. } = &problem {
-            self.newest_version = Some(*version);
+            self.held = Some(*version);
             self.read_success = Some(cx.now);
         }
         // A candidate that is no longer what the source holds must not be published.

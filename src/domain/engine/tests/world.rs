@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::credentials::{AddressPolicy, Credentials, Field, FieldNames, Fields, StoreName};
+use crate::domain::credentials::{AddressPolicy, Credentials, Field, Fields, StoreName};
 use crate::domain::engine::{
-    About, Acknowledge, Action, Engine, Event, FirstCheck, Gate, Hook, OnRejection, Reply, Request,
-    SecretLocation, Settings, SourceChange, StoreSpec,
+    About, Acknowledge, Action, Engine, Event, FirstCheck, Gate, Hook, OnRejection, Reply, Request, Settings,
+    SourceChange, StoreSpec,
 };
 use crate::domain::incident::{Cause, Incident, Message, MessageKind};
 use crate::domain::publication::{
@@ -15,9 +15,10 @@ use crate::domain::publication::{
 };
 use crate::domain::secret::{Fingerprint, FingerprintKey, Secret};
 use crate::domain::snapshot::{Snapshot, StoreStatus};
-use crate::domain::source::{Lease, SecretVersion, SourceFault};
+use crate::domain::source::{Lease, SecretLocation, SecretVersion, SourceFault};
 use crate::domain::time::{Instant, Now, Timestamp};
 use crate::domain::verdict::{Answer, ProbeFault, ProbeOutcome, Validity};
+use crate::domain::version::Version;
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
@@ -39,6 +40,10 @@ pub(super) struct World {
     pub(super) now: Now,
     /// Version, user, token (none: the field is missing).
     pub(super) secrets: BTreeMap<String, (u64, String, Option<String>)>,
+    /// What was written before, by store and version.
+    overwritten: BTreeMap<(String, u64), (u64, String, Option<String>)>,
+    /// The source counts no versions.
+    pub(super) unversioned: bool,
     /// The host of every API Path; none: each store has its own.
     pub(super) host: Option<&'static str>,
     pub(super) read_fault: Option<SourceFault>,
@@ -96,11 +101,9 @@ pub(super) fn settings() -> Settings {
 }
 
 pub(super) fn spec(name: &str) -> StoreSpec {
-    let location =
-        SecretLocation { mount: "secret".into(), path: format!("bc/{name}"), fields: FieldNames::default() };
     StoreSpec {
         name: StoreName::parse(name).unwrap(),
-        location: Arc::new(location),
+        location: Arc::new(SecretLocation::new("secret", format!("bc/{name}"))),
         hook: Some(Hook { min_interval: Duration::ZERO, retries: 3, told: None }),
         on_rejection: OnRejection::Keep,
         acknowledge: Some(Acknowledge { within: None, last: None }),
@@ -129,6 +132,8 @@ impl World {
             settings,
             now,
             secrets: BTreeMap::new(),
+            overwritten: BTreeMap::new(),
+            unversioned: false,
             host: None,
             read_fault: None,
             read_faults: BTreeMap::new(),
@@ -166,7 +171,11 @@ impl World {
 
     /// Writes a new version of a store's secret.
     pub(super) fn write(&mut self, store: &str, user: &str, token: &str) {
-        let version = self.secrets.get(store).map_or(0, |secret| secret.0) + 1;
+        let before = self.secrets.get(store).cloned();
+        let version = before.as_ref().map_or(0, |secret| secret.0) + 1;
+        if let Some(before) = before {
+            self.overwritten.insert((store.to_owned(), before.0), before);
+        }
         self.secrets.insert(store.into(), (version, user.into(), Some(token.into())));
     }
 
@@ -298,15 +307,10 @@ impl World {
             Action::Read { store, location } => {
                 count("read");
                 let fault = self.read_faults.get(store.as_str()).or(self.read_fault.as_ref());
-                let result = match (fault, self.secrets.get(store.as_str())) {
+                let result = match fault {
                     _ if self.token_dead => Err(SourceFault::Forbidden),
-                    (Some(fault), _) => Err(SourceFault::clone(fault)),
-                    (None, None) => Err(SourceFault::NeverWritten),
-                    (None, Some((version, user, token))) => Ok(SecretVersion {
-                        version: *version,
-                        created_at: Some(self.now.wall),
-                        fields: fields(self.host.unwrap_or(store.as_str()), user, token.as_deref()),
-                    }),
+                    Some(fault) => Err(SourceFault::clone(fault)),
+                    None => self.read(store.as_str(), location.pinned),
                 };
                 Event::Read { store, location, result }
             }
@@ -382,6 +386,23 @@ impl World {
         })
     }
 
+    fn read(&self, store: &str, pinned: Option<u64>) -> Result<SecretVersion, SourceFault> {
+        let newest = self.secrets.get(store).ok_or(SourceFault::NeverWritten)?;
+        let (number, user, token) = match pinned {
+            None => newest,
+            Some(pinned) if pinned == newest.0 => newest,
+            Some(pinned) => {
+                self.overwritten.get(&(store.to_owned(), pinned)).ok_or(SourceFault::NoSuchVersion(pinned))?
+            }
+        };
+        let counted = !self.unversioned;
+        Ok(SecretVersion {
+            version: Version::numbered(*number).filter(|_| counted).unwrap_or_default(),
+            created_at: counted.then_some(self.now.wall),
+            fields: Ok(fields(self.host.unwrap_or(store), user, token.as_deref())),
+        })
+    }
+
     fn answer(&self, store: &str, credentials: &Credentials) -> ProbeOutcome {
         let answer = |status, wait, body: &str| {
             let body = body.as_bytes().to_vec();
@@ -423,11 +444,12 @@ impl World {
         self.messages.iter().map(|message| (message.kind, message.incident.cause)).collect()
     }
 
-    /// What is published for a store: version and token.
+    /// What is published for a store: version, 0 where it has none, and token.
     pub(super) fn published(&self, store: &str) -> Option<(u64, String)> {
         match self.disks.get(store)? {
             OnDisk::Published(published) | OnDisk::Outdated(published) => {
-                Some((published.stamp.version, published.credentials.api_token().expose().to_owned()))
+                let version = published.stamp.version.number().unwrap_or_default();
+                Some((version, published.credentials.api_token().expose().to_owned()))
             }
             OnDisk::Nothing | OnDisk::Damaged(_) => None,
         }
