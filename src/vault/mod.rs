@@ -3,6 +3,7 @@
 mod answer;
 mod files;
 mod json;
+mod list;
 mod login;
 mod mounts;
 mod secret;
@@ -19,7 +20,7 @@ use vaultrs::api::kv2::requests::ReadSecretRequest;
 use vaultrs::api::token::requests::{LookupTokenSelfRequest, RenewTokenSelfRequest, RevokeTokenSelfRequest};
 
 use crate::config;
-use crate::domain::source::{Lease, SecretLocation, SecretVersion, SourceFault};
+use crate::domain::source::{Lease, Listing, SecretLocation, SecretVersion, SourceFault};
 use crate::domain::version::KvVersion;
 
 use self::login::{LogIn, Token};
@@ -157,6 +158,22 @@ impl Vault {
     #[must_use]
     pub fn kv_version(&self, mount: &str) -> Option<KvVersion> {
         self.0.mounts.known(mount.trim_matches('/'))
+    }
+
+    /// Lists the newest versions of all secrets in a folder of the KV v2 engine at `mount`, in as many requests as
+    /// that takes. OpenBao does so where a policy grants `list` on `MOUNT/detailed-metadata/PATH`; Vault does not.
+    ///
+    /// # Errors
+    /// [`SourceFault::Forbidden`] and [`SourceFault::NotKeyValue`] when the server does not list, or has no secret
+    /// there; the faults of a server that does not answer as it should.
+    pub async fn list(&self, mount: &str, path: &str) -> Result<Listing, SourceFault> {
+        let token = self.token_in_use()?;
+        if self.kv_version(mount) == Some(KvVersion::One) {
+            return Err(SourceFault::NotKeyValue(
+                "the mount is KV version 1, which counts no versions".into(),
+            ));
+        }
+        list::list(&self.0.transport, &token, mount, path).await
     }
 
     /// Revokes the token if we logged in for it ourselves, and forgets it. A token that was given to us
