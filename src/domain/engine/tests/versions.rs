@@ -2,12 +2,32 @@
 
 use std::sync::Arc;
 
-use super::world::{DAY, HOUR, MINUTE, World};
+use super::world::{DAY, HOUR, MINUTE, World, fields};
 use crate::domain::engine::StoreSpec;
 use crate::domain::incident::{Cause, MessageKind};
 use crate::domain::snapshot::StoreState;
-use crate::domain::source::{SecretLocation, SourceFault};
+use crate::domain::source::{SecretLocation, SecretVersion, SourceFault};
 use crate::domain::version::Version;
+
+impl World {
+    /// What the source finds at a store's path.
+    pub(super) fn secret(&self, store: &str, pinned: Option<u64>) -> Result<SecretVersion, SourceFault> {
+        let newest = self.secrets.get(store).ok_or(SourceFault::NeverWritten)?;
+        let (number, user, token) = match pinned {
+            None => newest,
+            Some(pinned) if pinned == newest.0 => newest,
+            Some(pinned) => {
+                self.overwritten.get(&(store.to_owned(), pinned)).ok_or(SourceFault::NoSuchVersion(pinned))?
+            }
+        };
+        let counted = !self.unversioned;
+        Ok(SecretVersion {
+            version: Version::numbered(*number).filter(|_| counted).unwrap_or_default(),
+            created_at: counted.then_some(self.now.wall),
+            fields: Ok(fields(self.host.unwrap_or(store), user, token.as_deref())),
+        })
+    }
+}
 
 /// A world with one store, whose source is KV version 1.
 fn unversioned() -> World {

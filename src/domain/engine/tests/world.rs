@@ -15,10 +15,9 @@ use crate::domain::publication::{
 };
 use crate::domain::secret::{Fingerprint, FingerprintKey, Secret};
 use crate::domain::snapshot::{Snapshot, StoreStatus};
-use crate::domain::source::{Lease, SecretLocation, SecretVersion, SourceFault};
+use crate::domain::source::{Lease, ListedVersion, Listing, SecretLocation, SourceFault};
 use crate::domain::time::{Instant, Now, Timestamp};
 use crate::domain::verdict::{Answer, ProbeFault, ProbeOutcome, Validity};
-use crate::domain::version::Version;
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
@@ -41,7 +40,7 @@ pub(super) struct World {
     /// Version, user, token (none: the field is missing).
     pub(super) secrets: BTreeMap<String, (u64, String, Option<String>)>,
     /// What was written before, by store and version.
-    overwritten: BTreeMap<(String, u64), (u64, String, Option<String>)>,
+    pub(super) overwritten: BTreeMap<(String, u64), (u64, String, Option<String>)>,
     /// The source counts no versions.
     pub(super) unversioned: bool,
     /// The host of every API Path; none: each store has its own.
@@ -49,6 +48,8 @@ pub(super) struct World {
     pub(super) read_fault: Option<SourceFault>,
     /// Stores whose secrets alone cannot be read.
     pub(super) read_faults: BTreeMap<String, SourceFault>,
+    /// What it says when it is to list secrets; `Ok`: their versions.
+    pub(super) listing: Result<(), SourceFault>,
     /// The token was revoked: reads and questions are forbidden until the next log-in.
     pub(super) token_dead: bool,
     pub(super) log_in: Result<Lease, SourceFault>,
@@ -110,7 +111,7 @@ pub(super) fn spec(name: &str) -> StoreSpec {
     }
 }
 
-fn fields(host: &str, user: &str, token: Option<&str>) -> Fields {
+pub(super) fn fields(host: &str, user: &str, token: Option<&str>) -> Fields {
     let text = |text: &str| Field::Text(Secret::new(text.into()));
     Fields {
         username: text(user),
@@ -137,6 +138,7 @@ impl World {
             host: None,
             read_fault: None,
             read_faults: BTreeMap::new(),
+            listing: Err(SourceFault::NotKeyValue("the server does not list".into())),
             token_dead: false,
             log_in: Ok(lease),
             renew: Ok(lease),
@@ -310,9 +312,23 @@ impl World {
                 let result = match fault {
                     _ if self.token_dead => Err(SourceFault::Forbidden),
                     Some(fault) => Err(SourceFault::clone(fault)),
-                    None => self.read(store.as_str(), location.pinned),
+                    None => self.secret(store.as_str(), location.pinned),
                 };
                 Event::Read { store, location, result }
+            }
+            Action::List { folder } => {
+                count("list");
+                let listed = |(name, secret): (&String, &(u64, String, Option<String>))| {
+                    (name.clone(), ListedVersion { version: secret.0, present: true })
+                };
+                let result = match &self.listing {
+                    _ if self.token_dead => Err(SourceFault::Forbidden),
+                    Err(fault) => Err(fault.clone()),
+                    Ok(()) => {
+                        Ok(Listing { versions: self.secrets.iter().map(listed).collect(), requests: 1 })
+                    }
+                };
+                Event::Listed { folder, result }
             }
             Action::Probe { store, credentials } => {
                 count("probe");
@@ -386,23 +402,6 @@ impl World {
         })
     }
 
-    fn read(&self, store: &str, pinned: Option<u64>) -> Result<SecretVersion, SourceFault> {
-        let newest = self.secrets.get(store).ok_or(SourceFault::NeverWritten)?;
-        let (number, user, token) = match pinned {
-            None => newest,
-            Some(pinned) if pinned == newest.0 => newest,
-            Some(pinned) => {
-                self.overwritten.get(&(store.to_owned(), pinned)).ok_or(SourceFault::NoSuchVersion(pinned))?
-            }
-        };
-        let counted = !self.unversioned;
-        Ok(SecretVersion {
-            version: Version::numbered(*number).filter(|_| counted).unwrap_or_default(),
-            created_at: counted.then_some(self.now.wall),
-            fields: Ok(fields(self.host.unwrap_or(store), user, token.as_deref())),
-        })
-    }
-
     fn answer(&self, store: &str, credentials: &Credentials) -> ProbeOutcome {
         let answer = |status, wait, body: &str| {
             let body = body.as_bytes().to_vec();
@@ -463,6 +462,7 @@ fn kind(action: &Action) -> &'static str {
         Action::LookUp => "look up",
         Action::Inspect { .. } => "inspect",
         Action::Read { .. } => "read",
+        Action::List { .. } => "list",
         Action::Probe { .. } => "probe",
         Action::Publish { .. } => "publish",
         Action::Withdraw { .. } => "withdraw",
