@@ -230,6 +230,15 @@ pub(crate) struct Secrets {
     pub(crate) fault_until: u64,
 }
 
+impl Secrets {
+    /// The pinned version, or the newest; none: it is not there, or deleted.
+    pub(crate) fn wanted(&self, pinned: Option<u64>) -> Option<&Version> {
+        let newest = self.versions.len();
+        let number = pinned.map_or(newest, |pinned| usize::try_from(pinned).unwrap());
+        self.versions.get(number.checked_sub(1)?).filter(|_| number != newest || !self.deleted)
+    }
+}
+
 /// Vault, with one token for the daemon.
 #[derive(Clone, Debug)]
 pub(crate) struct Vault {
@@ -325,20 +334,27 @@ impl Vault {
         Ok(Lease { duration: Duration::from_secs(self.lease), renewable: self.lease != 0 })
     }
 
-    /// The newest version at a path.
-    pub(crate) fn read(&self, path: &str, time: u64) -> Result<SecretVersion, SourceFault> {
+    /// The pinned version at a path, or the newest.
+    pub(crate) fn read(
+        &self,
+        path: &str,
+        pinned: Option<u64>,
+        time: u64,
+    ) -> Result<SecretVersion, SourceFault> {
         self.works(time)?;
         if !self.token_lives(time) || time < self.denied_until {
             return Err(SourceFault::Forbidden);
         }
-        let place = self.places.get(path).ok_or(SourceFault::NeverWritten)?;
+        let never = || pinned.map_or(SourceFault::NeverWritten, SourceFault::NoSuchVersion);
+        let place = self.places.get(path).ok_or_else(never)?;
         if let Some(fault) = place.fault.clone().filter(|_| time < place.fault_until) {
             return Err(fault);
         }
-        let version = place.versions.last().ok_or(SourceFault::NeverWritten)?;
         let counted = counts_versions(path);
-        let number = place.versions.len() as u64;
-        if place.deleted {
+        let number = pinned.unwrap_or(place.versions.len() as u64);
+        let index = usize::try_from(number).unwrap().checked_sub(1);
+        let version = index.and_then(|index| place.versions.get(index)).ok_or_else(never)?;
+        if place.wanted(pinned).is_none() {
             return Err(if counted { SourceFault::Deleted(number) } else { SourceFault::NeverWritten });
         }
         Ok(SecretVersion {

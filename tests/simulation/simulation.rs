@@ -95,6 +95,8 @@ pub(crate) struct Simulation {
     pub(crate) names: Vec<StoreName>,
     /// Where the secret of each store is configured to be; none: the store is not configured.
     pub(crate) places: Vec<Option<String>>,
+    /// The version of each store's secret that is pinned.
+    pub(crate) pins: Vec<Option<u64>>,
     pub(crate) engine: Option<Engine>,
     pub(crate) life: u32,
     pub(crate) epoch: u32,
@@ -135,6 +137,7 @@ impl Simulation {
             sequence: 0,
             names,
             places: (0..stores).map(|at| Some(format!("bc/{at}"))).collect(),
+            pins: vec![None; stores],
             engine: None,
             life: 0,
             epoch: 0,
@@ -256,7 +259,7 @@ impl Simulation {
     pub(crate) fn specs(&self) -> Vec<StoreSpec> {
         let spec = |(at, place): (usize, &Option<String>)| {
             let path = place.clone()?;
-            let location = SecretLocation::new("secret", path);
+            let location = SecretLocation { pinned: self.pin(at), ..SecretLocation::new("secret", path) };
             let min_interval = Duration::from_secs(if at % 4 == 0 { 300 } else { 0 });
             let hook =
                 (at % 2 == 0).then(|| Hook { min_interval, retries: RETRIES, told: self.apps[at].note });

@@ -89,7 +89,7 @@ impl Simulation {
             Action::Renew => Event::Renewed(self.vault.renew(time)),
             Action::LookUp => Event::LookedUp(self.vault.look_up(time)),
             Action::Read { store, location } => {
-                let result = self.vault.read(&location.path, time);
+                let result = self.vault.read(&location.path, location.pinned, time);
                 if matches!(result, Err(SourceFault::Forbidden)) && self.vault.denies(&location.path, time) {
                     self.watch.stores[index(store.as_str())].denied = true;
                 }
@@ -227,7 +227,8 @@ impl Simulation {
                     Err(fault) => format!("read {}: {fault}", location.path),
                 });
                 done(&mut self.watch.stores[at], Kind::Read);
-                if self.places[at].as_deref() != Some(location.path.as_str()) {
+                let place = (self.places[at].as_deref(), self.pin(at));
+                if place != (Some(location.path.as_str()), location.pinned) {
                     return;
                 }
                 if let Err(fault) = result
