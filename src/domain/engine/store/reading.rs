@@ -86,7 +86,9 @@ impl Store {
     /// No listing will come: the secret is read in each interval.
     pub(in crate::domain::engine) fn unlisted(&mut self, cx: &Context<'_>) {
         if std::mem::take(&mut self.is_listed) {
-            self.next_read = self.next_read.min(self.poll_turn(cx));
+            // The turn alone could make it wait for longer than an interval since the last time.
+            let due = self.read_attempt.unwrap_or(cx.now).instant.plus(cx.settings.poll_interval);
+            self.next_read = self.next_read.min(self.poll_turn(cx)).min(due);
         }
     }
 
