@@ -74,6 +74,8 @@ pub struct Listing {
 pub struct ListedVersion {
     /// Its number.
     pub version: u64,
+    /// When it was written, by the source's clock: a secret that was removed and written anew counts from 1 again.
+    pub created_at: Option<Timestamp>,
     /// Whether it is there for certain: neither deleted, to be deleted at some time, nor destroyed.
     pub present: bool,
 }

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::domain::source::{Lease, ListedVersion, SourceFault};
+use crate::domain::time::Timestamp;
 
 use super::login::Token;
 
@@ -82,6 +83,8 @@ struct Key {
 
 #[derive(Deserialize)]
 struct OneVersion {
+    #[serde(default)]
+    created_time: String,
     #[serde(default)]
     deletion_time: String,
     #[serde(default)]
@@ -237,7 +240,8 @@ pub(super) fn page(answer: &Answer) -> Result<Page, SourceFault> {
         let version = key.current_version?;
         let one = key.versions.get(&version.to_string());
         let present = one.is_some_and(|one| one.deletion_time.is_empty() && !one.destroyed);
-        Some(ListedVersion { version, present })
+        let created_at = one.and_then(|one| Timestamp::parse(&one.created_time));
+        Some(ListedVersion { version, created_at, present })
     };
     let versions = data.key_info.into_iter().filter_map(|(name, key)| Some((name, newest(key)?))).collect();
     Ok(Page { versions, keys: data.keys.len(), last: data.keys.into_iter().last() })

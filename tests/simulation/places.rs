@@ -377,7 +377,11 @@ impl Vault {
         }
         let versions = self.places.iter().filter_map(|(path, place)| {
             let (above, name) = path.rsplit_once('/')?;
-            let version = ListedVersion { version: place.versions.len() as u64, present: !place.deleted };
+            let version = ListedVersion {
+                version: place.versions.len() as u64,
+                created_at: place.versions.last().map(|version| version.created),
+                present: !place.deleted,
+            };
             (above == folder.path && counts_versions(path) && !place.versions.is_empty())
                 .then(|| (name.to_owned(), version))
         });

@@ -148,3 +148,31 @@ async fn the_three_values_may_be_a_json_object_in_one_field() {
         assert_eq!(three, ["u", "t", "p"], "{path}");
     }
 }
+
+#[tokio::test]
+async fn a_listing_and_a_read_say_the_same_of_a_version() {
+    let server = OpenBao::start().await;
+    server.write_secret("stores/a", json!({ "username": "first" })).await;
+    server.write_secret("stores/a", json!({ "username": "second" })).await;
+    mount_version_1(&server, "kv").await;
+    server.request("POST", "kv/stores/a", Some(json!({ "username": "u" }))).await;
+    let vault = Vault::new(&config(server.address(), token(server.root_token()))).unwrap();
+    vault.log_in().await.unwrap();
+    let read = vault.read(&SecretLocation::new("secret", "stores/a")).await.unwrap();
+    let listed = vault.list("secret", "stores").await.unwrap().versions["a"];
+    assert_eq!((Some(listed.version), listed.created_at), (read.version.number(), read.created_at));
+    assert!(listed.present && listed.created_at.is_some());
+
+    // The number is the same, and the time tells that it is another one.
+    server.forget_secret("stores/a").await;
+    for user in ["third", "fourth"] {
+        server.write_secret("stores/a", json!({ "username": user })).await;
+    }
+    let anew = vault.list("secret", "stores").await.unwrap().versions["a"];
+    assert_eq!(anew.version, listed.version);
+    assert_ne!(anew.created_at, listed.created_at);
+
+    vault.read(&SecretLocation::new("kv", "stores/a")).await.unwrap();
+    let words = vault.list("kv", "stores").await.unwrap_err().to_string();
+    assert!(words.contains("KV version 1"), "{words}");
+}

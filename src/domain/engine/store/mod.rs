@@ -109,6 +109,8 @@ pub(super) struct Store {
     pub(super) read_success: Option<Now>,
     /// What the source calls what it holds now.
     pub(super) held: Option<Version>,
+    /// When that was written, as far as the source says.
+    held_since: Option<Timestamp>,
 
     probing: Option<Arc<Credentials>>,
     /// When this store may ask, where its account's budget was used up.
@@ -171,6 +173,7 @@ impl Store {
             read_attempt: None,
             read_success: None,
             held: None,
+            held_since: None,
             probing: None,
             turn: None,
             next_check: now.instant,

@@ -30,6 +30,9 @@ impl Store {
         self.reading = false;
         self.read_attempt = Some(cx.now);
         self.note(result.as_ref().err().map(SourceFault::kind), bearing, cx);
+        if let Ok(secret) = &result {
+            (self.held, self.held_since) = (Some(secret.version), secret.created_at);
+        }
         let parsed = result.map_err(ReadProblem::Fault).and_then(|secret| {
             let SecretVersion { version, created_at, fields } = secret;
             fields
@@ -61,7 +64,8 @@ impl Store {
         self.is_listed = true;
         // What a read has found is what counts: only that it is still the same can be said without one.
         let is_same = version.is_some_and(|listed| {
-            listed.present && Some(listed.version) == self.held.and_then(Version::number)
+            let number = Some(listed.version) == self.held.and_then(Version::number);
+            listed.present && number && listed.created_at == self.held_since
         }) && !matches!(self.problem, Some(ReadProblem::Fault(_)))
             && self.read_success.is_some();
         if !is_same {
@@ -116,7 +120,6 @@ impl Store {
         created_at: Option<Timestamp>,
         cx: &mut Context<'_>,
     ) {
-        self.held = Some(version);
         if self.good.as_ref().is_some_and(|good| good.credentials.same_as(&found)) {
             self.candidate = None;
             self.candidate_rejection = None;
@@ -178,8 +181,7 @@ impl Store {
             };
             self.say(cx, Some(Severity::Warning), text);
         }
-        if let ReadProblem::Malformed { version, .. } = &problem {
-            self.held = Some(*version);
+        if let ReadProblem::Malformed { .. } = &problem {
             self.read_success = Some(cx.now);
         }
         // A candidate that is no longer what the source holds must not be published.

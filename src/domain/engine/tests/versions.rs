@@ -23,7 +23,7 @@ impl World {
         let counted = !self.unversioned;
         Ok(SecretVersion {
             version: Version::numbered(*number).filter(|_| counted).unwrap_or_default(),
-            created_at: counted.then_some(self.now.wall),
+            created_at: self.written_at.get(store).copied().filter(|_| counted),
             fields: Ok(fields(self.host.unwrap_or(store), user, token.as_deref())),
         })
     }

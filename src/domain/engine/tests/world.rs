@@ -41,6 +41,8 @@ pub(super) struct World {
     pub(super) secrets: BTreeMap<String, (u64, String, Option<String>)>,
     /// What was written before, by store and version.
     pub(super) overwritten: BTreeMap<(String, u64), (u64, String, Option<String>)>,
+    /// When each secret was written, where somebody has.
+    pub(super) written_at: BTreeMap<String, Timestamp>,
     /// The source counts no versions.
     pub(super) unversioned: bool,
     /// The host of every API Path; none: each store has its own.
@@ -134,6 +136,7 @@ impl World {
             now,
             secrets: BTreeMap::new(),
             overwritten: BTreeMap::new(),
+            written_at: BTreeMap::new(),
             unversioned: false,
             host: None,
             read_fault: None,
@@ -178,6 +181,7 @@ impl World {
         if let Some(before) = before {
             self.overwritten.insert((store.to_owned(), before.0), before);
         }
+        self.written_at.insert(store.into(), self.now.wall);
         self.secrets.insert(store.into(), (version, user.into(), Some(token.into())));
     }
 
@@ -319,7 +323,8 @@ impl World {
             Action::List { folder } => {
                 count("list");
                 let listed = |(name, secret): (&String, &(u64, String, Option<String>))| {
-                    (name.clone(), ListedVersion { version: secret.0, present: true })
+                    let created_at = self.written_at.get(name).copied();
+                    (name.clone(), ListedVersion { version: secret.0, created_at, present: true })
                 };
                 let result = match &self.listing {
                     _ if self.token_dead => Err(SourceFault::Forbidden),
