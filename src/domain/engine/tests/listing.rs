@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::world::{DAY, HOUR, MINUTE, SECOND, World};
+use super::world::{DAY, HOUR, MINUTE, SECOND, Shop, World};
 use crate::domain::engine::StoreSpec;
 use crate::domain::incident::{Cause, MessageKind};
 use crate::domain::source::{SecretLocation, SourceFault};
@@ -113,7 +113,9 @@ fn a_secret_that_was_removed_and_written_anew_is_read_although_its_number_is_the
     world.pass(HOUR);
     world.secrets.remove("bravo");
     world.write("bravo", "user", "token-2");
-    world.accept("bravo", "user", "token-2");
+    // The old one works on: no rejection causes a read.
+    let pair = |token: &str| ("user".to_owned(), token.to_owned());
+    world.shops.insert("bravo".into(), Shop::Accepts(vec![pair("token-1"), pair("token-2")]));
     world.pass(2 * MINUTE);
     assert_eq!(world.published("bravo"), Some((1, "token-2".into())));
 }
