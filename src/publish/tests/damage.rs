@@ -76,6 +76,29 @@ fn without_a_data_link_nothing_is_published() {
     assert_eq!(place.generations().len(), 1);
 }
 
+/// As a copy is in which links were followed, or what an app has made there.
+fn replace_by_directory(path: &Path) {
+    fs::remove_file(path).unwrap();
+    fs::create_dir_all(path.join("nested".repeat(3)).join("twice")).unwrap();
+    fs::write(path.join("api_token"), "token1").unwrap();
+    set_mode(path, 0o500);
+}
+
+#[test]
+fn a_directory_in_the_place_of_a_link_is_removed() {
+    for (name, why) in [("..data", "..data: it is not a link"), ("username", "username: it is not a link")] {
+        told(|place| replace_by_directory(&place.path(name)), why);
+    }
+    let place = Place::new();
+    place.publish(1);
+    replace_by_directory(&place.path("..data"));
+    // Nor is it an obstacle where the link is prepared, however deep it is.
+    fs::create_dir_all(place.path("..data_tmp").join("1/2/3/4/5/6/7/8/9/10/11/12")).unwrap();
+    place.publish(2);
+    assert_eq!(place.published(), Some(2));
+    assert_eq!(place.names().iter().filter(|name| name.starts_with("..data")).count(), 1);
+}
+
 #[test]
 fn an_edited_file() {
     for (name, content) in [
