@@ -89,13 +89,14 @@ fn a_live_set_that_makes_room_for_another_one_is_not_said_to_be_dead() {
 fn a_superseded_set_that_somebody_restores_is_the_published_one_and_nothing_else() {
     let mut world = World::new(&["acme"]);
     world.pass(HOUR);
-    let old = world.disks["acme"].clone();
     world.write("acme", "other", "token-9");
     let both = [("user", "token-1"), ("other", "token-9")].map(|(user, token)| (user.into(), token.into()));
     world.shops.insert("acme".into(), Shop::Accepts(both.to_vec()));
     world.pass_until(|world| world.publications.len() == 2);
-    world.disks.insert("acme".into(), old);
+    world.write("acme", "user", "token-1");
+    world.pass_until(|world| world.publications.len() == 3);
     world.accept("acme", "user", "token-1");
     world.pass(HOUR);
-    assert_eq!(world.said(), [(MessageKind::Opened, Cause::BadWrite)]);
+    assert_eq!(world.published("acme"), Some((3, "token-1".into())));
+    assert_eq!(world.said(), []);
 }
