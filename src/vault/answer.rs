@@ -225,7 +225,9 @@ pub(super) struct Page {
 pub(super) fn page(answer: &Answer) -> Result<Page, SourceFault> {
     match answer.status {
         200 => {}
-        404 if errors(answer).is_some_and(|errors| errors.is_empty()) => return Err(SourceFault::NeverWritten),
+        404 if errors(answer).is_some_and(|errors| errors.is_empty()) => {
+            return Err(SourceFault::NeverWritten);
+        }
         status @ (400 | 404 | 405 | 501) => {
             return Err(SourceFault::NotKeyValue(format!(
                 "the server does not list secrets with their versions (status {status})"

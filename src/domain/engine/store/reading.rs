@@ -56,7 +56,8 @@ impl Store {
     pub(in crate::domain::engine) fn listed(&mut self, version: Option<ListedVersion>, cx: &Context<'_>) {
         self.is_listed = true;
         // What a read has found is what counts: only that it is still the same can be said without one.
-        let is_same = version.is_some_and(|listed| listed.present && Some(listed.version) == self.newest_version)
+        let is_same = version
+            .is_some_and(|listed| listed.present && Some(listed.version) == self.newest_version)
             && !matches!(self.problem, Some(ReadProblem::Fault(_)))
             && self.read_success.is_some();
         if !is_same {
