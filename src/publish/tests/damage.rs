@@ -182,6 +182,39 @@ fn a_stamp_that_cannot_be_read() {
 }
 
 #[test]
+fn a_stamp_that_was_edited_tells_nobody_anything() {
+    for (from, to) in [
+        ("\"generation\":1,", "\"generation\":18446744073709551615,"),
+        ("\"version\":11,", "\"version\":99,"),
+        ("05:51:22.123Z", "05:51:22.124Z"),
+        ("\"verified_at\":\"2026-11-23T05:51:21.000Z\",", ""),
+        ("}", ",\"restores\":1}"),
+        ("}", "}\n"),
+    ] {
+        told(
+            |place| {
+                let path = file(place, "generation.json");
+                let text = fs::read_to_string(&path).unwrap();
+                assert!(text.contains(from), "{text}");
+                fs::write(&path, text.replace(from, to)).unwrap();
+            },
+            "generation.json: its seal does not match: it was edited",
+        );
+    }
+}
+
+#[test]
+fn a_number_that_somebody_invented_is_not_gone_on_from() {
+    let place = Place::new();
+    place.publish(7);
+    let path = file(&place, "generation.json");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("\"generation\":7,", "\"generation\":18446744073709551614,")).unwrap();
+    assert_eq!(place.publish(8).stamp.generation, 8);
+    assert_eq!(place.publish(9).stamp.generation, 9);
+}
+
+#[test]
 fn rights_that_are_not_the_configured_ones() {
     told(|place| set_mode(file(place, "api_token"), 0o444), "api_token: its mode is 0444, not 0440");
     told(
