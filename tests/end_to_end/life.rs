@@ -71,7 +71,7 @@ async fn what_is_published_has_the_layout_modes_and_stamp_that_apps_rely_on() {
     let keys: Vec<&str> = stamp.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(
         keys,
-        ["fingerprint", "generation", "published_at", "verified_at", "version", "version_created_at"]
+        ["fingerprint", "generation", "published_at", "seal", "verified_at", "version", "version_created_at"]
     );
     assert_eq!((stamp["generation"].as_u64(), stamp["version"].as_u64()), (Some(1), Some(1)));
     for value in [&account.username, &account.api_token, &account.api_path] {

@@ -83,6 +83,10 @@ impl Store {
                 published.stamp.generation, published.stamp.version, published.stamp.fingerprint
             ),
         );
+        if self.good.is_some() {
+            // The source may well hold what was published before, and a listing would say that nothing is new there.
+            self.read_soon(cx.now.instant);
+        }
         self.adopt(published, None, cx);
         self.next_check = match cx.settings.first_check {
             FirstCheck::AtOnce => cx.now.instant,

@@ -82,7 +82,10 @@ impl Store {
     /// No listing will come: the secret is read in each interval.
     pub(in crate::domain::engine) fn unlisted(&mut self, cx: &Context<'_>) {
         if std::mem::take(&mut self.is_listed) {
-            self.next_read = self.next_read.min(self.poll_turn(cx));
+            // The turn may be a whole interval away, and the last read was before the listing that did not come.
+            let asked = self.read_attempt.unwrap_or(cx.now).instant;
+            let latest = asked.plus(cx.settings.poll_interval).max(cx.now.instant);
+            self.next_read = self.next_read.min(self.poll_turn(cx)).min(latest);
         }
     }
 
