@@ -148,6 +148,10 @@ impl Store {
             ReadProblem::Fault(fault) if fault.kind() == SourceFaultKind::Unavailable && !self.alone
         );
         self.next_read = match &problem {
+            // It may have been the token that was dead; whatever failed before, the next one tells.
+            ReadProblem::Fault(fault) if fault.kind() == SourceFaultKind::Forbidden && !self.refused => {
+                cx.now.instant.plus(FIRST_WAIT.min(cx.settings.poll_interval))
+            }
             ReadProblem::Fault(_) | ReadProblem::Malformed { .. }
                 if self.good.is_some() && self.faults > 1 && !unavailable =>
             {
