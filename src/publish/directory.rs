@@ -15,6 +15,9 @@ use zeroize::Zeroizing;
 use super::rights::{Rights, RightsError};
 use crate::domain::publication::PublishFault;
 
+/// How many names a directory may have that is listed: ours have some dozens, and whoever fills one must fill neither our
+/// memory nor our time.
+pub(super) const MAX_NAMES: usize = 10_000;
 /// How deep that may be nested which is removed: what is ours is one directory deep, and each level keeps a handle open.
 const MAX_DEPTH: u8 = 64;
 
@@ -242,10 +245,14 @@ impl Directory {
         Ok(FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
     }
 
-    /// The names in this directory. A name that is no text is none of ours and left out.
+    /// The names in this directory. A name that is no text is none of ours and left out. More than [`MAX_NAMES`] are
+    /// [`Errno::TOOBIG`].
     pub(super) fn names(&self) -> Result<Vec<String>, Errno> {
         let mut names = Vec::new();
-        for entry in Dir::read_from(&self.handle)? {
+        for (count, entry) in Dir::read_from(&self.handle)?.enumerate() {
+            if count >= MAX_NAMES {
+                return Err(Errno::TOOBIG);
+            }
             if let Ok(name) = entry?.file_name().to_str()
                 && name != "."
                 && name != ".."

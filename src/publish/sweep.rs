@@ -2,7 +2,7 @@
 
 use rustix::io::Errno;
 
-use super::directory::{Directory, Link};
+use super::directory::{Directory, Link, MAX_NAMES};
 use super::layout::{
     ALWAYS, DATA, DATA_TEMPORARY, STAMP, generation_of, is_generation_name, link_target, prepared_link,
 };
@@ -125,7 +125,13 @@ fn generations(directory: &Directory) -> Result<Vec<String>, PublishFault> {
 }
 
 pub(super) fn list(directory: &Directory) -> Result<Vec<String>, PublishFault> {
-    directory.names().map_err(|error| directory.fault("cannot list", "", error))
+    directory.names().map_err(|error| match error {
+        Errno::TOOBIG => PublishFault {
+            reason: format!("it holds more than {MAX_NAMES} names: remove those that are not the daemon's"),
+            ..directory.fault("cannot list", "", error)
+        },
+        error => directory.fault("cannot list", "", error),
+    })
 }
 
 fn number_of(directory: &Directory, name: &str) -> Result<Option<u64>, PublishFault> {

@@ -129,6 +129,19 @@ fn what_cannot_be_removed_does_not_keep_the_rest() {
 }
 
 #[test]
+fn a_directory_that_somebody_fills_is_told_and_published_in_all_the_same() {
+    let place = Place::new();
+    place.publish(1);
+    for number in 0..=directory::MAX_NAMES {
+        symlink("/nowhere", place.path(&format!("stranger{number}"))).unwrap();
+    }
+    let fault = place.publisher.inspect(&store()).swept.unwrap_err();
+    assert!(fault.to_string().contains("it holds more than 10000 names"), "{fault}");
+    place.publish(2);
+    assert_eq!(place.published(), Some(2));
+}
+
+#[test]
 fn a_crash_at_any_step_leaves_a_whole_generation_and_is_swept() {
     for step in STEPS.into_iter().chain([Step::RemoveOlder]) {
         let place = Place::new();
