@@ -6,6 +6,7 @@ use crate::domain::engine::{AcknowledgeOutcome, Acknowledging, Event, Reply, Req
 use crate::domain::incident::{Cause, MessageKind};
 use crate::domain::publication::Sign;
 use crate::domain::snapshot::AcknowledgementStatus;
+use crate::domain::time::Timestamp;
 
 const OPENED: (MessageKind, Cause) = (MessageKind::Opened, Cause::Unacknowledged);
 const RESOLVED: (MessageKind, Cause) = (MessageKind::Resolved, Cause::Unacknowledged);
@@ -172,6 +173,21 @@ fn a_file_counts_by_its_number_or_by_its_time() {
     let now = world.now.wall;
     sign(&mut world, Sign::Touched(now.plus(DAY)));
     assert_eq!(status(&mut world).at, Some(world.now.wall));
+}
+
+#[test]
+fn a_number_counts_also_where_the_clock_was_ahead_at_the_publication() {
+    let mut world = world();
+    world.now.wall = Timestamp::from_millis(world.now.wall.as_millis() - 24 * 3_600_000);
+    let now = world.now.wall;
+    sign(&mut world, Sign::Touched(now));
+    assert!(status(&mut world).pending, "from before the publication, for all that is known");
+    world.pass(SECOND);
+    sign(&mut world, Sign::Number(1, now));
+    let is = status(&mut world);
+    assert_eq!((is.pending, is.generation, is.lag_ms, is.error), (false, Some(1), Some(0), None));
+    world.pass(HOUR);
+    assert_eq!(world.said(), []);
 }
 
 #[test]
