@@ -10,6 +10,7 @@ mod readers;
 mod rig;
 mod tracing;
 mod volumes;
+mod watches;
 
 use std::sync::Mutex;
 use std::thread;

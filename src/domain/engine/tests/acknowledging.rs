@@ -143,7 +143,7 @@ fn a_restored_set_is_acknowledged_by_whoever_runs_on_its_content() {
 fn a_file_counts_by_its_number_or_by_its_time() {
     let mut world = world();
     let published = world.store("acme").published.unwrap().published_at;
-    let before = crate::domain::time::Timestamp::from_millis(published.as_millis() - 20);
+    let before = Timestamp::from_millis(published.as_millis() - 20);
     for nothing in [Sign::None, Sign::Touched(before), Sign::Number(1, before)] {
         sign(&mut world, nothing.clone());
         assert!(status(&mut world).pending, "{nothing:?}");
@@ -165,7 +165,7 @@ fn a_file_counts_by_its_number_or_by_its_time() {
     assert!(status(&mut world).pending);
     // Its time may be a tick older than the publication that it follows, and somebody may put it ahead.
     let published = world.store("acme").published.unwrap().published_at;
-    let tick = crate::domain::time::Timestamp::from_millis(published.as_millis() - 4);
+    let tick = Timestamp::from_millis(published.as_millis() - 4);
     sign(&mut world, Sign::Touched(tick));
     let said = status(&mut world);
     assert_eq!((said.pending, said.generation, said.lag_ms), (false, Some(2), Some(0)));
