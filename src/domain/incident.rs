@@ -56,7 +56,7 @@ impl Cause {
     pub(crate) const LAST: Self = Self::DiscoveryFailed;
 
     /// Every cause that an incident can have, in the order of the labels; a test is none.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::RegeneratedOrRevoked,
         Self::BadWrite,
         Self::Misconfigured,

@@ -32,12 +32,13 @@ pub(crate) struct Contest {
 }
 
 impl StoreFacts {
-    /// A set was published; `again`: it was before.
-    pub(crate) fn contest_published(&mut self, generation: u64, again: bool, time: u64) {
+    /// A set was published, which may have been published before.
+    pub(crate) fn contest_published(&mut self, generation: u64, key: u64, time: u64) {
+        let (again, withdrawn) = (self.published == Some(key), self.withdrawn_at.is_some());
         let contest = &mut self.contest;
         contest.newest = Some(generation);
-        if again {
-            contest.row += 1;
+        contest.row += u32::from(again);
+        if again && !withdrawn {
             let close = contest.restored.is_some_and(|before| time < before + 5 * MINUTE);
             contest.close = if close { contest.close + 1 } else { 1 };
             contest.hourly += 1;

@@ -344,8 +344,7 @@ impl Simulation {
                 facts.looks.excused |= result.is_err();
                 if let Ok(published) = result {
                     let key = key_of(&published.credentials);
-                    let again = facts.published == Some(key) && facts.withdrawn_at.is_none();
-                    facts.contest_published(published.stamp.generation, again, time);
+                    facts.contest_published(published.stamp.generation, key, time);
                     facts.takes_the_place(key, published.stamp.verified_at.is_some(), time);
                     facts.is_published(key, time);
                     self.unsettle(at);

@@ -76,7 +76,12 @@ impl Listings {
             let discovery = discovered.contains(&folder);
             let folder = Arc::new(folder);
             let mut state = match before.remove(&folder) {
-                Some(state) => State { stores: members, ..state },
+                Some(state) => State {
+                    stores: members,
+                    // The interval may be a shorter one now.
+                    next: state.next.min(cx.now.instant.plus(cx.settings.poll_interval / 2)),
+                    ..state
+                },
                 None => State {
                     stores: members,
                     // Each secret is read once before that: a listing then spares the second time.

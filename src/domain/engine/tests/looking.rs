@@ -1,6 +1,7 @@
 //! What is done when somebody touches the files: a look at once, once a second, and the set is restored.
 
-use super::world::{DAY, HOUR, MINUTE, SECOND, Shop, World, settings};
+use super::shops::Shop;
+use super::world::{DAY, HOUR, MINUTE, SECOND, World, settings};
 use crate::domain::credentials::StoreName;
 use crate::domain::engine::{Event, Settings};
 use crate::domain::incident::{Cause, MessageKind};
