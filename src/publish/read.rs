@@ -94,7 +94,8 @@ pub(super) fn read_store(
     let Some(target) = generation_of(&target) else {
         return Err(damage(DATA, "it points out of the store's directory"));
     };
-    check_rights(store.as_str(), directory, Rights::of_directories(output))?;
+    let ours = Ours::new(directory, output);
+    check_rights(store.as_str(), directory, ours.of_store(output, &directory.stat()?))?;
     let generation = match directory.open(target) {
         Ok(generation) => generation,
         Err(Errno::NOENT) => return Err(damage(DATA, "the generation that it points to is missing")),
@@ -103,7 +104,6 @@ pub(super) fn read_store(
         Err(error) => return Err(directory.fault("cannot open", target, error).into()),
     };
     watch.generation(&generation, store);
-    let ours = Ours::new(directory, output);
     let published = read_generation(&generation, target, &ours, output, key)?;
     let rendering = match publisher.render(store, &published.credentials) {
         Ok(rendering) if rendering.fingerprint == published.stamp.files_fingerprint => rendering,

@@ -120,7 +120,8 @@ fn make_store(
         },
         error => output.fault("cannot open", name, error),
     })?;
-    directory.give(Rights::of_directories(&publisher.output))?;
+    let rights = Ours::new(&directory, &publisher.output).of_store(&publisher.output, &directory.stat()?);
+    directory.give(rights)?;
     Ok((directory, made))
 }
 
