@@ -27,6 +27,8 @@ pub enum Cause {
     SecretMalformed,
     /// A generation could not be written.
     PublishFailed,
+    /// Published files do not stay as they were published, time after time.
+    FilesUnstable,
     /// The app could not be told of what was published.
     ReloadFailed,
     /// The app has not acknowledged what was published.
@@ -54,7 +56,7 @@ impl Cause {
     pub(crate) const LAST: Self = Self::DiscoveryFailed;
 
     /// Every cause that an incident can have, in the order of the labels; a test is none.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::RegeneratedOrRevoked,
         Self::BadWrite,
         Self::Misconfigured,
@@ -63,6 +65,7 @@ impl Cause {
         Self::SecretMissing,
         Self::SecretMalformed,
         Self::PublishFailed,
+        Self::FilesUnstable,
         Self::ReloadFailed,
         Self::Unacknowledged,
         Self::SupersededLive,
@@ -86,6 +89,7 @@ impl Cause {
             Self::SecretMissing => "secret_missing",
             Self::SecretMalformed => "secret_malformed",
             Self::PublishFailed => "publish_failed",
+            Self::FilesUnstable => "files_unstable",
             Self::ReloadFailed => "reload_failed",
             Self::Unacknowledged => "unacknowledged",
             Self::SupersededLive => "superseded_live",
@@ -111,6 +115,7 @@ impl Cause {
             Self::SecretMissing => "secret cannot be read from Vault",
             Self::SecretMalformed => "secret in Vault is unusable",
             Self::PublishFailed => "credentials cannot be published",
+            Self::FilesUnstable => "published files do not stay as they were published",
             Self::ReloadFailed => "the app cannot be told of new credentials",
             Self::Unacknowledged => "the app has not acknowledged new credentials",
             Self::SupersededLive => "superseded credentials still work",
@@ -131,6 +136,7 @@ impl Cause {
             Self::RegeneratedOrRevoked
             | Self::Misconfigured
             | Self::PublishFailed
+            | Self::FilesUnstable
             | Self::PlatformTrouble
             | Self::SourceLoginRefused => Severity::Critical,
             Self::BadWrite

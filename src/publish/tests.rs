@@ -164,7 +164,7 @@ pub(super) fn credentials(number: u64) -> Arc<Credentials> {
     Arc::new(Credentials::parse(fields, &FieldNames::default(), AddressPolicy::PublicOnly).unwrap())
 }
 
-fn stamp(generation: u64, credentials: &Credentials) -> GenerationStamp {
+pub(super) fn stamp(generation: u64, credentials: &Credentials) -> GenerationStamp {
     GenerationStamp {
         generation,
         version: Version::numbered(generation + 10).unwrap(),

@@ -35,6 +35,8 @@ pub(crate) enum Deed {
     Disturb(Option<usize>, u64),
     /// An app says what it runs on.
     Acknowledge(usize),
+    /// Somebody damages the published files of a store.
+    Damage(usize),
     /// The store's certificate expires.
     Expire(usize),
     /// It is renewed.
@@ -146,7 +148,7 @@ impl Simulation {
     }
 
     fn trouble_on_the_disk(&mut self, at: usize) {
-        let what = self.random.below(5);
+        let what = self.random.below(6);
         self.note(Some(at), || format!("the disk: trouble number {what}"));
         self.watch.stores[at].occasions += 1;
         let until = self.until(Some(at), 6 * HOUR);
@@ -157,6 +159,10 @@ impl Simulation {
             1 => disk.content = Content::Damaged,
             2 => disk.unwritable_until = until,
             3 => disk.unreadable_until = until,
+            4 => {
+                disk.contested_until = until;
+                disk.content = Content::Damaged;
+            }
             _ => {
                 let past = self.random.below(disk.past.len().max(1) as u64);
                 if let Some(old) = disk.past.get(usize::try_from(past).unwrap()).cloned() {
@@ -301,6 +307,7 @@ impl Simulation {
             Deed::Report(at, times) => self.report(at, times)?,
             Deed::Disturb(at, times) => self.disturb(at, times)?,
             Deed::Acknowledge(at) => self.acknowledge(at)?,
+            Deed::Damage(at) => self.damage(at)?,
             Deed::Expire(at) => {
                 let Some(validity) = self.shops[at].certificate else { return Ok(()) };
                 if validity.until.as_millis() <= wall(self.time) {
@@ -476,6 +483,7 @@ impl Simulation {
             self.shops[at].certificate = certificate(self.time, 0, 90 * DAY);
             let disk = &mut self.disks[at];
             (disk.unwritable_until, disk.unreadable_until) = (self.time, self.time);
+            disk.contested_until = self.time;
             self.watch.stores[at].occasions += 1;
             if self.random.once_in(3) {
                 continue;

@@ -419,6 +419,8 @@ pub(crate) struct Disk {
     /// Every whole generation that was ever there, for somebody who restores an old one.
     pub(crate) past: Vec<Published>,
     pub(crate) unwritable_until: u64,
+    /// Until then somebody damages whatever is published.
+    pub(crate) contested_until: u64,
     pub(crate) unreadable_until: u64,
 }
 

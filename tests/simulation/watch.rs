@@ -11,6 +11,7 @@ use bc_secrets_sync::domain::verdict::{ProbeOutcome, Validity, VerdictKind, judg
 use bc_secrets_sync::domain::version::Version;
 
 use crate::apps::Looks;
+use crate::contests::Contest;
 use crate::deserved::{Common, Ties};
 use crate::places::Account;
 use crate::plan::{GRANTED_EACH, LONGEST_PAUSE, MINUTE, millis, probe_budget, read_budget, repeat_after};
@@ -123,6 +124,7 @@ pub(crate) struct StoreFacts {
     pub(crate) report_checked: Option<u64>,
     pub(crate) looks: Looks,
     pub(crate) ties: Ties,
+    pub(crate) contest: Contest,
 }
 
 impl SetFacts {
@@ -289,6 +291,7 @@ impl Watch {
             ensure(store.probes <= probes, "probes_are_bounded", Some(&name), || {
                 format!("{} probes in an hour; {probes} are allowed", store.probes)
             })?;
+            store.restorations_are_bounded(&name)?;
             let reads = read_budget(&self.settings, store.occasions, store.probes);
             ensure(store.reads <= reads, "reads_are_bounded", Some(&name), || {
                 format!("{} reads in an hour; {reads} are allowed", store.reads)

@@ -134,6 +134,7 @@ impl Simulation {
                 let key = account.key();
                 self.watch.stores[at].sets.entry(key).or_default().published = true;
                 self.unsettle(at);
+                self.will_be_damaged(at);
                 if !self.calm && self.random.once_in(200) {
                     return Event::PublishEnded { store, result: Err(fault("cannot sync")) };
                 }
@@ -297,11 +298,19 @@ impl Simulation {
                 let at = index(store.as_str());
                 let facts = &mut self.watch.stores[at];
                 done(facts, Kind::Inspect);
+                let on_disk = match result {
+                    Ok(OnDisk::Published(set)) if !facts.outdated => Some(set),
+                    _ => None,
+                };
+                let on_disk = on_disk.filter(|set| !facts.contest_found(set.stamp.generation));
                 if !facts.outdated {
-                    let on_disk = if let Ok(OnDisk::Published(set)) = result { Some(set) } else { None };
                     facts.is_whole(on_disk.map(|set| key_of(&set.credentials)));
+                    let missed = facts.published.is_some() && facts.withdrawn_at.is_none();
+                    if on_disk.is_none() && (missed || !matches!(result, Ok(OnDisk::Nothing))) {
+                        facts.contest_damaged(&self.watch.settings, time);
+                    }
                 }
-                if let (Ok(OnDisk::Published(published)), false) = (result, facts.outdated) {
+                if let Some(published) = on_disk {
                     let (known, key) = (facts.published, key_of(&published.credentials));
                     let newest = facts.candidate.map(|(newest, _)| newest);
                     if known != Some(key) && newest != Some(key) {
@@ -340,6 +349,7 @@ impl Simulation {
                 facts.looks.excused |= result.is_err();
                 if let Ok(published) = result {
                     let key = key_of(&published.credentials);
+                    facts.contest_published(published.stamp.generation, key, time);
                     facts.takes_the_place(key, published.stamp.verified_at.is_some(), time);
                     facts.is_published(key, time);
                     self.unsettle(at);

@@ -2,6 +2,7 @@
 
 mod certificate;
 mod secret;
+mod unstable;
 mod words;
 
 use super::store::{Certificate, Rejection, Store, Streak};
@@ -14,7 +15,7 @@ const ADMIN: &str =
     "In the store's admin, under Advanced Settings > Legacy API Settings, open the account with Edit";
 
 /// Judges every cause that a store can have.
-pub(super) fn judge(store: &Store, source_fault: Option<&str>, cx: &Context<'_>) -> [Judged; 13] {
+pub(super) fn judge(store: &Store, source_fault: Option<&str>, cx: &Context<'_>) -> [Judged; 14] {
     [
         (Cause::RegeneratedOrRevoked, regenerated_or_revoked(store, source_fault, cx)),
         (Cause::BadWrite, bad_write(store, cx)),
@@ -24,6 +25,7 @@ pub(super) fn judge(store: &Store, source_fault: Option<&str>, cx: &Context<'_>)
         (Cause::SecretMissing, secret::missing(store, cx)),
         (Cause::SecretMalformed, secret::malformed(store)),
         (Cause::PublishFailed, publish_failed(store)),
+        (Cause::FilesUnstable, unstable::unstable(store, cx)),
         (Cause::ReloadFailed, reload_failed(store)),
         (Cause::Unacknowledged, unacknowledged(store, cx.now.instant)),
         (Cause::SupersededLive, superseded_live(store, cx)),
@@ -37,7 +39,9 @@ pub(super) fn next_change(store: &Store, cx: &Context<'_>) -> Option<Instant> {
     let published = store.good.as_ref().map(|_| last_certainty(store));
     let candidate = store.candidate.as_ref().map(|candidate| candidate.seen.instant);
     let stale = published.into_iter().chain(candidate).map(|since| since.plus(cx.settings.stale_after));
-    stale.chain(store.acknowledgement_due()).filter(|at| *at > cx.now.instant).min()
+    let unstable = cx.shared.book.is_open(Some(store.name()), Cause::FilesUnstable);
+    let calm = unstable.then(|| store.left_alone_at(cx));
+    stale.chain(store.acknowledgement_due()).chain(calm).filter(|at| *at > cx.now.instant).min()
 }
 
 fn holds(evidence: Vec<String>, remedy: String) -> Condition {

@@ -86,7 +86,13 @@ impl Listings {
             let discovery = discovered.contains(&folder);
             let folder = Arc::new(folder);
             let mut state = match before.remove(&folder) {
-                Some(state) => State { kv_version, stores: members, ..state },
+                Some(state) => State {
+                    kv_version,
+                    stores: members,
+                    // The interval may be a shorter one now.
+                    next: state.next.min(cx.now.instant.plus(cx.settings.poll_interval / 2)),
+                    ..state
+                },
                 None => State {
                     kv_version,
                     stores: members,

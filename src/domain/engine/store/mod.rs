@@ -3,6 +3,7 @@
 mod acknowledging;
 mod certificate;
 mod checking;
+mod contest;
 mod looking;
 mod publishing;
 mod reading;
@@ -30,6 +31,8 @@ use crate::domain::version::Version;
 use self::acknowledging::Acknowledgement;
 pub(super) use self::certificate::Certificate;
 pub(super) use self::checking::{Rejection, Streak};
+pub(super) use self::contest::AT_ONCE;
+use self::contest::Contest;
 use self::looking::Looks;
 use self::reloading::Reload;
 use self::reporting::Reports;
@@ -131,6 +134,7 @@ pub(super) struct Store {
     withdrawn: bool,
     next_publish: Instant,
     publish_failures: u32,
+    pub(super) contest: Contest,
     pub(super) publish_fault: Option<PublishFault>,
     pub(super) reload: Reload,
     pub(super) reports: Reports,
@@ -188,6 +192,7 @@ impl Store {
             withdrawn: false,
             next_publish: now.instant,
             publish_failures: 0,
+            contest: Contest::from(now.instant),
             publish_fault: None,
             reload,
             reports: Reports::default(),
@@ -271,6 +276,7 @@ impl Store {
         self.inspection_outdated = true;
         self.want_read(now);
         self.next_publish = now;
+        self.contest.hasten(now);
         if new.check_interval < old.check_interval {
             let turn = self.check_turn(cx).max(self.not_before);
             self.next_check = self.next_check.min(turn);
@@ -285,6 +291,7 @@ impl Store {
         self.looks.next = now.instant;
         self.want_read(now.instant);
         self.next_publish = now.instant;
+        self.contest.hasten(now.instant);
         self.hasten_reload(now.instant);
         let probe = self.not_before.max(now.instant);
         self.next_check = self.next_check.min(probe);
@@ -309,9 +316,9 @@ impl Store {
             cx.actions.push(Action::Read { store: self.name().clone(), location });
         }
         if !matches!(self.disk, Disk::Unknown) {
-            if let Some((credentials, stamp)) =
-                self.wanted(cx).filter(|_| !self.publishing && !self.inspecting && now >= self.next_publish)
-            {
+            if let Some((credentials, stamp)) = self.wanted(cx).filter(|(_, stamp)| {
+                !self.publishing && !self.inspecting && now >= self.may_publish_at(stamp)
+            }) {
                 self.publishing = true;
                 cx.actions.push(Action::Publish { store: self.name().clone(), credentials, stamp });
             }
@@ -351,6 +358,7 @@ impl Store {
             | Cause::SecretMissing
             | Cause::SecretMalformed
             | Cause::PublishFailed
+            | Cause::FilesUnstable
             | Cause::ReloadFailed
             | Cause::Unacknowledged
             | Cause::CertificateTrouble
@@ -375,8 +383,8 @@ impl Store {
             due.push(self.next_read);
         }
         if !matches!(self.disk, Disk::Unknown) {
-            if !self.publishing && !self.inspecting && self.wanted(cx).is_some() {
-                due.push(self.next_publish);
+            if !self.publishing && !self.inspecting {
+                due.extend(self.wanted(cx).map(|(_, stamp)| self.may_publish_at(&stamp)));
             }
             if self.probing.is_none() {
                 due.extend(self.probes(cx).map(|(at, _)| at.max(self.not_before)));

@@ -91,8 +91,9 @@ impl Store {
     pub(in crate::domain::engine) fn unlisted(&mut self, cx: &Context<'_>) {
         if std::mem::take(&mut self.is_listed) {
             // The turn alone could make it wait for longer than an interval since the last time.
-            let due = self.read_attempt.unwrap_or(cx.now).instant.plus(cx.settings.poll_interval);
-            self.next_read = self.next_read.min(self.poll_turn(cx)).min(due);
+            let asked = self.read_attempt.unwrap_or(cx.now).instant;
+            let latest = asked.plus(cx.settings.poll_interval).max(cx.now.instant);
+            self.next_read = self.next_read.min(self.poll_turn(cx)).min(latest);
         }
     }
 
@@ -154,6 +155,10 @@ impl Store {
             ReadProblem::Fault(fault) if fault.kind() == SourceFaultKind::Unavailable && !self.alone
         );
         self.next_read = match &problem {
+            // It may have been the token that was dead; whatever failed before, the next one tells.
+            ReadProblem::Fault(fault) if fault.kind() == SourceFaultKind::Forbidden && !self.refused => {
+                cx.now.instant.plus(FIRST_WAIT.min(cx.settings.poll_interval))
+            }
             ReadProblem::Fault(_) | ReadProblem::Malformed { .. }
                 if self.good.is_some() && self.faults > 1 && !unavailable =>
             {
