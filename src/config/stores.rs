@@ -24,10 +24,6 @@ pub(super) fn stores(
     default_files: &Arc<Files>,
     directories: Option<&(Output, State)>,
 ) -> Vec<Store> {
-    if tables.is_empty() {
-        let advice = "add at least one store: [[stores]] with name and path";
-        checker.missing(None, "stores", advice);
-    }
     let mut seen: BTreeMap<String, Option<usize>> = BTreeMap::new();
     let mut files = BTreeMap::new();
     let mut stores = Vec::new();
@@ -36,11 +32,8 @@ pub(super) fn stores(
         let (span, raw) = open(Some(table));
         let name = name(checker, &format!("{at}.name"), span.clone(), raw.name, &mut seen);
         let kv_version = vault::kv_version(checker, &format!("{at}.kv_version"), raw.kv_version);
-        // What is said of the default mount says nothing of another one.
-        let (mount, default_version) = match checker.vault_path(&format!("{at}.mount"), raw.mount) {
-            Some(mount) if mount != default_mount.path => (mount, None),
-            Some(_) | None => (default_mount.path.clone(), default_mount.kv_version),
-        };
+        let (mount, default_version) =
+            default_mount.or(checker.vault_path(&format!("{at}.mount"), raw.mount));
         let kv_version = kv_version.or(default_version);
         let version = version(checker, &format!("{at}.version"), raw.version, kv_version);
         let path_key = format!("{at}.path");
@@ -53,12 +46,7 @@ pub(super) fn stores(
         }
         let path = checker.vault_path(&path_key, raw.path);
         let fields = fields(checker, &format!("{at}.fields"), raw.fields);
-        let on_rejection = checker.choice(
-            &format!("{at}.on_rejection"),
-            raw.on_rejection,
-            &[("keep", OnRejection::Keep), ("withdraw", OnRejection::Withdraw)],
-            OnRejection::Keep,
-        );
+        let on_rejection = on_rejection(checker, &at, raw.on_rejection);
         let output_files = raw.files.map_or_else(
             || Arc::clone(default_files),
             |listed| files::files(checker, &format!("{at}.files"), span, listed),
@@ -79,6 +67,7 @@ pub(super) fn stores(
                 files: output_files,
                 reload,
                 acknowledge,
+                discovered: None,
             });
         }
     }
@@ -131,7 +120,12 @@ fn version(
     Some(checker.count(key, Some(value), 1..=u64::from(u32::MAX), 1))
 }
 
-fn fields(checker: &mut Checker<'_>, at: &str, table: Option<Table<raw::Fields>>) -> FieldNames {
+pub(super) fn on_rejection(checker: &mut Checker<'_>, at: &str, value: Option<Value>) -> OnRejection {
+    let words = [("keep", OnRejection::Keep), ("withdraw", OnRejection::Withdraw)];
+    checker.choice(&format!("{at}.on_rejection"), value, &words, OnRejection::Keep)
+}
+
+pub(super) fn fields(checker: &mut Checker<'_>, at: &str, table: Option<Table<raw::Fields>>) -> FieldNames {
     let (span, raw) = open(table);
     let default = FieldNames::default();
     let json_field = checker.text(&format!("{at}.json_field"), raw.json_field).map(|(name, _)| name);

@@ -63,6 +63,16 @@ pub(super) fn vault(checker: &mut Checker<'_>, table: Option<Table<raw::Vault>>)
     (vault, mount)
 }
 
+impl Mount {
+    /// The mount that a table names, or else this one. What is said of this one says nothing of another.
+    pub(super) fn or(&self, named: Option<String>) -> (String, Option<KvVersion>) {
+        match named {
+            Some(mount) if mount != self.path => (mount, None),
+            Some(_) | None => (self.path.clone(), self.kv_version),
+        }
+    }
+}
+
 /// The version of a mount's engine; none: the mount is asked.
 pub(super) fn kv_version(checker: &mut Checker<'_>, key: &str, value: Option<Value>) -> Option<KvVersion> {
     match checker.count(key, Some(value?), 1..=2, 2_u8) {

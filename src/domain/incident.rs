@@ -43,16 +43,18 @@ pub enum Cause {
     SourceLoginRefused,
     /// The source cannot be reached, is sealed or answers nonsense.
     SourceUnavailable,
+    /// Nobody can tell which stores there are: the source does not list their secrets.
+    DiscoveryFailed,
     /// Nothing: somebody tests the channels.
     Test,
 }
 
 impl Cause {
     pub(crate) const FIRST: Self = Self::RegeneratedOrRevoked;
-    pub(crate) const LAST: Self = Self::SourceUnavailable;
+    pub(crate) const LAST: Self = Self::DiscoveryFailed;
 
     /// Every cause that an incident can have, in the order of the labels; a test is none.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::RegeneratedOrRevoked,
         Self::BadWrite,
         Self::Misconfigured,
@@ -69,6 +71,7 @@ impl Cause {
         Self::PlatformTrouble,
         Self::SourceLoginRefused,
         Self::SourceUnavailable,
+        Self::DiscoveryFailed,
     ];
 
     /// The label, as metrics, messages and tables write it.
@@ -91,6 +94,7 @@ impl Cause {
             Self::PlatformTrouble => "platform_trouble",
             Self::SourceLoginRefused => "source_login_refused",
             Self::SourceUnavailable => "source_unavailable",
+            Self::DiscoveryFailed => "discovery_failed",
             Self::Test => "test",
         }
     }
@@ -115,6 +119,7 @@ impl Cause {
             Self::Unverified => "credentials could not be verified for too long",
             Self::SourceLoginRefused => "Vault refuses the log-in",
             Self::SourceUnavailable => "Vault is unavailable",
+            Self::DiscoveryFailed => "Vault does not tell which stores there are",
             Self::Test => "this is a test of the alerts, nothing is wrong",
         }
     }
@@ -139,6 +144,7 @@ impl Cause {
             | Self::CertificateTrouble
             | Self::Unverified
             | Self::SourceUnavailable
+            | Self::DiscoveryFailed
             | Self::Test => Severity::Warning,
         }
     }

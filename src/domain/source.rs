@@ -41,6 +41,19 @@ impl SecretLocation {
         let (mount, path) = (mount.into(), path.into());
         Self { mount, path, fields: FieldNames::default(), pinned: None, kv_version: None }
     }
+
+    /// The folder that the secret is in.
+    #[must_use]
+    pub fn folder(&self) -> Folder {
+        let path = self.path.rsplit_once('/').map_or("", |(path, _)| path);
+        Folder { mount: self.mount.clone(), path: path.to_owned() }
+    }
+
+    /// The secret's name in its folder.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.path.rsplit_once('/').map_or(&self.path, |(_, name)| name)
+    }
 }
 
 impl fmt::Display for SecretLocation {
@@ -60,11 +73,26 @@ pub struct SecretVersion {
     pub fields: Result<Fields, FieldError>,
 }
 
-/// The secrets below a path, as the source lists them.
+/// Where several secrets are: the path above theirs.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Folder {
+    /// Mount of the engine.
+    pub mount: String,
+    /// Path below the mount; empty: the mount itself.
+    pub path: String,
+}
+
+impl fmt::Display for Folder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}", self.mount, self.path)
+    }
+}
+
+/// The secrets of a folder, as the source lists them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing {
-    /// Each secret's newest version, by the secret's name.
-    pub versions: BTreeMap<String, ListedVersion>,
+    /// Their names, each with its newest version where that is told.
+    pub secrets: BTreeMap<String, Option<ListedVersion>>,
     /// How many requests that took.
     pub requests: u32,
 }
@@ -177,6 +205,13 @@ impl SourceFault {
             Self::Unreachable(_) => "unreachable",
             Self::Malformed(_) => "malformed_answer",
         }
+    }
+
+    /// Whether it is trouble of the source as a whole, and not of what it was asked for: an answer that is too long, or
+    /// none of this server's, may be that of one question alone.
+    #[must_use]
+    pub const fn is_of_the_source(&self) -> bool {
+        matches!(self, Self::Sealed | Self::Unavailable { .. } | Self::Unreachable(_))
     }
 
     /// The fault's kind.

@@ -7,6 +7,7 @@ mod list;
 mod login;
 mod mounts;
 mod secret;
+pub mod stock;
 mod tls;
 mod transport;
 mod unreachable;
@@ -20,7 +21,7 @@ use vaultrs::api::kv2::requests::ReadSecretRequest;
 use vaultrs::api::token::requests::{LookupTokenSelfRequest, RenewTokenSelfRequest, RevokeTokenSelfRequest};
 
 use crate::config;
-use crate::domain::source::{Lease, Listing, SecretLocation, SecretVersion, SourceFault};
+use crate::domain::source::{Folder, Lease, Listing, SecretLocation, SecretVersion, SourceFault};
 use crate::domain::version::KvVersion;
 
 use self::login::{LogIn, Token};
@@ -160,20 +161,19 @@ impl Vault {
         self.0.mounts.known(mount.trim_matches('/'))
     }
 
-    /// Lists the newest versions of all secrets in a folder of the KV v2 engine at `mount`, in as many requests as
-    /// that takes. OpenBao does so where a policy grants `list` on `MOUNT/detailed-metadata/PATH`; Vault does not.
+    /// Lists the secrets of a folder of the KV v2 engine, in as many requests as that takes. With their versions
+    /// (`detailed`) OpenBao does so where a policy grants `list` on `MOUNT/detailed-metadata/PATH`, and Vault does
+    /// not; their names alone each server lists where a policy grants `list` on `MOUNT/metadata/PATH`.
     ///
     /// # Errors
-    /// [`SourceFault::Forbidden`] and [`SourceFault::NotKeyValue`] when the server does not list, or has no secret
-    /// there; the faults of a server that does not answer as it should.
-    pub async fn list(&self, mount: &str, path: &str) -> Result<Listing, SourceFault> {
+    /// [`SourceFault::Forbidden`] and [`SourceFault::NotKeyValue`] when the server does not list; the faults of a
+    /// server that does not answer as it should.
+    pub async fn list(&self, folder: &Folder, detailed: bool) -> Result<Listing, SourceFault> {
         let token = self.token_in_use()?;
-        if self.kv_version(mount) == Some(KvVersion::One) {
-            return Err(SourceFault::NotKeyValue(
-                "the mount is KV version 1, which counts no versions".into(),
-            ));
-        }
-        list::list(&self.0.transport, &token, mount, path).await
+        // Whoever is not told lists as KV version 2 does, and says what came of it.
+        let mount = transport::path(&folder.mount)?;
+        let engine = self.0.mounts.version(&self.0.transport, &token, &mount).await.unwrap_or(KvVersion::Two);
+        list::list(&self.0.transport, &token, engine, folder, detailed).await
     }
 
     /// Revokes the token if we logged in for it ourselves, and forgets it. A token that was given to us

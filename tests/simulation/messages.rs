@@ -208,9 +208,11 @@ fn nothing_is_said_without_evidence(
                     .any(|set| stale(set.read_at.unwrap_or(time).max(set.accepted_at.unwrap_or(0)))),
             "nothing_is_called_unverified_too_early",
         ),
-        Cause::PlatformTrouble | Cause::SourceLoginRefused | Cause::SourceUnavailable | Cause::Test => {
-            (false, "a_store_has_no_trouble_of_the_source")
-        }
+        Cause::PlatformTrouble
+        | Cause::SourceLoginRefused
+        | Cause::SourceUnavailable
+        | Cause::DiscoveryFailed
+        | Cause::Test => (false, "a_store_has_no_trouble_of_the_source"),
     };
     ensure(right, invariant, name, || {
         format!("{}: published {published:?}; newest {newest:?}; last read {:?}", message.id, store.read)
@@ -246,6 +248,7 @@ fn nothing_is_said_of_the_source_without_evidence(
     let kind = match message.incident.cause {
         Cause::SourceLoginRefused => SourceFaultKind::LoginRefused,
         Cause::SourceUnavailable
+        | Cause::DiscoveryFailed
         | Cause::RegeneratedOrRevoked
         | Cause::BadWrite
         | Cause::Misconfigured
@@ -300,6 +303,7 @@ fn nothing_ends_without_evidence(
             | Cause::Unverified
             | Cause::SourceLoginRefused
             | Cause::SourceUnavailable
+            | Cause::DiscoveryFailed
             | Cause::Test => true,
         };
     ensure(right, "nothing_ends_without_evidence", message.incident.store.as_deref(), || {

@@ -1,7 +1,7 @@
 //! Secrets of KV version 1 and 2 on a real server: which one a mount is, pinned versions, and what is not there.
 
 use bc_secrets_sync::domain::credentials::{FieldNames, Fields};
-use bc_secrets_sync::domain::source::{SecretLocation, SourceFault};
+use bc_secrets_sync::domain::source::{Folder, SecretLocation, SourceFault};
 use bc_secrets_sync::domain::version::{KvVersion, Version};
 use bc_secrets_sync::vault::Vault;
 use serde_json::json;
@@ -159,7 +159,8 @@ async fn a_listing_and_a_read_say_the_same_of_a_version() {
     let vault = Vault::new(&config(server.address(), token(server.root_token()))).unwrap();
     vault.log_in().await.unwrap();
     let read = vault.read(&SecretLocation::new("secret", "stores/a")).await.unwrap();
-    let listed = vault.list("secret", "stores").await.unwrap().versions["a"];
+    let folder = |mount: &str| Folder { mount: mount.to_owned(), path: "stores".to_owned() };
+    let listed = vault.list(&folder("secret"), true).await.unwrap().secrets["a"].unwrap();
     assert_eq!((Some(listed.version), listed.created_at), (read.version.number(), read.created_at));
     assert!(listed.present && listed.created_at.is_some());
 
@@ -168,11 +169,13 @@ async fn a_listing_and_a_read_say_the_same_of_a_version() {
     for user in ["third", "fourth"] {
         server.write_secret("stores/a", json!({ "username": user })).await;
     }
-    let anew = vault.list("secret", "stores").await.unwrap().versions["a"];
+    let anew = vault.list(&folder("secret"), true).await.unwrap().secrets["a"].unwrap();
     assert_eq!(anew.version, listed.version);
     assert_ne!(anew.created_at, listed.created_at);
 
     vault.read(&SecretLocation::new("kv", "stores/a")).await.unwrap();
-    let words = vault.list("kv", "stores").await.unwrap_err().to_string();
+    let words = vault.list(&folder("kv"), true).await.unwrap_err().to_string();
     assert!(words.contains("KV version 1"), "{words}");
+    let names = vault.list(&folder("kv"), false).await.unwrap().secrets;
+    assert_eq!(names.into_iter().collect::<Vec<_>>(), [("a".to_owned(), None)]);
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::world::{DAY, HOUR, MINUTE, SECOND, Shop, World};
+use super::shops::Shop;
+use super::world::{DAY, HOUR, MINUTE, SECOND, World};
 use crate::domain::engine::StoreSpec;
 use crate::domain::incident::{Cause, MessageKind};
 use crate::domain::source::{SecretLocation, SourceFault};
