@@ -102,7 +102,7 @@ async fn run_again_the_script_changes_what_differs_and_keeps_what_works() {
     assert!(!policy.to_string().contains("sudo"), "{policy}");
 
     set_up(&bao, &["--new-secret-id", directory]);
-    assert_eq!((&read()[0] == &first[0], &read()[1] == &first[1]), (true, false));
+    assert_eq!((read()[0] == first[0], read()[1] == first[1]), (true, false));
     assert_eq!(secret_ids(&bao, "bc-secrets-sync").await, 2);
 
     // One that does not work, or is another role's, is replaced.
