@@ -149,6 +149,7 @@ pub(super) struct State {
 pub(super) struct Http {
     pub(super) listen: Option<Value>,
     pub(super) report_token_file: Option<Value>,
+    pub(super) metrics_store_limit: Option<Value>,
 }
 
 #[derive(Default, Deserialize)]

@@ -24,6 +24,10 @@ use crate::domain::time::Timestamp;
 pub(super) const PLAIN: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 
+/// With more stores than that, metrics are written beside the daemon's loop, which would stand still meanwhile: one
+/// thread runs both. With fewer that takes some milliseconds, and another thread would cost memory.
+const ENCODED_AT_ONCE: usize = 200;
+
 /// Who asks.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Caller {
@@ -133,7 +137,13 @@ impl Pages {
             Ok(snapshot) => snapshot,
             Err(reason) => return unavailable(reason),
         };
-        match metrics::encode(snapshot, exposition) {
+        let encoded = if snapshot.stores.len() > ENCODED_AT_ONCE {
+            let encode = move || metrics::encode(snapshot, exposition);
+            tokio::task::spawn_blocking(encode).await.unwrap_or_else(|_| Err(std::fmt::Error))
+        } else {
+            metrics::encode(snapshot, exposition)
+        };
+        match encoded {
             Ok(text) => {
                 let mut page = page(StatusCode::OK, exposition.content_type(), text);
                 page.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
