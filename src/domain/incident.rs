@@ -108,7 +108,7 @@ impl Cause {
     pub const fn title(self) -> &'static str {
         match self {
             Self::RegeneratedOrRevoked => "API token regenerated or revoked",
-            Self::BadWrite => "newest version in Vault is rejected by the store",
+            Self::BadWrite => "new credentials in Vault are rejected by the store",
             Self::Misconfigured => "credentials were never accepted by the store",
             Self::Forbidden => "store forbids the account",
             Self::Moved => "store is not at its API Path",
@@ -203,10 +203,10 @@ impl Resolution {
     pub const fn words(self) -> &'static str {
         match self {
             Self::RegeneratedCaughtUp => {
-                "regenerated, caught up: a newer version in Vault was accepted by the store and is published"
+                "regenerated, caught up: what Vault has now was accepted by the store and is published"
             }
             Self::AccountReplaced => {
-                "account replaced: a newer version in Vault with another Username was accepted and is published"
+                "account replaced: what Vault has now, with another Username, was accepted and is published"
             }
             Self::AcceptedAgain => "the store accepts the published credentials again",
             Self::Recovered => "the trouble is over",

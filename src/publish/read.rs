@@ -169,6 +169,7 @@ pub(super) fn read_generation(
         api_path: Field::Text(api_path),
     };
     let names = FieldNames {
+        json_field: None,
         username: USERNAME.to_owned(),
         api_token: API_TOKEN.to_owned(),
         api_path: API_PATH.to_owned(),

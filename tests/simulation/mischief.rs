@@ -8,7 +8,9 @@ use bc_secrets_sync::domain::source::SourceFault;
 use bc_secrets_sync::domain::time::Timestamp;
 use bc_secrets_sync::domain::verdict::ProbeFault;
 
-use crate::places::{Account, Content, Form, Phase, Secrets, Shop, Trouble, Version, certificate};
+use crate::places::{
+    Account, Content, Form, Phase, Secrets, Shop, Trouble, Version, certificate, counts_versions,
+};
 use crate::plan::{DAY, HOUR, MINUTE, SECOND, settings};
 use crate::simulation::{Occurrence, Simulation};
 use crate::watch::{Kind, Violation};
@@ -248,7 +250,7 @@ impl Simulation {
                     0 => SourceFault::Forbidden,
                     1 => SourceFault::Unavailable { status: 500 },
                     2 => SourceFault::Malformed("no engine is mounted there".into()),
-                    _ => SourceFault::Destroyed,
+                    _ => SourceFault::Destroyed(1),
                 });
             }
             (14, _) => {
@@ -391,7 +393,7 @@ impl Simulation {
     fn reconfigure(&mut self) -> Result<(), Violation> {
         let at = usize::try_from(self.random.below(self.plan.stores as u64)).unwrap();
         let (mut source, mut moved) = (SourceChange::Kept, None);
-        match self.random.below(5) {
+        match self.random.below(7) {
             // A configuration without a store is refused.
             0 | 1 if self.places[at].is_none() || self.places.iter().flatten().count() > 1 => {
                 self.places[at] = self.places[at].is_none().then(|| format!("bc/{at}"));
@@ -414,11 +416,23 @@ impl Simulation {
                 let sets = self.watch.stores.iter_mut().flat_map(|store| store.sets.values_mut());
                 sets.for_each(|set| set.failing_since = None);
             }
+            // An earlier version is pinned, or one that is still to come; or the newest is wanted again.
+            4 | 5 => {
+                let pin = self.pin(at);
+                let newest = self.secrets(at).versions.len() as u64;
+                self.pins[at] = if pin.is_some() { None } else { Some(1 + self.random.below(newest + 1)) };
+                moved = (pin != self.pin(at)).then_some(at);
+            }
             _ => source = SourceChange::Replaced,
         }
-        let line = format!("configured: {:?}, {:?}", self.places, self.settings);
+        let line = format!("configured: {:?}, {:?}, {:?}", self.places, self.pins, self.settings);
         self.note(None, || line);
         self.apply(source, moved)
+    }
+
+    /// The version that is pinned, where versions are counted.
+    pub(crate) fn pin(&self, at: usize) -> Option<u64> {
+        self.pins[at].filter(|_| self.places[at].as_deref().is_some_and(counts_versions))
     }
 
     /// Tells the process, if one runs, of the configuration.

@@ -8,6 +8,7 @@ use bc_secrets_sync::domain::publication::GenerationStamp;
 use bc_secrets_sync::domain::source::SourceFaultKind;
 use bc_secrets_sync::domain::time::Timestamp;
 use bc_secrets_sync::domain::verdict::{ProbeOutcome, Validity, VerdictKind, judge};
+use bc_secrets_sync::domain::version::Version;
 
 use crate::apps::Looks;
 use crate::contests::Contest;
@@ -70,7 +71,7 @@ pub(crate) struct SetFacts {
     /// Answers in a row under a certificate that soon expires.
     pub(crate) ending: u32,
     /// Places, versions and the times of their writing.
-    pub(crate) versions: Vec<(String, u64, Timestamp)>,
+    pub(crate) versions: Vec<(String, Version, Option<Timestamp>)>,
     pub(crate) published: bool,
     pub(crate) account: Option<Account>,
 }
@@ -450,7 +451,7 @@ fn a_set_never_mixes_versions(set: &SetFacts, stamp: &GenerationStamp, name: &st
     let one = set
         .versions
         .iter()
-        .any(|(_, version, created)| *version == stamp.version && Some(*created) == stamp.version_created_at);
+        .any(|(_, version, created)| *version == stamp.version && *created == stamp.version_created_at);
     ensure(one, "a_set_never_mixes_versions", Some(name), || {
         format!("{stamp:?} is no version of this set: {:?}", set.versions)
     })
@@ -462,7 +463,7 @@ fn nothing_comes_from_a_place_that_is_not_configured(
     place: Option<&str>,
     name: &str,
 ) -> Result<(), Violation> {
-    let there = |(path, ..): &(String, u64, Timestamp)| Some(path.as_str()) == place;
+    let there = |(path, ..): &(String, Version, Option<Timestamp>)| Some(path.as_str()) == place;
     let right = place.is_some() && (set.published || set.versions.iter().any(there));
     ensure(right, "nothing_comes_from_a_place_that_is_not_configured", Some(name), || {
         format!("{place:?} is configured, and the set is from {:?}", set.versions)

@@ -94,13 +94,13 @@ impl Simulation {
             Action::Renew => Event::Renewed(self.vault.renew(time)),
             Action::LookUp => Event::LookedUp(self.vault.look_up(time)),
             Action::Read { store, location } => {
-                let result = self.vault.read(&location.path, time);
+                let result = self.vault.read(&location.path, location.pinned, time);
                 if matches!(result, Err(SourceFault::Forbidden)) && self.vault.denies(&location.path, time) {
                     self.watch.stores[index(store.as_str())].denied = true;
                 }
                 Event::Read { store, location, result }
             }
-            Action::List { folder, detailed } => {
+            Action::List { folder, kv_version: _, detailed } => {
                 let result = self.vault.list(&folder, time);
                 Event::Listed { folder, detailed, result }
             }
@@ -234,11 +234,12 @@ impl Simulation {
             Event::Read { store, location, result } => {
                 let at = index(store.as_str());
                 self.note(Some(at), || match result {
-                    Ok(secret) => format!("read {}: version {}", location.path, secret.version),
+                    Ok(secret) => format!("read {}: {}", location.path, secret.version),
                     Err(fault) => format!("read {}: {fault}", location.path),
                 });
                 done(&mut self.watch.stores[at], Kind::Read);
-                if self.places[at].as_deref() != Some(location.path.as_str()) {
+                let place = (self.places[at].as_deref(), self.pin(at));
+                if place != (Some(location.path.as_str()), location.pinned) {
                     return;
                 }
                 if let Err(fault) = result
@@ -250,19 +251,23 @@ impl Simulation {
                 self.watch.stores[at].read_ends(time);
                 let version = result.as_ref().ok().and_then(|secret| {
                     let place = self.vault.places.get(&location.path)?;
-                    let number = usize::try_from(secret.version).ok()?;
-                    Some((secret.version, place.versions.get(number - 1)?.clone()))
+                    let read = secret.fields.as_ref().ok()?;
+                    let version = match secret.version.number() {
+                        Some(number) => place.versions.get(usize::try_from(number).ok()? - 1)?,
+                        None => place.versions.iter().rev().find(|version| version.reads_as(read))?,
+                    };
+                    Some((secret, version.clone()))
                 });
                 let facts = &mut self.watch.stores[at];
-                facts.version_read = result.as_ref().ok().map(|secret| secret.version);
+                facts.version_read = result.as_ref().ok().and_then(|secret| secret.version.number());
                 let read = match (result, version) {
                     (Err(fault), _) => LastRead::Fault(fault.kind()),
-                    (Ok(_), Some((number, version))) if version.form == Form::Whole => {
+                    (Ok(_), Some((secret, version))) if version.form == Form::Whole => {
                         let key = version.account.key();
                         let set: &mut SetFacts = facts.sets.entry(key).or_default();
                         set.read_at.get_or_insert(time);
                         set.account = Some(version.account);
-                        let known = (location.path.clone(), number, version.created);
+                        let known = (location.path.clone(), secret.version, secret.created_at);
                         if !set.versions.contains(&known) {
                             set.versions.push(known);
                         }

@@ -26,6 +26,7 @@ use crate::domain::schedule::{next_turn, phase};
 use crate::domain::source::SourceFault;
 use crate::domain::time::{Instant, Now, Timestamp};
 use crate::domain::verdict::VerdictKind;
+use crate::domain::version::Version;
 
 use self::acknowledging::Acknowledgement;
 pub(super) use self::certificate::Certificate;
@@ -50,18 +51,18 @@ pub(super) enum Disk {
     Published,
 }
 
-/// Why the newest version of the secret is of no use.
+/// Why what the source holds is of no use.
 #[derive(Debug)]
 pub(super) enum ReadProblem {
     Fault(SourceFault),
-    Malformed { version: u64, error: FieldError },
+    Malformed { version: Version, error: FieldError },
 }
 
 /// A version of the secret that is not published.
 #[derive(Debug)]
 pub(super) struct Candidate {
     pub(super) credentials: Arc<Credentials>,
-    pub(super) version: u64,
+    pub(super) version: Version,
     pub(super) created_at: Option<Timestamp>,
     pub(super) seen: Now,
     pub(super) accepted_at: Option<Timestamp>,
@@ -109,7 +110,10 @@ pub(super) struct Store {
     pub(super) problem: Option<ReadProblem>,
     pub(super) read_attempt: Option<Now>,
     pub(super) read_success: Option<Now>,
-    pub(super) newest_version: Option<u64>,
+    /// What the source calls what it holds now.
+    pub(super) held: Option<Version>,
+    /// When that was written, as far as the source says.
+    held_since: Option<Timestamp>,
 
     probing: Option<Arc<Credentials>>,
     /// When this store may ask, where its account's budget was used up.
@@ -172,7 +176,8 @@ impl Store {
             problem: None,
             read_attempt: None,
             read_success: None,
-            newest_version: None,
+            held: None,
+            held_since: None,
             probing: None,
             turn: None,
             next_check: now.instant,
@@ -253,7 +258,7 @@ impl Store {
             (self.forbidden, self.refused) = (None, false);
             self.problem = None;
             self.read_success = None;
-            self.newest_version = None;
+            self.held = None;
         }
         if moved || old.addresses != new.addresses {
             // It may be refused now, so it is read again before it is asked about or published.

@@ -80,7 +80,7 @@ impl Store {
             cx,
             None,
             format!(
-                "generation {} is published (version {}, {})",
+                "generation {} is published ({}, {})",
                 published.stamp.generation, published.stamp.version, published.stamp.fingerprint
             ),
         );
@@ -156,7 +156,7 @@ impl Store {
             Some(false) => ("published", ", in the files that are configured now,"),
             None => ("published", ", which the store accepted,"),
         };
-        let text = format!("{what} version {}{why} as generation {}", stamp.version, stamp.generation);
+        let text = format!("{what} {}{why} as generation {}", stamp.version, stamp.generation);
         self.say(cx, None, text);
         if same_files.is_some() {
             self.resolution = self.resolution.or(Some(Resolution::AcceptedAgain));

@@ -17,5 +17,6 @@ mod silences;
 mod source;
 mod stock;
 mod superseded;
+mod versions;
 mod withdrawal;
 mod world;
