@@ -3,6 +3,7 @@
 use bc_secrets_sync::sandbox::store::Account;
 use serde_json::{Value, json};
 
+use crate::support::configuration::Configuration;
 use crate::support::daemon::{Daemon, run_with};
 use crate::support::files::{generation, listing};
 use crate::support::wait::wait_until;
@@ -215,5 +216,26 @@ async fn a_json_object_in_one_field_is_taken_and_a_bad_one_is_told_by_field_and_
     for delivery in world.receiver.deliveries() {
         assert!(!String::from_utf8_lossy(&delivery.body).contains(MARKER));
     }
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn stores_are_discovered_in_a_mount_of_kv_version_1_too() {
+    let (mut world, first) = unversioned().await;
+    let policy = r#"path "kv1/stores/*" { capabilities = ["read", "list"] }"#;
+    world.bao.put_policy("stores", policy).await;
+    world.configuration = Configuration::new(world.configuration.home(), world.bao.address());
+    world.configuration.webhook = Some(world.receiver.url());
+    world.configuration.more = "\n[[discover]]\nmount = \"kv1\"\nprefix = \"stores\"\n".into();
+    let daemon = world.daemon().await;
+    world.wait_published("acme", &first).await;
+
+    let other = world.bigcommerce.create_account("other", "user-of-other");
+    world.bao.request("POST", "kv1/stores/other", Some(fields(&other))).await;
+    world.wait_published("other", &other).await;
+    let second = regenerated(&world, &first);
+    write(&world, &second).await;
+    world.wait_published("acme", &second).await;
+    assert_eq!(daemon.status().await["source"]["listed_stores"], 0);
     daemon.stop().await;
 }

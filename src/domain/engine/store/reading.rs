@@ -91,8 +91,9 @@ impl Store {
     pub(in crate::domain::engine) fn unlisted(&mut self, cx: &Context<'_>) {
         if std::mem::take(&mut self.is_listed) {
             // The turn alone could make it wait for longer than an interval since the last time.
-            let due = self.read_attempt.unwrap_or(cx.now).instant.plus(cx.settings.poll_interval);
-            self.next_read = self.next_read.min(self.poll_turn(cx)).min(due);
+            let asked = self.read_attempt.unwrap_or(cx.now).instant;
+            let latest = asked.plus(cx.settings.poll_interval).max(cx.now.instant);
+            self.next_read = self.next_read.min(self.poll_turn(cx)).min(latest);
         }
     }
 

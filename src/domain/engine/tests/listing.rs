@@ -110,38 +110,6 @@ fn each_secret_is_read_once_a_day_whatever_is_listed() {
 }
 
 #[test]
-fn a_secret_is_read_before_its_listing_does_not_come() {
-    let mut world = World::with(&STORES, Settings { poll_interval: HOUR, ..settings() });
-    world.pass(SECOND);
-    let (mut reads, mut waited) = (world.calls("read"), Duration::ZERO);
-    for _ in 0..4 * 60 {
-        world.pass(MINUTE);
-        waited = if world.calls("read") == reads { waited + MINUTE } else { Duration::ZERO };
-        reads = world.calls("read");
-        assert!(waited <= HOUR + MINUTE, "{waited:?}");
-    }
-    assert!(world.calls("list") > 0);
-}
-
-#[test]
-fn what_somebody_else_has_published_is_compared_with_the_secret_although_its_listing_is_the_same() {
-    let mut world = listed();
-    let OnDisk::Published(mut other) = world.disks["acme"].clone() else { panic!("nothing is published") };
-    world.write("acme", "user", "token-2");
-    world.shops.insert(
-        "acme".into(),
-        Shop::Accepts(vec![("user".into(), "token-1".into()), ("user".into(), "token-2".into())]),
-    );
-    world.pass(2 * MINUTE);
-    assert_eq!(world.published("acme"), Some((2, "token-2".into())));
-    // As from another life of the directory, whose numbers were higher.
-    other.stamp.generation = 7;
-    world.disks.insert("acme".into(), OnDisk::Published(other));
-    world.pass(2 * MINUTE);
-    assert_eq!(world.published("acme"), Some((2, "token-2".into())));
-}
-
-#[test]
 fn a_secret_that_was_removed_and_written_anew_is_read_although_its_number_is_the_same() {
     let mut world = listed();
     world.pass(HOUR);
@@ -171,4 +139,36 @@ fn a_pinned_version_is_read_by_itself_and_the_others_are_listed() {
     assert_eq!(world.calls("read") - reads, 60);
     assert_eq!(world.published("acme"), Some((1, "token-1".into())));
     assert_eq!(world.snapshot().source.listed_stores, 2);
+}
+
+#[test]
+fn a_secret_is_read_before_its_listing_does_not_come() {
+    let mut world = World::with(&STORES, Settings { poll_interval: HOUR, ..settings() });
+    world.pass(SECOND);
+    let (mut reads, mut waited) = (world.calls("read"), Duration::ZERO);
+    for _ in 0..4 * 60 {
+        world.pass(MINUTE);
+        waited = if world.calls("read") == reads { waited + MINUTE } else { Duration::ZERO };
+        reads = world.calls("read");
+        assert!(waited <= HOUR + MINUTE, "{waited:?}");
+    }
+    assert!(world.calls("list") > 0);
+}
+
+#[test]
+fn what_somebody_else_has_published_is_compared_with_the_secret_although_its_listing_is_the_same() {
+    let mut world = listed();
+    let OnDisk::Published(mut other) = world.disks["acme"].clone() else { panic!("nothing is published") };
+    world.write("acme", "user", "token-2");
+    world.shops.insert(
+        "acme".into(),
+        Shop::Accepts(vec![("user".into(), "token-1".into()), ("user".into(), "token-2".into())]),
+    );
+    world.pass(2 * MINUTE);
+    assert_eq!(world.published("acme"), Some((2, "token-2".into())));
+    // As from another life of the directory, whose numbers were higher.
+    other.stamp.generation = 7;
+    world.disks.insert("acme".into(), OnDisk::Published(other));
+    world.pass(2 * MINUTE);
+    assert_eq!(world.published("acme"), Some((2, "token-2".into())));
 }
