@@ -146,6 +146,7 @@ pub(super) fn snapshot() -> Snapshot {
             state: "ready",
             last_attempt_at: Some(at(2_000)),
             last_success_at: Some(at(1_999)),
+            token_expires_at: Some(at(3_600_000)),
             logins: 1,
             renewals: 2,
             reads: 300,

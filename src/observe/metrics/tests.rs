@@ -1,5 +1,7 @@
 //! The metrics as text, in both formats.
 
+mod consumers;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
