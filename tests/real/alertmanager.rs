@@ -75,6 +75,7 @@ impl Server {
         server
     }
 
+    #[cfg(feature = "demo")]
     pub(super) fn address(&self) -> &str {
         &self.address
     }
