@@ -41,6 +41,8 @@ pub enum Cause {
     PlatformTrouble,
     /// The source refuses our log-in.
     SourceLoginRefused,
+    /// The token that was given to us for the source runs out, and there is no other.
+    SourceTokenExpiring,
     /// The source cannot be reached, is sealed or answers nonsense.
     SourceUnavailable,
     /// Nothing: somebody tests the channels.
@@ -52,7 +54,7 @@ impl Cause {
     pub(crate) const LAST: Self = Self::SourceUnavailable;
 
     /// Every cause that an incident can have, in the order of the labels; a test is none.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::RegeneratedOrRevoked,
         Self::BadWrite,
         Self::Misconfigured,
@@ -68,6 +70,7 @@ impl Cause {
         Self::Unverified,
         Self::PlatformTrouble,
         Self::SourceLoginRefused,
+        Self::SourceTokenExpiring,
         Self::SourceUnavailable,
     ];
 
@@ -90,6 +93,7 @@ impl Cause {
             Self::Unverified => "unverified",
             Self::PlatformTrouble => "platform_trouble",
             Self::SourceLoginRefused => "source_login_refused",
+            Self::SourceTokenExpiring => "source_token_expiring",
             Self::SourceUnavailable => "source_unavailable",
             Self::Test => "test",
         }
@@ -114,6 +118,7 @@ impl Cause {
             Self::PlatformTrouble => "many stores reject their credentials at once",
             Self::Unverified => "credentials could not be verified for too long",
             Self::SourceLoginRefused => "Vault refuses the log-in",
+            Self::SourceTokenExpiring => "the token for Vault runs out",
             Self::SourceUnavailable => "Vault is unavailable",
             Self::Test => "this is a test of the alerts, nothing is wrong",
         }
@@ -138,6 +143,7 @@ impl Cause {
             | Self::SupersededLive
             | Self::CertificateTrouble
             | Self::Unverified
+            | Self::SourceTokenExpiring
             | Self::SourceUnavailable
             | Self::Test => Severity::Warning,
         }

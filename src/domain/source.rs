@@ -65,6 +65,17 @@ pub enum SourceFault {
         /// The status code.
         status: u16,
     },
+    /// The same, and it says how long it wants to be left alone.
+    #[error("the server is unavailable ({status}) and asks to be left alone for {}", humantime::format_duration(*.pause))]
+    Busy {
+        /// The status code.
+        status: u16,
+        /// For how long.
+        pause: Duration,
+    },
+    /// A log-in was sent, and no whole answer came: the server may have made a token that nobody knows.
+    #[error("the log-in was sent, and its answer got lost: {0}")]
+    Lost(String),
     /// No answer came; the reason in words.
     #[error("the server could not be reached: {0}")]
     Unreachable(String),
@@ -113,9 +124,32 @@ impl SourceFault {
             Self::NeverWritten | Self::Deleted | Self::Destroyed | Self::NotKeyValue(_) => {
                 SourceFaultKind::Missing
             }
-            Self::Sealed | Self::Unavailable { .. } | Self::Unreachable(_) | Self::Malformed(_) => {
-                SourceFaultKind::Unavailable
-            }
+            Self::Sealed
+            | Self::Unavailable { .. }
+            | Self::Busy { .. }
+            | Self::Lost(_)
+            | Self::Unreachable(_)
+            | Self::Malformed(_) => SourceFaultKind::Unavailable,
+        }
+    }
+
+    /// How long the source asks to be left alone.
+    #[must_use]
+    pub const fn pause(&self) -> Duration {
+        match self {
+            Self::Busy { pause, .. } => *pause,
+            Self::LoginRefused { .. }
+            | Self::LoginFile(_)
+            | Self::Forbidden
+            | Self::NeverWritten
+            | Self::Deleted
+            | Self::Destroyed
+            | Self::NotKeyValue(_)
+            | Self::Sealed
+            | Self::Unavailable { .. }
+            | Self::Lost(_)
+            | Self::Unreachable(_)
+            | Self::Malformed(_) => Duration::ZERO,
         }
     }
 }

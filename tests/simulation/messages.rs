@@ -208,9 +208,11 @@ fn nothing_is_said_without_evidence(
                     .any(|set| stale(set.read_at.unwrap_or(time).max(set.accepted_at.unwrap_or(0)))),
             "nothing_is_called_unverified_too_early",
         ),
-        Cause::PlatformTrouble | Cause::SourceLoginRefused | Cause::SourceUnavailable | Cause::Test => {
-            (false, "a_store_has_no_trouble_of_the_source")
-        }
+        Cause::PlatformTrouble
+        | Cause::SourceLoginRefused
+        | Cause::SourceTokenExpiring
+        | Cause::SourceUnavailable
+        | Cause::Test => (false, "a_store_has_no_trouble_of_the_source"),
     };
     ensure(right, invariant, name, || {
         format!("{}: published {published:?}; newest {newest:?}; last read {:?}", message.id, store.read)
@@ -244,6 +246,10 @@ fn nothing_is_said_of_the_source_without_evidence(
         });
     }
     let kind = match message.incident.cause {
+        // The daemon of the simulation logs in by itself.
+        Cause::SourceTokenExpiring => {
+            return ensure(false, "no_token_of_its_own_runs_out", None, || message.id.to_string());
+        }
         Cause::SourceLoginRefused => SourceFaultKind::LoginRefused,
         Cause::SourceUnavailable
         | Cause::RegeneratedOrRevoked
@@ -299,6 +305,7 @@ fn nothing_ends_without_evidence(
             | Cause::PlatformTrouble
             | Cause::Unverified
             | Cause::SourceLoginRefused
+            | Cause::SourceTokenExpiring
             | Cause::SourceUnavailable
             | Cause::Test => true,
         };

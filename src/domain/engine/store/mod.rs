@@ -344,6 +344,7 @@ impl Store {
             | Cause::Unverified
             | Cause::PlatformTrouble
             | Cause::SourceLoginRefused
+            | Cause::SourceTokenExpiring
             | Cause::SourceUnavailable
             | Cause::Test => None,
         };

@@ -13,5 +13,6 @@ mod reports;
 mod silences;
 mod source;
 mod superseded;
+mod token;
 mod withdrawal;
 mod world;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::domain::credentials::{AddressPolicy, Credentials, Field, FieldNames, Fields, StoreName};
 use crate::domain::engine::{
     About, Acknowledge, Action, Engine, Event, FirstCheck, Gate, Hook, OnRejection, Reply, Request,
-    SecretLocation, Settings, SourceChange, StoreSpec,
+    SecretLocation, Settings, SourceChange, StoreSpec, TokenOrigin,
 };
 use crate::domain::incident::{Cause, Incident, Message, MessageKind};
 use crate::domain::publication::{
@@ -89,6 +89,7 @@ pub(super) fn settings() -> Settings {
         stale_after: HOUR,
         certificate_warning: Some(14 * DAY),
         repeat_interval: 4 * HOUR,
+        token_origin: TokenOrigin::Own,
         addresses: AddressPolicy::PublicOnly,
         gate: Gate::Verified,
         first_check: FirstCheck::InTurn,
@@ -182,6 +183,12 @@ impl World {
         let stores: Vec<&str> = self.secrets.keys().map(String::as_str).collect();
         let specs: Vec<StoreSpec> = stores.iter().map(|name| self.spec(name)).collect();
         self.engine = engine(specs, &self.settings, open, self.now);
+    }
+
+    /// It is another installation, which has not begun.
+    pub(super) fn seed(&mut self, seed: u8) {
+        let stores: Vec<StoreSpec> = self.secrets.keys().map(|name| self.spec(name)).collect();
+        self.engine = engine_of(seed, stores, &self.settings, Vec::new(), self.now);
     }
 
     /// A store as it is configured now, with what its app was told as far as the disk says.
@@ -459,6 +466,17 @@ fn engine(
     open: Vec<Incident>,
     now: Now,
 ) -> Engine {
-    let key = Arc::new(FingerprintKey::new(&[7; 32]));
+    engine_of(7, stores, settings, open, now)
+}
+
+/// The engine of an installation whose key is made of this byte.
+fn engine_of(
+    seed: u8,
+    stores: impl IntoIterator<Item = StoreSpec>,
+    settings: &Settings,
+    open: Vec<Incident>,
+    now: Now,
+) -> Engine {
+    let key = Arc::new(FingerprintKey::new(&[seed; 32]));
     Engine::new(settings.clone(), stores.into_iter().collect(), key, open, now)
 }
