@@ -60,13 +60,13 @@ pub enum SourceFault {
     #[error("the server is sealed")]
     Sealed,
     /// The server answers that it cannot serve now (429, 5xx, standby).
-    #[error("the server is unavailable ({status})")]
+    #[error("the server is unavailable ({status}{})", meaning(*.status))]
     Unavailable {
         /// The status code.
         status: u16,
     },
     /// The same, and it says how long it wants to be left alone.
-    #[error("the server is unavailable ({status}) and asks to be left alone for {}", humantime::format_duration(*.pause))]
+    #[error("the server is unavailable ({status}{}) and asks to be left alone for {}", meaning(*.status), humantime::format_duration(*.pause))]
     Busy {
         /// The status code.
         status: u16,
@@ -82,6 +82,19 @@ pub enum SourceFault {
     /// An answer that is not Vault's; what was wrong with it, in words.
     #[error("the server's answer could not be used: {0}")]
     Malformed(String),
+}
+
+/// What a status says that not everybody knows.
+const fn meaning(status: u16) -> &'static str {
+    match status {
+        300..=399 => {
+            ": it leads elsewhere, which is not followed, so that the token goes nowhere else; name the server itself \
+             in vault.address, and let a standby forward requests"
+        }
+        429 => ": too many requests",
+        472 | 473 => ": a standby that does not answer by itself",
+        _ => "",
+    }
 }
 
 /// What a fault of the source means for those who wait for it.

@@ -1,5 +1,6 @@
 //! The source against servers that misbehave.
 
+mod faults;
 mod log_in;
 mod server;
 // The certificates are made by a crate that only the feature brings along.

@@ -206,7 +206,8 @@ fn a_server_that_asks_for_a_pause_gets_it_in_bounds() {
 #[test]
 fn an_hour_of_any_failure_costs_few_log_ins() {
     let refused = SourceFault::LoginRefused { status: 400, message: "invalid secret ID".into() };
-    let cases: [(&str, u64, &dyn Fn(&mut World)); 6] = [
+    type Case<'a> = (&'a str, u64, &'a dyn Fn(&mut World));
+    let cases: [Case<'_>; 6] = [
         ("sealed", 1, &|world| {
             (world.read_fault, world.look_up, world.renew) =
                 (Some(SourceFault::Sealed), Err(SourceFault::Sealed), Err(SourceFault::Sealed));
