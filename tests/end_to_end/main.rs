@@ -12,6 +12,7 @@ mod check;
 mod configuration;
 mod control;
 mod damage;
+mod faults;
 mod formats;
 mod hooks;
 mod kubernetes;

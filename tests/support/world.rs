@@ -17,7 +17,7 @@ use super::openbao::OpenBao;
 use super::wait::wait_until;
 use super::webhook::{Receiver, SIGNING_SECRET};
 
-const POLICY: &str = r#"path "secret/data/stores/*" { capabilities = ["read"] }"#;
+pub(crate) const POLICY: &str = r#"path "secret/data/stores/*" { capabilities = ["read"] }"#;
 
 /// One world a test: nothing in it is shared with another test.
 pub(crate) struct World {
@@ -39,7 +39,17 @@ impl World {
 
     /// A world whose receiver refuses connections until it is told to listen.
     pub(crate) async fn start_with_receiver_down() -> Self {
-        let bao = OpenBao::start().await;
+        Self::around_with_receiver_down(OpenBao::start().await).await
+    }
+
+    /// A world with this server, without stores, whose receiver listens.
+    pub(crate) async fn around(bao: OpenBao) -> Self {
+        let mut world = Self::around_with_receiver_down(bao).await;
+        world.receiver.listen();
+        world
+    }
+
+    async fn around_with_receiver_down(bao: OpenBao) -> Self {
         bao.put_policy("stores", POLICY).await;
         let role = bao.enable_approle("stores").await;
         let authority = Authority::new().unwrap();
