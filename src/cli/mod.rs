@@ -21,6 +21,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError, Environment, preflight};
 use crate::publish::check_templates;
+use crate::system::panics;
 
 pub use self::exit::Exit;
 
@@ -128,6 +129,7 @@ impl ConfigFile {
 /// Parses the arguments, does what they say, and returns how it ended.
 #[must_use]
 pub fn main() -> Exit {
+    panics::end_process(Exit::Internal as u8);
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {

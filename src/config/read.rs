@@ -1,7 +1,10 @@
 //! TOML into the raw shape; tells of bad syntax and of unknown keys without repeating a line of the file.
 
+use std::ops::Range;
+
 use serde::Deserialize as _;
-use serde_path_to_error::Segment;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 use super::error::{ConfigError, Place, Problem};
 use super::raw;
@@ -12,7 +15,7 @@ use super::spelling::nearest;
 /// # Errors
 /// The first place at which the text is no TOML, or has a key or a table that does not exist.
 pub(super) fn read(text: &str, file: &str) -> Result<raw::Config, ConfigError> {
-    let problem = |span: Option<std::ops::Range<usize>>, key: String, message: String| {
+    let problem = |span: Option<Range<usize>>, key: String, message: String| {
         let place = match span {
             Some(span) => Place::of_byte(file, text, span.start),
             None => Place::File(file.to_owned()),
@@ -24,42 +27,22 @@ pub(super) fn read(text: &str, file: &str) -> Result<raw::Config, ConfigError> {
         let message = format!("this is no valid TOML: {}", error.message());
         problem(error.span(), String::new(), message)
     })?;
-    let mut track = serde_path_to_error::Track::new();
-    raw::Config::deserialize(serde_path_to_error::Deserializer::new(deserializer, &mut track)).map_err(
-        |error| {
-            let (key, message) = explain(&track.path(), error.message());
-            problem(error.span(), key, message)
-        },
-    )
+    raw::Config::deserialize(deserializer).map_err(|error| {
+        let (key, message) = explain(text, &error.span().unwrap_or_default(), error.message());
+        problem(error.span(), key, message)
+    })
 }
 
-/// The path as people write it: `stores[1].fields`. A last segment that is `without` is left out.
-fn dotted(path: &serde_path_to_error::Path, without: Option<&str>) -> String {
-    let mut key = String::new();
-    for (index, segment) in path.iter().enumerate() {
-        match segment {
-            Segment::Seq { index } => key.push_str(&format!("[{index}]")),
-            Segment::Map { key: name }
-                if name.starts_with("$__")
-                    || (index + 1 == path.iter().len() && without == Some(name.as_str())) => {}
-            Segment::Map { key: name } => {
-                if !key.is_empty() {
-                    key.push('.');
-                }
-                key.push_str(name);
-            }
-            Segment::Enum { .. } | Segment::Unknown => {}
-        }
+/// The key at fault and what to say, given where it stands and serde's message, which may hold a value.
+fn explain(text: &str, span: &Range<usize>, message: &str) -> (String, String) {
+    // Only a refused file is parsed once more for its path: following the path while reading would cost each
+    // table of the shape a second reader in the binary.
+    let root = DeTable::parse(text).map(Spanned::into_inner).unwrap_or_default();
+    if let Some(existing) = existing_fields(message) {
+        let (table, name) = key_at(&root, "", span).unwrap_or_default();
+        return unknown_key(&table, &name, &existing);
     }
-    key
-}
-
-/// The key at fault and what to say, given the path and serde's message, which may hold a value.
-fn explain(path: &serde_path_to_error::Path, message: &str) -> (String, String) {
-    if let Some((name, existing)) = unknown_field(message) {
-        return unknown_key(&dotted(path, Some(name)), name, &existing);
-    }
-    let table = dotted(path, None);
+    let table = value_in(&root, "", span).unwrap_or_default();
     let advice = if table == "stores" {
         "must be a list of tables; begin each store with the line [[stores]]".to_owned()
     } else if table.ends_with("files") {
@@ -73,12 +56,61 @@ fn explain(path: &serde_path_to_error::Path, message: &str) -> (String, String) 
     (table, advice)
 }
 
-/// The unknown name, and the names that exist, of serde's message
-/// ``unknown field `NAME`, expected one of `A`, `B` ``. Only the second part is ours, so it is cut from behind.
-fn unknown_field(message: &str) -> Option<(&str, Vec<&str>)> {
-    let (name, existing) = message.strip_prefix("unknown field `")?.rsplit_once("`, expected ")?;
-    let existing = existing.split('`').skip(1).step_by(2).collect();
-    Some((name, existing))
+/// The key that stands at `span`, and its table as people write it: `stores[1].fields`.
+fn key_at(table: &DeTable<'_>, path: &str, span: &Range<usize>) -> Option<(String, String)> {
+    table.iter().find_map(|(key, value)| {
+        if key.span() == *span {
+            return Some((path.to_owned(), key.get_ref().to_string()));
+        }
+        tables_below(&below(path, key.get_ref()), value)
+            .into_iter()
+            .find_map(|(path, table)| key_at(table, &path, span))
+    })
+}
+
+/// The path of the value that stands at `span`; the outermost, where a table and its only value begin and end alike.
+fn value_in(table: &DeTable<'_>, path: &str, span: &Range<usize>) -> Option<String> {
+    table.iter().find_map(|(key, value)| {
+        let path = below(path, key.get_ref());
+        let entry = |(index, value): (usize, &Spanned<DeValue<'_>>)| {
+            (value.span() == *span).then(|| format!("{path}[{index}]"))
+        };
+        if value.span() == *span {
+            return Some(path);
+        }
+        let entry = value.get_ref().as_array().and_then(|list| list.iter().enumerate().find_map(entry));
+        entry.or_else(|| {
+            tables_below(&path, value).into_iter().find_map(|(path, table)| value_in(table, &path, span))
+        })
+    })
+}
+
+fn below(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
+
+/// The table that `value` is, or the tables of the list that it is, each with its path.
+fn tables_below<'t, 'i>(path: &str, value: &'t Spanned<DeValue<'i>>) -> Vec<(String, &'t DeTable<'i>)> {
+    match value.get_ref() {
+        DeValue::Table(table) => vec![(path.to_owned(), table)],
+        DeValue::Array(list) => list
+            .iter()
+            .enumerate()
+            .filter_map(|(index, value)| Some((format!("{path}[{index}]"), value.get_ref().as_table()?)))
+            .collect(),
+        DeValue::String(_)
+        | DeValue::Integer(_)
+        | DeValue::Float(_)
+        | DeValue::Boolean(_)
+        | DeValue::Datetime(_) => Vec::new(),
+    }
+}
+
+/// The names that exist, of serde's message ``unknown field `NAME`, expected one of `A`, `B` ``. Only what comes
+/// after the name is ours, so it is cut from behind.
+fn existing_fields(message: &str) -> Option<Vec<&str>> {
+    let (_, existing) = message.strip_prefix("unknown field `")?.rsplit_once("`, expected ")?;
+    Some(existing.split('`').skip(1).step_by(2).collect())
 }
 
 fn unknown_key(table: &str, name: &str, existing: &[&str]) -> (String, String) {

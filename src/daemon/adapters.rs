@@ -61,6 +61,10 @@ impl Adapters {
                 let result = self.vault.read(&location.mount, &location.path, &location.fields).await;
                 Event::Read { store, location, result }
             }
+            Action::List { folder } => {
+                let result = self.vault.list(&folder.mount, &folder.path).await;
+                Event::Listed { folder, result }
+            }
             Action::Probe { store, credentials } => {
                 let outcome = self.prober.probe(&credentials, now(&clock).wall).await;
                 Event::Probed { store, credentials, outcome }
@@ -125,6 +129,7 @@ impl Adapters {
             | Action::Renew
             | Action::LookUp
             | Action::Read { .. }
+            | Action::List { .. }
             | Action::Probe { .. }
             | Action::Reload { .. }
             | Action::Notify(_)

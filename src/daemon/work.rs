@@ -111,7 +111,7 @@ impl Work {
                 action @ (Action::LogIn | Action::Renew | Action::LookUp) => {
                     self.enqueue(Lane::Source, action)
                 }
-                action @ Action::Read { .. } => self.enqueue(Lane::Read, action),
+                action @ (Action::Read { .. } | Action::List { .. }) => self.enqueue(Lane::Read, action),
                 action @ Action::Probe { .. } => self.enqueue(Lane::Probe, action),
                 action @ (Action::Inspect { .. }
                 | Action::Publish { .. }

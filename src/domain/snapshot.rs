@@ -81,6 +81,10 @@ pub struct SourceStatus {
     pub renewals: u64,
     /// Reads of secrets that worked, since the start.
     pub reads: u64,
+    /// Requests that listed the versions of many secrets, since the start.
+    pub list_requests: u64,
+    /// How many stores are watched by such listings, instead of by reading each secret.
+    pub listed_stores: usize,
     /// What went wrong, by kind, since the start.
     pub errors: BTreeMap<SourceFaultKind, u64>,
 }

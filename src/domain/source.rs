@@ -1,5 +1,6 @@
 //! What the source of the credentials says: leases, versions of secrets, and why neither came.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -25,6 +26,24 @@ pub struct SecretVersion {
     pub created_at: Option<Timestamp>,
     /// Its three fields, not yet checked.
     pub fields: Fields,
+}
+
+/// The secrets below a path, as the source lists them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// Each secret's newest version, by the secret's name.
+    pub versions: BTreeMap<String, ListedVersion>,
+    /// How many requests that took.
+    pub requests: u32,
+}
+
+/// The newest version of a secret that was listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListedVersion {
+    /// Its number.
+    pub version: u64,
+    /// Whether it is there for certain: neither deleted, to be deleted at some time, nor destroyed.
+    pub present: bool,
 }
 
 /// Why the source did not do what it was asked.

@@ -154,6 +154,16 @@ fn source(families: &mut Families<'_>, snapshot: &Snapshot) -> fmt::Result {
         one(Value::Whole(source.reads)),
     )?;
     families.counter(
+        "source_list_requests_total",
+        "Requests to Vault that listed the versions of many secrets.",
+        one(Value::Whole(source.list_requests)),
+    )?;
+    families.gauge(
+        "source_listed_stores",
+        "Stores whose secrets are watched by listings, instead of by reading each one.",
+        one(Value::Whole(source.listed_stores as u64)),
+    )?;
+    families.counter(
         "source_errors_total",
         "Requests to Vault that did not work, by reason.",
         SourceFaultKind::ALL.map(|kind| ([("reason", kind.label())], count(&source.errors, kind))),

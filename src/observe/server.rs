@@ -157,7 +157,7 @@ pub async fn bind(address: SocketAddr) -> Result<Listener, ObserveError> {
 
 /// Answers requests until `stop` completes; then answers under way get two seconds to finish.
 ///
-/// Never returns before `stop` completes: no error of a connection, nor a panic while it is answered, ends it.
+/// Never returns before `stop` completes: no error of a connection ends it.
 pub async fn serve(listener: Listener, pages: Pages, stop: impl Future<Output = ()>) {
     let pages = Arc::new(pages);
     let (stopping, stopped) = watch::channel(false);

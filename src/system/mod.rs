@@ -10,6 +10,7 @@ pub mod files;
 pub mod hardening;
 pub mod http;
 pub mod logging;
+pub mod panics;
 pub mod service;
 pub mod short_file;
 pub mod signals;

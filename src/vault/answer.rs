@@ -3,6 +3,7 @@
 //! The forms are our own and ask for no more than is used: servers differ in the rest. No text made here
 //! repeats anything of a body, save the reason that a server gives for refusing a log-in.
 
+use std::collections::BTreeMap;
 use std::mem;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::domain::credentials::{Field, FieldNames, Fields};
 use crate::domain::secret::Secret;
-use crate::domain::source::{Lease, SecretVersion, SourceFault};
+use crate::domain::source::{Lease, ListedVersion, SecretVersion, SourceFault};
 use crate::domain::time::Timestamp;
 
 use super::login::Token;
@@ -67,6 +68,34 @@ struct Unwrapped {
 struct UnwrappedData {
     #[serde(default)]
     secret_id: String,
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    data: ListedData,
+}
+
+#[derive(Deserialize)]
+struct ListedData {
+    keys: Vec<String>,
+    key_info: BTreeMap<String, Key>,
+}
+
+/// Of a folder nothing is said.
+#[derive(Deserialize)]
+struct Key {
+    #[serde(default)]
+    current_version: Option<u64>,
+    #[serde(default)]
+    versions: BTreeMap<String, OneVersion>,
+}
+
+#[derive(Deserialize)]
+struct OneVersion {
+    #[serde(default)]
+    deletion_time: String,
+    #[serde(default)]
+    destroyed: bool,
 }
 
 #[derive(Deserialize)]
@@ -188,6 +217,42 @@ pub(super) fn looked_up(answer: &Answer) -> Result<Lease, SourceFault> {
         duration: Duration::from_secs(if ends { data.ttl.max(1) } else { data.ttl }),
         renewable: data.renewable.unwrap_or(false),
     })
+}
+
+/// One page of a listing.
+pub(super) struct Page {
+    /// The newest version of each secret.
+    pub(super) versions: BTreeMap<String, ListedVersion>,
+    /// How many names the page has, those of folders among them.
+    pub(super) keys: usize,
+    /// The last of them.
+    pub(super) last: Option<String>,
+}
+
+/// A page of secrets with their versions.
+pub(super) fn page(answer: &Answer) -> Result<Page, SourceFault> {
+    match answer.status {
+        200 => {}
+        404 if errors(answer).is_some_and(|errors| errors.is_empty()) => {
+            return Err(SourceFault::NeverWritten);
+        }
+        status @ (400 | 404 | 405 | 501) => {
+            return Err(SourceFault::NotKeyValue(format!(
+                "the server does not list secrets with their versions (status {status})"
+            )));
+        }
+        _ => return Err(fault(answer)),
+    }
+    let no_page = || SourceFault::NotKeyValue("the server's listing has no versions".into());
+    let Listed { data } = serde_json::from_slice(&answer.body).map_err(|_| no_page())?;
+    let newest = |key: Key| {
+        let version = key.current_version?;
+        let one = key.versions.get(&version.to_string());
+        let present = one.is_some_and(|one| one.deletion_time.is_empty() && !one.destroyed);
+        Some(ListedVersion { version, present })
+    };
+    let versions = data.key_info.into_iter().filter_map(|(name, key)| Some((name, newest(key)?))).collect();
+    Ok(Page { versions, keys: data.keys.len(), last: data.keys.into_iter().last() })
 }
 
 /// The newest version of a secret.

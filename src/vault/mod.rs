@@ -2,6 +2,7 @@
 
 mod answer;
 mod files;
+mod list;
 mod login;
 mod tls;
 mod transport;
@@ -16,7 +17,7 @@ use vaultrs::api::token::requests::{LookupTokenSelfRequest, RenewTokenSelfReques
 
 use crate::config;
 use crate::domain::credentials::FieldNames;
-use crate::domain::source::{Lease, SecretVersion, SourceFault};
+use crate::domain::source::{Lease, Listing, SecretVersion, SourceFault};
 
 use self::login::{LogIn, Token};
 use self::transport::Transport;
@@ -113,6 +114,17 @@ impl Vault {
             ReadSecretRequest { mount: transport::path(mount)?, path: transport::path(path)?, version: None };
         let answer = self.0.transport.send(&request, Some(&token)).await?;
         answer::secret(&answer, names)
+    }
+
+    /// Lists the newest versions of all secrets in a folder of the KV v2 engine at `mount`, in as many requests as
+    /// that takes. OpenBao does so where a policy grants `list` on `MOUNT/detailed-metadata/PATH`; Vault does not.
+    ///
+    /// # Errors
+    /// [`SourceFault::Forbidden`] and [`SourceFault::NotKeyValue`] when the server does not list, or has no secret
+    /// there; the faults of a server that does not answer as it should.
+    pub async fn list(&self, mount: &str, path: &str) -> Result<Listing, SourceFault> {
+        let token = self.token_in_use()?;
+        list::list(&self.0.transport, &token, mount, path).await
     }
 
     /// Revokes the token if we logged in for it ourselves, and forgets it. A token that was given to us

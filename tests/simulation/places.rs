@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bc_secrets_sync::domain::credentials::{AddressPolicy, Credentials, Field, FieldNames, Fields};
+use bc_secrets_sync::domain::engine::Folder;
 use bc_secrets_sync::domain::publication::{Acknowledged, Published, Sign, Told};
 use bc_secrets_sync::domain::secret::{Fingerprint, Secret};
-use bc_secrets_sync::domain::source::{Lease, SecretVersion, SourceFault};
+use bc_secrets_sync::domain::source::{Lease, ListedVersion, Listing, SecretVersion, SourceFault};
 use bc_secrets_sync::domain::time::Timestamp;
 use bc_secrets_sync::domain::verdict::{Answer, ProbeFault, ProbeOutcome, Validity};
 
@@ -218,6 +219,7 @@ pub(crate) struct Vault {
     lease: u64,
     max_life: u64,
     may_look_up: bool,
+    pub(crate) lists: bool,
     /// Nothing works, until then.
     pub(crate) fault: Option<SourceFault>,
     pub(crate) fault_until: u64,
@@ -234,6 +236,7 @@ impl Vault {
             lease: plan.lease,
             max_life: plan.max_life,
             may_look_up: plan.may_look_up,
+            lists: plan.lists,
             fault: None,
             fault_until: 0,
             refused_until: 0,
@@ -321,6 +324,25 @@ impl Vault {
             created_at: Some(version.created),
             fields: fields(&version.account, version.form),
         })
+    }
+
+    /// The newest versions below a path.
+    pub(crate) fn list(&self, folder: &Folder, time: u64) -> Result<Listing, SourceFault> {
+        self.works(time)?;
+        if !self.token_lives(time) || time < self.denied_until {
+            return Err(SourceFault::Forbidden);
+        }
+        if !self.lists {
+            return Err(SourceFault::NotKeyValue(
+                "the server does not list secrets with their versions".into(),
+            ));
+        }
+        let versions = self.places.iter().filter_map(|(path, place)| {
+            let (above, name) = path.rsplit_once('/')?;
+            let version = ListedVersion { version: place.versions.len() as u64, present: !place.deleted };
+            (above == folder.path && !place.versions.is_empty()).then(|| (name.to_owned(), version))
+        });
+        Ok(Listing { versions: versions.collect(), requests: 1 })
     }
 
     /// Whether a refused read is refused for good: by a policy, and not because the token is dead.

@@ -41,6 +41,8 @@ pub(crate) struct Plan {
     pub(crate) max_life: u64,
     /// Whether the token's policy lets it look itself up.
     pub(crate) may_look_up: bool,
+    /// Whether the source lists secrets with their versions.
+    pub(crate) lists: bool,
     /// The mean time between two troubles of one store.
     pub(crate) pace: u64,
     /// All stores begin with one account, which they want to ask more often than it grants.
@@ -77,6 +79,7 @@ impl Plan {
             max_life: random.pick(&[6 * HOUR, 3 * DAY, 60 * DAY]),
             may_look_up: !random.once_in(8),
             pace: if dense || crowded { 2 * HOUR } else { random.between(6, 48) * HOUR },
+            lists: random.once_in(2),
             crowded,
         }
     }
@@ -169,6 +172,12 @@ pub(crate) fn repeat_after(settings: &Settings, messages: usize) -> u64 {
 /// The longest time between two looks at the disk, and between two reads while the source works.
 pub(crate) fn look_bound(settings: &Settings) -> u64 {
     millis(settings.poll_interval) + 3 * MINUTE
+}
+
+/// The longest time between two reads, or listings that say the same, while the source works. When a listing fails,
+/// the next one is waited for.
+pub(crate) fn read_bound(settings: &Settings, lists: bool) -> u64 {
+    if lists { 2 * millis(settings.poll_interval) + 3 * MINUTE } else { look_bound(settings) }
 }
 
 /// The longest time between two probes of a published set, when the store asked for no wait.

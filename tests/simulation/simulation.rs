@@ -339,6 +339,7 @@ impl Simulation {
                 | Action::LookUp
                 | Action::Inspect { .. }
                 | Action::Read { .. }
+                | Action::List { .. }
                 | Action::Probe { .. }
                 | Action::Publish { .. }
                 | Action::Withdraw { .. }

@@ -7,7 +7,7 @@ use bc_secrets_sync::domain::snapshot::{Snapshot, StoreState};
 use bc_secrets_sync::domain::verdict::{Verdict, VerdictKind};
 
 use crate::places::{Content, Form, key_of};
-use crate::plan::{LONGEST_PAUSE, MINUTE, look_bound, millis, probe_bound, rejection_bound};
+use crate::plan::{LONGEST_PAUSE, MINUTE, look_bound, millis, probe_bound, read_bound, rejection_bound};
 use crate::simulation::Simulation;
 use crate::watch::{Kind, Violation, Watch, ensure};
 
@@ -155,8 +155,9 @@ impl Simulation {
                 format!("not for {} s", since(Kind::Inspect) / 1000)
             })?;
             let asked = self.time.saturating_sub(self.truth.source_from);
+            let bound = read_bound(&self.settings, self.vault.lists);
             let read =
-                busy(Kind::Read) || self.vault.troubled(self.time) || since(Kind::Read).min(asked) <= look;
+                busy(Kind::Read) || self.vault.troubled(self.time) || since(Kind::Read).min(asked) <= bound;
             ensure(read, "secrets_are_read", Some(&name), || {
                 format!("not for {} s", since(Kind::Read) / 1000)
             })?;

@@ -96,6 +96,8 @@ pub(crate) struct StoreFacts {
     pub(crate) published: Option<u64>,
     pub(crate) published_since: u64,
     pub(crate) read: LastRead,
+    /// The version that the last read found.
+    pub(crate) version_read: Option<u64>,
     /// A refused read was the policy's doing, since the last read that worked.
     pub(crate) denied: bool,
     pub(crate) publish_failed: bool,

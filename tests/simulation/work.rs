@@ -1,10 +1,10 @@
 //! What the daemon asks for: when it takes effect, what it does to the world, and what comes back.
 
-use bc_secrets_sync::domain::engine::{Action, Event};
 use std::time::Duration;
 
+use bc_secrets_sync::domain::engine::{Action, Event, Folder};
 use bc_secrets_sync::domain::publication::{Note, OnDisk, PublishFault, Published, ReloadFault, Told};
-use bc_secrets_sync::domain::source::{SourceFault, SourceFaultKind};
+use bc_secrets_sync::domain::source::{Listing, SourceFault, SourceFaultKind};
 use bc_secrets_sync::domain::verdict::judge;
 
 use crate::places::{Account, Content, EPOCH, Form, key_of};
@@ -48,7 +48,7 @@ impl Simulation {
                 self.log_ins += 1;
                 (None, true)
             }
-            Action::Renew | Action::LookUp => (None, true),
+            Action::Renew | Action::LookUp | Action::List { .. } => (None, true),
             Action::Read { store, .. } => (asks(store.as_str(), Kind::Read)?, true),
             Action::Inspect { store } => (asks(store.as_str(), Kind::Inspect)?, false),
             Action::Probe { store, credentials } => {
@@ -94,6 +94,10 @@ impl Simulation {
                     self.watch.stores[index(store.as_str())].denied = true;
                 }
                 Event::Read { store, location, result }
+            }
+            Action::List { folder } => {
+                let result = self.vault.list(&folder, time);
+                Event::Listed { folder, result }
             }
             Action::Inspect { store } => {
                 let disk = &self.disks[index(store.as_str())];
@@ -196,6 +200,7 @@ impl Simulation {
                     Event::LookedUp(_)
                     | Event::Tick
                     | Event::Read { .. }
+                    | Event::Listed { .. }
                     | Event::Inspected { .. }
                     | Event::Disturbed { .. }
                     | Event::Probed { .. }
@@ -238,6 +243,7 @@ impl Simulation {
                     Some((secret.version, place.versions.get(number - 1)?.clone()))
                 });
                 let facts = &mut self.watch.stores[at];
+                facts.version_read = result.as_ref().ok().map(|secret| secret.version);
                 let read = match (result, version) {
                     (Err(fault), _) => LastRead::Fault(fault.kind()),
                     (Ok(_), Some((number, version))) if version.form == Form::Whole => {
@@ -256,6 +262,20 @@ impl Simulation {
                 facts.was_read(read, time);
                 if result.is_ok() {
                     facts.denied = false;
+                }
+            }
+            Event::Listed { folder, result } => {
+                self.note(None, || match result {
+                    Ok(listing) => format!("listed {folder}: {:?}", listing.versions),
+                    Err(fault) => format!("listed {folder}: {fault}"),
+                });
+                match result {
+                    Ok(listing) => self.same_versions_need_no_read(folder, listing),
+                    Err(fault) if fault.kind() == SourceFaultKind::Unavailable => {
+                        self.watch.source_faults.insert(fault.kind(), time);
+                        self.watch.source_is_silent();
+                    }
+                    Err(_) => {}
                 }
             }
             Event::Inspected { store, result, sign: _ } => {
@@ -351,6 +371,23 @@ impl Simulation {
     }
 }
 
+impl Simulation {
+    /// A listing that says what the last read has found is as good as another one.
+    fn same_versions_need_no_read(&mut self, folder: &Folder, listing: &Listing) {
+        for (facts, place) in self.watch.stores.iter_mut().zip(&self.places) {
+            let listed = place
+                .as_deref()
+                .and_then(|path| path.rsplit_once('/'))
+                .filter(|(above, _)| *above == folder.path)
+                .and_then(|(_, name)| listing.versions.get(name));
+            if listed.is_some_and(|listed| listed.present && Some(listed.version) == facts.version_read) {
+                let asked = &mut facts.asked[Kind::Read as usize];
+                *asked = self.time.max(*asked);
+            }
+        }
+    }
+}
+
 fn words(action: &Action) -> &'static str {
     match action {
         Action::LogIn => "log in",
@@ -358,6 +395,7 @@ fn words(action: &Action) -> &'static str {
         Action::LookUp => "look up",
         Action::Inspect { .. } => "look at the disk",
         Action::Read { .. } => "read",
+        Action::List { .. } => "list",
         Action::Probe { .. } => "probe",
         Action::Publish { .. } => "publish",
         Action::Withdraw { .. } => "withdraw",

@@ -47,6 +47,15 @@ fn an_unknown_key_is_answered_with_the_keys_that_exist() {
         ),
         "{refusal_of_second}"
     );
+    for (dotted, wrong, table, right) in [
+        ("vualt.address = 1\n", "vualt", "at the top of the file", "vault"),
+        ("vault.adress = 1\n", "vault.adress", "in vault", "address"),
+        ("vault.tls = { ca_flie = 1 }\n", "vault.tls.ca_flie", "in vault.tls", "ca_file"),
+    ] {
+        let answer = refusal(dotted, &[]);
+        let expected = format!("{wrong}: there is no such key {table}; did you mean {right}?");
+        assert!(answer.contains(&expected), "{answer}");
+    }
     let refusal_at_the_top = refusal("[vualt]\n", &[]);
     assert!(
         refusal_at_the_top

@@ -10,7 +10,7 @@ use crate::domain::publication::{
     Acknowledged, GenerationId, GenerationStamp, Note, OnDisk, PublishFault, Published, ReloadFault, Sign,
     Told,
 };
-use crate::domain::source::{Lease, SecretVersion, SourceFault};
+use crate::domain::source::{Lease, Listing, SecretVersion, SourceFault};
 use crate::domain::verdict::ProbeOutcome;
 
 /// What the engine judges by, for all stores.
@@ -129,6 +129,36 @@ impl std::fmt::Display for SecretLocation {
     }
 }
 
+/// Where several secrets are in the source: the path above theirs.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Folder {
+    /// Mount of the engine.
+    pub mount: String,
+    /// Path below the mount; empty: the mount itself.
+    pub path: String,
+}
+
+impl Folder {
+    /// The folder that a secret is in.
+    #[must_use]
+    pub fn of(location: &SecretLocation) -> Self {
+        let path = location.path.rsplit_once('/').map_or("", |(path, _)| path);
+        Self { mount: location.mount.clone(), path: path.to_owned() }
+    }
+
+    /// A secret's name in its folder.
+    #[must_use]
+    pub fn name_of(location: &SecretLocation) -> &str {
+        location.path.rsplit_once('/').map_or(&location.path, |(_, name)| name)
+    }
+}
+
+impl std::fmt::Display for Folder {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}/{}", self.mount, self.path)
+    }
+}
+
 /// Whether a new configuration names another source than the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SourceChange {
@@ -157,6 +187,13 @@ pub enum Event {
         location: Arc<SecretLocation>,
         /// What came of it.
         result: Result<SecretVersion, SourceFault>,
+    },
+    /// The secrets of a folder were listed.
+    Listed {
+        /// The folder.
+        folder: Arc<Folder>,
+        /// What is there.
+        result: Result<Listing, SourceFault>,
     },
     /// The disk was looked at.
     Inspected {
@@ -241,6 +278,11 @@ pub enum Action {
         store: StoreName,
         /// Where the secret is.
         location: Arc<SecretLocation>,
+    },
+    /// List the secrets of a folder with their versions.
+    List {
+        /// The folder.
+        folder: Arc<Folder>,
     },
     /// Ask a store whether credentials work.
     Probe {

@@ -8,6 +8,7 @@ mod book;
 mod budget;
 mod conditions;
 mod interface;
+mod listing;
 mod outcome;
 mod platform;
 mod request;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 
 use self::book::Book;
 use self::budget::Budgets;
+use self::listing::Listings;
 use self::platform::{Platform, SAMPLE};
 use self::source::Source;
 use self::store::Store;
@@ -30,8 +32,8 @@ use super::secret::FingerprintKey;
 use super::time::{Instant, Now};
 
 pub use self::interface::{
-    Acknowledge, Action, Decision, Event, FirstCheck, Gate, Hook, OnRejection, SecretLocation, Settings,
-    SourceChange, StoreSpec, TokenOrigin,
+    Acknowledge, Action, Decision, Event, FirstCheck, Folder, Gate, Hook, OnRejection, SecretLocation,
+    Settings, SourceChange, StoreSpec, TokenOrigin,
 };
 pub use self::outcome::Outcome;
 pub use self::request::{AcknowledgeOutcome, Acknowledging, Reply, ReportOutcome, Reported, Request};
@@ -68,6 +70,7 @@ pub struct Engine {
     source: Source,
     stores: Vec<Store>,
     index: BTreeMap<StoreName, usize>,
+    listings: Listings,
     /// When each store is due next; a store stands in it once at most.
     timers: BTreeSet<(Instant, usize)>,
     /// Which stores are published: asked for at each pass of the daemon, so it is not counted anew each time.
@@ -99,13 +102,14 @@ impl Engine {
             source: Source::new(now),
             stores,
             index: BTreeMap::new(),
+            listings: Listings::default(),
             timers: BTreeSet::new(),
             published: BTreeSet::new(),
             shared,
             stores_changed: true,
             started: false,
         };
-        engine.reindex();
+        engine.reindex(now);
         engine
     }
 
@@ -137,6 +141,14 @@ impl Engine {
                 let bearing = self.source.used(result.as_ref().err(), trouble, &mut cx);
                 if let Some(store) = store {
                     store.read(&location, result, bearing, &mut cx);
+                }
+            }
+            Event::Listed { folder, result } => {
+                if result.is_ok() {
+                    self.source.listed(&mut cx);
+                }
+                for at in self.listings.listed(&folder, result, &mut self.stores, &mut cx) {
+                    self.reschedule(at, now.instant);
                 }
             }
             Event::Inspected { store, result, sign } => {
@@ -237,6 +249,7 @@ impl Engine {
             | Action::LookUp
             | Action::Inspect { .. }
             | Action::Read { .. }
+            | Action::List { .. }
             | Action::Probe { .. }
             | Action::Publish { .. }
             | Action::Withdraw { .. }
@@ -261,6 +274,7 @@ impl Engine {
         store
             .into_iter()
             .chain(self.source.due(&self.shared.book))
+            .chain(self.listings.due().filter(|_| self.source.usable()))
             .min()
             .unwrap_or(Instant::from_millis(u64::MAX))
     }
@@ -275,6 +289,7 @@ impl Engine {
         }
         self.source.advance(&mut cx);
         let usable = self.source.usable();
+        self.listings.advance(usable, &mut cx);
         let fault = self.source.fault_words().filter(|_| !usable);
         let mut due: BTreeSet<usize> = touched.into_iter().collect();
         while let Some(&(instant, at)) = self.timers.first() {
@@ -393,7 +408,7 @@ impl Engine {
                 None => Store::new(spec, now),
             })
             .collect();
-        self.reindex();
+        self.reindex(now);
         self.shared.platform.keep(|store| self.index.contains_key(store));
         self.shared.book.hasten(self.settings.repeat_interval, now);
     }
@@ -403,9 +418,12 @@ impl Engine {
     }
 
     /// Rebuilds the index and makes every store due at once.
-    fn reindex(&mut self) {
+    fn reindex(&mut self, now: Now) {
         self.index = self.stores.iter().enumerate().map(|(at, store)| (store.name().clone(), at)).collect();
         self.stores_changed = true;
+        let (mut none, shared) = (Vec::new(), &mut self.shared);
+        let cx = Context { now, settings: &self.settings, key: &self.key, actions: &mut none, shared };
+        self.listings.regroup(&mut self.stores, &cx);
         self.timers.clear();
         let published = self.stores.iter().enumerate().filter(|(_, store)| store.is_published());
         self.published = published.map(|(at, _)| at).collect();

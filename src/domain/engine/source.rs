@@ -290,6 +290,13 @@ impl Source {
         bearing
     }
 
+    /// The source has listed secrets: it works, and so does the token.
+    pub(super) fn listed(&mut self, cx: &mut Context<'_>) {
+        self.last_attempt_at = Some(cx.now.wall);
+        self.last_success_at = Some(cx.now.wall);
+        (self.proved, self.refused_before) = (true, false);
+    }
+
     /// Whether neither a log-in nor a read has worked for long.
     fn is_idle(&self, now: Now) -> bool {
         let long_ago = |at: Instant| now.instant.since(at) >= BLIND_PATIENCE;

@@ -56,6 +56,8 @@ impl Engine {
                 logins: self.source.logins,
                 renewals: self.source.renewals,
                 reads: self.source.reads,
+                list_requests: self.listings.requests,
+                listed_stores: self.listings.watched(),
                 errors: self.source.errors.clone(),
             },
             stores,

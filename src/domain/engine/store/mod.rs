@@ -90,6 +90,10 @@ pub(super) struct Store {
     /// A newer look at the source is wanted than the one that is under way.
     reread: bool,
     next_read: Instant,
+    /// Listings say whether the secret has changed, as long as they come.
+    is_listed: bool,
+    /// When the secret is read again although no listing says that it has changed.
+    read_anyway: Instant,
     faults: u32,
     /// Since when the source has not answered for this secret, in a row.
     pub(super) unanswered: Option<Now>,
@@ -154,6 +158,8 @@ impl Store {
             reading: false,
             reread: false,
             next_read: now.instant,
+            is_listed: false,
+            read_anyway: now.instant,
             faults: 0,
             unanswered: None,
             alone: false,

@@ -1,15 +1,19 @@
 //! A store's secret: which version the source has, whether it can be used, and when to read again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::super::source::Bearing;
 use super::super::{Context, SecretLocation};
 use super::{Candidate, FIRST_WAIT, ReadProblem, Store, Streak};
 use crate::domain::credentials::Credentials;
 use crate::domain::incident::Severity;
-use crate::domain::schedule::backoff;
-use crate::domain::source::{SecretVersion, SourceFault, SourceFaultKind};
-use crate::domain::time::Timestamp;
+use crate::domain::schedule::{backoff, next_turn, phase};
+use crate::domain::source::{ListedVersion, SecretVersion, SourceFault, SourceFaultKind};
+use crate::domain::time::{Instant, Timestamp};
+
+/// However often listings say that a secret is the same, it is read once in this time.
+const LONGEST_UNREAD: Duration = Duration::from_secs(24 * 3600);
 
 impl Store {
     pub(in crate::domain::engine) fn read(
@@ -36,7 +40,9 @@ impl Store {
                 self.faults = 0;
                 self.problem = None;
                 self.read_success = Some(cx.now);
-                self.next_read = self.poll_turn(cx);
+                let day = phase(self.name().as_str(), "read", LONGEST_UNREAD);
+                self.read_anyway = next_turn(cx.now.instant, day, LONGEST_UNREAD);
+                self.next_read = if self.is_listed { self.after_listing(cx) } else { self.poll_turn(cx) };
                 self.found(credentials, version, created_at, cx);
             }
             Err(problem) => self.unusable(problem, cx),
@@ -44,6 +50,45 @@ impl Store {
         if self.reread {
             self.next_read = cx.now.instant;
         }
+    }
+
+    /// The secret was listed with this version, or not at all.
+    pub(in crate::domain::engine) fn listed(&mut self, version: Option<ListedVersion>, cx: &Context<'_>) {
+        self.is_listed = true;
+        // What a read has found is what counts: only that it is still the same can be said without one.
+        let is_same = version
+            .is_some_and(|listed| listed.present && Some(listed.version) == self.newest_version)
+            && !matches!(self.problem, Some(ReadProblem::Fault(_)))
+            && self.read_success.is_some();
+        if !is_same {
+            self.read_soon(cx.now.instant);
+        } else if !self.reading && !self.reread {
+            (self.read_attempt, self.read_success) = (Some(cx.now), Some(cx.now));
+            self.next_read = self.after_listing(cx);
+        }
+    }
+
+    /// The secret is read soon, unless it has just been read in vain.
+    pub(in crate::domain::engine) fn read_soon(&mut self, now: Instant) {
+        if self.faults == 0 {
+            self.next_read = self.next_read.min(now);
+        }
+    }
+
+    pub(in crate::domain::engine) const fn may_be_listed(&mut self) {
+        self.is_listed = true;
+    }
+
+    /// No listing will come: the secret is read in each interval.
+    pub(in crate::domain::engine) fn unlisted(&mut self, cx: &Context<'_>) {
+        if std::mem::take(&mut self.is_listed) {
+            self.next_read = self.next_read.min(self.poll_turn(cx));
+        }
+    }
+
+    /// The next listing comes before that.
+    fn after_listing(&self, cx: &Context<'_>) -> Instant {
+        cx.now.instant.plus(cx.settings.poll_interval * 2).min(self.read_anyway)
     }
 
     /// Tells a dead token from a missing permission, and the source's trouble from this store's: once may

@@ -5,6 +5,7 @@ mod certificates;
 mod files;
 mod fleet;
 mod incidents;
+mod listing;
 mod looking;
 mod overlaps;
 mod publishing;

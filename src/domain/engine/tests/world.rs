@@ -15,7 +15,7 @@ use crate::domain::publication::{
 };
 use crate::domain::secret::{Fingerprint, FingerprintKey, Secret};
 use crate::domain::snapshot::{Snapshot, StoreStatus};
-use crate::domain::source::{Lease, SecretVersion, SourceFault};
+use crate::domain::source::{Lease, ListedVersion, Listing, SecretVersion, SourceFault};
 use crate::domain::time::{Instant, Now, Timestamp};
 use crate::domain::verdict::{Answer, ProbeFault, ProbeOutcome, Validity};
 
@@ -44,6 +44,8 @@ pub(super) struct World {
     pub(super) read_fault: Option<SourceFault>,
     /// Stores whose secrets alone cannot be read.
     pub(super) read_faults: BTreeMap<String, SourceFault>,
+    /// What it says when it is to list secrets; `Ok`: their versions.
+    pub(super) listing: Result<(), SourceFault>,
     /// The token was revoked: reads and questions are forbidden until the next log-in.
     pub(super) token_dead: bool,
     pub(super) log_in: Result<Lease, SourceFault>,
@@ -133,6 +135,7 @@ impl World {
             host: None,
             read_fault: None,
             read_faults: BTreeMap::new(),
+            listing: Err(SourceFault::NotKeyValue("the server does not list".into())),
             token_dead: false,
             log_in: Ok(lease),
             renew: Ok(lease),
@@ -317,6 +320,20 @@ impl World {
                 };
                 Event::Read { store, location, result }
             }
+            Action::List { folder } => {
+                count("list");
+                let listed = |(name, secret): (&String, &(u64, String, Option<String>))| {
+                    (name.clone(), ListedVersion { version: secret.0, present: true })
+                };
+                let result = match &self.listing {
+                    _ if self.token_dead => Err(SourceFault::Forbidden),
+                    Err(fault) => Err(fault.clone()),
+                    Ok(()) => {
+                        Ok(Listing { versions: self.secrets.iter().map(listed).collect(), requests: 1 })
+                    }
+                };
+                Event::Listed { folder, result }
+            }
             Action::Probe { store, credentials } => {
                 count("probe");
                 self.probed_at.push(self.now.instant);
@@ -448,6 +465,7 @@ fn kind(action: &Action) -> &'static str {
         Action::LookUp => "look up",
         Action::Inspect { .. } => "inspect",
         Action::Read { .. } => "read",
+        Action::List { .. } => "list",
         Action::Probe { .. } => "probe",
         Action::Publish { .. } => "publish",
         Action::Withdraw { .. } => "withdraw",

@@ -1,0 +1,106 @@
+//! Listings: changes are found without reading each secret, and nothing is missed where they do not come.
+
+use std::time::Duration;
+
+use super::world::{DAY, HOUR, MINUTE, SECOND, World};
+use crate::domain::incident::{Cause, MessageKind};
+use crate::domain::source::SourceFault;
+
+const STORES: [&str; 3] = ["acme", "bravo", "corp"];
+
+/// A source that lists; all stores are published.
+fn listed() -> World {
+    let mut world = World::new(&STORES);
+    world.listing = Ok(());
+    world.pass(2 * MINUTE);
+    assert_eq!(world.publications.len(), 3);
+    world
+}
+
+#[test]
+fn unchanged_secrets_are_listed_and_not_read() {
+    let mut world = listed();
+    let (reads, lists) = (world.calls("read"), world.calls("list"));
+    world.pass(HOUR);
+    assert_eq!(world.calls("read"), reads);
+    assert_eq!(world.calls("list") - lists, 60);
+    let source = world.snapshot().source;
+    assert_eq!((source.list_requests, source.listed_stores), (lists + 60, 3));
+}
+
+#[test]
+fn a_listed_change_is_read_and_published_at_once() {
+    let mut world = listed();
+    let reads = world.calls("read");
+    world.write("bravo", "user", "token-2");
+    world.accept("bravo", "user", "token-2");
+    world.pass(MINUTE + SECOND);
+    assert_eq!(world.published("bravo"), Some((2, "token-2".into())));
+    assert_eq!(world.calls("read") - reads, 1);
+}
+
+#[test]
+fn a_source_that_does_not_list_is_read_as_ever_and_asked_again_later() {
+    let mut world = World::new(&STORES);
+    world.pass(HOUR);
+    assert_eq!(world.snapshot().source.listed_stores, 0);
+    assert!((180..=186).contains(&world.calls("read")), "{:?}", world.calls);
+    assert!((5..=7).contains(&world.calls("list")), "{:?}", world.calls);
+    world.listing = Ok(());
+    world.pass(12 * MINUTE);
+    let reads = world.calls("read");
+    world.pass(HOUR);
+    assert_eq!(world.calls("read"), reads);
+}
+
+#[test]
+fn a_policy_that_forbids_listing_alone_is_no_incident() {
+    let mut world = listed();
+    world.listing = Err(SourceFault::Forbidden);
+    world.write("acme", "user", "token-2");
+    world.accept("acme", "user", "token-2");
+    world.pass(3 * MINUTE);
+    assert_eq!(world.published("acme"), Some((2, "token-2".into())));
+    assert_eq!(world.said(), []);
+    assert_eq!(world.snapshot().source.listed_stores, 0);
+}
+
+#[test]
+fn a_listing_that_fails_while_reads_work_is_given_up() {
+    let mut world = listed();
+    world.listing = Err(SourceFault::Malformed("too long".into()));
+    world.write("corp", "user", "token-2");
+    world.accept("corp", "user", "token-2");
+    world.pass(5 * MINUTE);
+    assert_eq!(world.published("corp"), Some((2, "token-2".into())));
+    assert_eq!(world.said(), []);
+}
+
+#[test]
+fn a_source_that_is_gone_is_an_incident_although_nothing_is_read() {
+    let mut world = listed();
+    let gone = SourceFault::Unreachable("connection refused".into());
+    (world.listing, world.read_fault) = (Err(gone.clone()), Some(gone.clone()));
+    (world.renew, world.look_up, world.log_in) = (Err(gone.clone()), Err(gone.clone()), Err(gone));
+    world.pass(HOUR + 10 * MINUTE);
+    assert_eq!(world.said(), [(MessageKind::Opened, Cause::SourceUnavailable)]);
+}
+
+#[test]
+fn a_secret_that_is_no_longer_listed_is_read_and_an_incident() {
+    let mut world = listed();
+    world.secrets.remove("acme");
+    world.pass(2 * HOUR);
+    assert_eq!(world.said(), [(MessageKind::Opened, Cause::SecretMissing)]);
+    assert_eq!(world.published("acme"), Some((1, "token-1".into())));
+}
+
+#[test]
+fn each_secret_is_read_once_a_day_whatever_is_listed() {
+    let mut world = listed();
+    let reads = world.calls("read");
+    for _ in 0..48 {
+        world.pass(DAY / 48 + Duration::from_millis(1));
+    }
+    assert_eq!(world.calls("read") - reads, 3);
+}
