@@ -24,3 +24,4 @@ mod secrets;
 mod service;
 mod validate;
 mod vault;
+mod vault_tls;
