@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bc_secrets_sync::sandbox::store::Account;
+use rustix::process::Signal;
 use serde_json::json;
 
 use crate::support::between::{Between, Treatment};
@@ -70,6 +71,36 @@ async fn a_server_that_is_killed_and_comes_back_sealed_is_used_again_with_the_sa
     rotate(&daemon, &world, "acme", account).await;
     assert_eq!(daemon.metric("source_logins_total").await, Some(1.0), "the token has survived as well");
     assert_eq!(world.bao.accessors().await, accessors);
+    daemon.stop().await;
+}
+
+#[tokio::test]
+#[ignore = "waits for the two minutes after which an outage is an incident"]
+async fn real_outages_are_told_after_two_minutes_and_are_over_when_the_server_is_unsealed() {
+    let mut world = World::around(OpenBao::start_with_raft(None).await).await;
+    world.add_store("acme").await;
+    let daemon = world.daemon().await;
+    daemon.settled().await;
+    let before = published(&world);
+    world.bao.kill();
+    let began = std::time::Instant::now();
+    wait_within(Duration::from_secs(150), "the outage is told", async || {
+        (world.receiver.messages().len() == 1).then_some(())
+    })
+    .await;
+    assert!(began.elapsed() > Duration::from_secs(115), "a short outage is no incident");
+    assert_eq!(world.told(), [about("", "source_unavailable", "opened")]);
+    let evidence = world.receiver.messages()[0].evidence();
+    assert!(evidence.contains("connection refused"), "{evidence}");
+    world.bao.start_again().await;
+    world.bao.unseal().await;
+    world.bao.wait_active().await;
+    // By itself it asks once a minute by now.
+    daemon.signal(Signal::USR1);
+    world.wait_messages(2).await;
+    assert_eq!(world.told()[1], about("", "source_unavailable", "resolved"));
+    assert_eq!(published(&world), before);
+    assert_eq!(daemon.metric("source_logins_total").await, Some(2.0), "the lease was a minute");
     daemon.stop().await;
 }
 

@@ -24,7 +24,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// The same for log-ins whose answers get lost: each of them may leave a token on the server that nobody knows.
 const LONGEST_LOSING_WAIT: Duration = Duration::from_secs(300);
 /// How long the source may ask to be left alone.
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// How far apart questions about the token are at least.
 const QUESTION_SPACING: Duration = Duration::from_secs(5);
 

@@ -204,6 +204,19 @@ fn a_server_that_asks_for_a_pause_gets_it_in_bounds() {
 }
 
 #[test]
+fn a_pause_that_is_asked_for_one_secret_alone_is_kept_for_it_alone() {
+    let settings = Settings { poll_interval: 5 * SECOND, ..settings() };
+    let mut world = World::with(&["one", "two"], settings);
+    world.pass(10 * MINUTE);
+    world.read_faults.insert("two".into(), SourceFault::Busy { status: 429, pause: MINUTE });
+    world.pass(10 * MINUTE);
+    let reads = world.calls("read");
+    world.pass(10 * MINUTE);
+    let (reads, one) = (world.calls("read") - reads, 10 * 12);
+    assert!((one..=one + 11).contains(&reads), "{reads}");
+}
+
+#[test]
 fn an_hour_of_any_failure_costs_few_log_ins() {
     let refused = SourceFault::LoginRefused { status: 400, message: "invalid secret ID".into() };
     type Case<'a> = (&'a str, u64, &'a dyn Fn(&mut World));
