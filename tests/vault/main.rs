@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod agent;
 #[cfg(feature = "demo")]
 mod log_in;
 #[path = "../support/mod.rs"]
