@@ -120,12 +120,14 @@ impl Source {
 
     /// Whether secrets can be read now. A token that could not be replaced serves to its end.
     pub(super) fn usable(&self) -> bool {
-        self.is_up() || (self.token.is_some() && !self.doubted && self.is_refused())
+        self.is_up() || (self.token.is_some() && !self.doubted && self.is_locked_out())
     }
 
-    /// Whether the last log-in was refused, or could not be tried.
-    fn is_refused(&self) -> bool {
-        self.fault.as_ref().is_some_and(|fault| fault.kind() == SourceFaultKind::LoginRefused)
+    /// Whether it is the log-in alone that failed: it was refused or not even tried, or its answer got lost.
+    fn is_locked_out(&self) -> bool {
+        self.fault.as_ref().is_some_and(|fault| {
+            fault.kind() == SourceFaultKind::LoginRefused || matches!(fault, SourceFault::Lost(_))
+        })
     }
 
     pub(super) const fn fault(&self) -> Option<&SourceFault> {
@@ -317,7 +319,7 @@ impl Source {
 
     /// The token lives. That a log-in was refused which was to replace it is as true as before.
     fn lives(&mut self, cx: &mut Context<'_>) {
-        if self.is_refused() {
+        if self.is_locked_out() {
             self.signs_of_life += 1;
             self.doubted = false;
         } else {
@@ -376,7 +378,7 @@ impl Source {
         let call = match self.token {
             _ if self.in_flight.is_some() => None,
             None => (now >= self.next_try).then_some(Call::LogIn),
-            Some(_) if self.doubted && self.is_refused() => Some(Call::LookUp),
+            Some(_) if self.doubted && self.is_locked_out() => Some(Call::LookUp),
             Some(_) if self.fault.is_some() => (now >= self.next_try).then(|| self.remedy(origin, cx.now)),
             Some(_) if self.doubted => Some(Call::LookUp),
             Some(token) => token.call(origin, cx.now),
@@ -412,7 +414,7 @@ impl Source {
     /// when the log-in is what failed.
     fn remedy(&self, origin: TokenOrigin, now: Now) -> Call {
         match self.token {
-            Some(token) if !self.is_refused() => token.call(origin, now).unwrap_or(Call::LookUp),
+            Some(token) if !self.is_locked_out() => token.call(origin, now).unwrap_or(Call::LookUp),
             Some(_) | None => Call::LogIn,
         }
     }

@@ -159,6 +159,23 @@ fn a_token_that_cannot_be_replaced_serves_to_its_end() {
 }
 
 #[test]
+fn a_token_serves_on_while_the_answers_to_log_ins_get_lost() {
+    let mut world = World::new(&["acme"]);
+    world.log_in = lease(HOUR, false);
+    world.pass(30 * MINUTE);
+    world.log_in = Err(SourceFault::Lost("cut".into()));
+    world.pass(15 * MINUTE);
+    assert_eq!(world.said(), [(MessageKind::Opened, Cause::SourceUnavailable)]);
+    let reads = world.calls("read");
+    world.pass(10 * MINUTE);
+    assert_eq!(world.calls("read") - reads, 10);
+    world.log_in = lease(HOUR, false);
+    world.pass(5 * MINUTE);
+    assert_eq!(world.said()[1..], [(MessageKind::Resolved, Cause::SourceUnavailable)]);
+    assert!(world.snapshot().source.up);
+}
+
+#[test]
 fn a_renewal_that_is_forbidden_leaves_the_token_in_use_until_there_is_another() {
     let mut world = World::new(&["acme"]);
     world.renew = Err(SourceFault::Forbidden);
