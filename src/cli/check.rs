@@ -1,5 +1,6 @@
 //! `check`: reads every secret and asks every store; publishes nothing.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
@@ -9,8 +10,9 @@ use tokio::task::JoinSet;
 
 use crate::config::{self, Config, Environment};
 use crate::domain::credentials::Credentials;
+use crate::domain::discovery::Found;
 use crate::domain::engine::Outcome;
-use crate::domain::source::{SourceFault, SourceFaultKind};
+use crate::domain::source::{Folder, SourceFault, SourceFaultKind};
 use crate::domain::time::Timestamp;
 use crate::domain::verdict::{Verdict, VerdictKind, judge};
 use crate::store::Prober;
@@ -96,9 +98,18 @@ impl Check {
                 return Exit::Usage;
             }
         };
+        let mut config = config;
         let findings = match vault.log_in().await {
-            Ok(_) => look_at_all(&vault, &prober, &config).await,
-            Err(fault) => config.stores.iter().map(|store| of_fault(store, &fault)).collect(),
+            Ok(_) => {
+                let mut findings = discover(&vault, &mut config).await;
+                findings.splice(0..0, look_at_all(&vault, &prober, &config).await);
+                findings
+            }
+            Err(fault) => {
+                let stores = config.stores.iter().map(|store| of_fault(store, &fault));
+                let discover = config.discover.iter().map(|it| of_folder(&it.discovery.folder, &fault));
+                stores.chain(discover).collect()
+            }
         };
         if config.vault.revoke_token_on_exit {
             vault.revoke().await;
@@ -119,6 +130,27 @@ impl Check {
         }
         exit
     }
+}
+
+/// Finds the stores that are not configured by their names. Returns what could not be listed.
+async fn discover(vault: &Vault, config: &mut Config) -> Vec<Finding> {
+    let folders: BTreeSet<Folder> = config.discover.iter().map(|it| it.discovery.folder.clone()).collect();
+    let (mut found, mut findings) = (Vec::new(), Vec::new());
+    for folder in folders {
+        match vault.list(&folder, false).await {
+            Ok(listing) if listing.secrets.is_empty() => {
+                findings.push(of_folder(&folder, &SourceFault::NeverWritten))
+            }
+            Ok(listing) => found.extend(listing.secrets.into_keys().map(|secret| Found {
+                mount: folder.mount.clone(),
+                path: if folder.path.is_empty() { secret } else { format!("{}/{secret}", folder.path) },
+                gone_since: None,
+            })),
+            Err(fault) => findings.push(of_folder(&folder, &fault)),
+        }
+    }
+    config.restock(&found);
+    findings
 }
 
 /// Looks at all stores, a bounded number at once, and returns them in the order of the configuration.
@@ -165,13 +197,31 @@ fn finding(store: &config::Store, result: &'static str, detail: String, outcome:
 }
 
 fn of_fault(store: &config::Store, fault: &SourceFault) -> Finding {
-    let (result, outcome) = match fault.kind() {
+    let (result, outcome) = result_of(fault);
+    finding(store, result, fault.to_string(), outcome)
+}
+
+/// Nobody can tell which stores there are.
+fn of_folder(folder: &Folder, fault: &SourceFault) -> Finding {
+    let (result, outcome) = result_of(fault);
+    Finding {
+        store: "(discover)".to_owned(),
+        secret: format!("{folder}/"),
+        version: None,
+        written_at: None,
+        result,
+        detail: format!("{folder}/: {fault}"),
+        outcome,
+    }
+}
+
+fn result_of(fault: &SourceFault) -> (&'static str, Outcome) {
+    match fault.kind() {
         SourceFaultKind::LoginRefused => ("login_refused", Outcome::LoginRefused),
         SourceFaultKind::Forbidden => ("forbidden_by_vault", Outcome::SecretUnusable),
         SourceFaultKind::Missing => ("missing", Outcome::SecretUnusable),
         SourceFaultKind::Unavailable => ("vault_unavailable", Outcome::SourceUnavailable),
-    };
-    finding(store, result, fault.to_string(), outcome)
+    }
 }
 
 fn of_verdict(store: &config::Store, verdict: &Verdict) -> Finding {

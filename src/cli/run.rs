@@ -77,6 +77,7 @@ impl Run {
     fn told(&self, mut config: Config) -> Config {
         if self.no_reload {
             config.stores.iter_mut().for_each(|store| store.reload = None);
+            config.discover.iter_mut().for_each(|discover| discover.reload = None);
         }
         config
     }

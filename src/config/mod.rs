@@ -11,6 +11,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::domain::credentials::{AddressPolicy, FieldNames, StoreName};
+use crate::domain::discovery::{Discovered, Discovery};
 use crate::domain::engine::OnRejection;
 use crate::domain::secret::Secret;
 
@@ -22,6 +23,7 @@ mod channels;
 mod checker;
 mod control;
 mod directories;
+mod discover;
 mod environment;
 mod error;
 mod files;
@@ -67,8 +69,25 @@ pub struct Config {
     pub log: Log,
     /// Who is told of incidents.
     pub alerts: Alerts,
-    /// The stores, at least one, no two with one name.
+    /// The stores, no two with one name: those that are configured, then those that were discovered.
     pub stores: Vec<Store>,
+    /// Where stores are discovered.
+    pub discover: Vec<Discover>,
+}
+
+/// `[[discover]]`: each secret of a folder is a store.
+#[derive(Debug)]
+pub struct Discover {
+    /// Which folder, and which of its secrets.
+    pub discovery: Discovery,
+    /// Names of the fields in the secrets.
+    pub fields: FieldNames,
+    /// What becomes of a published set when its rejection is confirmed.
+    pub on_rejection: OnRejection,
+    /// The files that each store is published in.
+    pub files: Arc<Files>,
+    /// How apps are told of a new generation; none: they find out by themselves.
+    pub reload: Option<Reload>,
 }
 
 /// `[vault]`: the source.
@@ -257,6 +276,8 @@ pub struct Store {
     pub reload: Option<Reload>,
     /// How its app acknowledges generations; none: it does not.
     pub acknowledge: Option<Acknowledge>,
+    /// It was discovered; none: it is configured by its name.
+    pub discovered: Option<Discovered>,
 }
 
 /// `[stores.acknowledge]`: an app says which generation it runs on.

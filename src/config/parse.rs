@@ -5,7 +5,7 @@ use std::path::Path;
 use super::checker::Checker;
 use super::environment::Environment;
 use super::error::{ConfigError, Place, Problem};
-use super::{Config, channels, control, directories, read, sections, stores, vault};
+use super::{Config, channels, control, directories, discover, read, sections, stores, vault};
 
 /// The largest configuration that is read, in bytes: some ten thousand stores.
 const MAX_FILE_SIZE: u64 = 4 << 20;
@@ -34,6 +34,11 @@ impl Config {
         let alerts = channels::alerts(&mut checker, raw.alerts);
         let files = directories::default_files(&mut checker, &mut raw.output);
         let directories = directories::directories(&mut checker, raw.output, raw.state);
+        let discover = discover::discover(&mut checker, raw.discover, &mount, &files);
+        if raw.stores.is_empty() && discover.is_empty() {
+            let advice = "add at least one store: [[stores]] with name and path, or [[discover]] with prefix";
+            checker.missing(None, "stores", advice);
+        }
         let stores = stores::stores(&mut checker, raw.stores, &mount, &files, directories.as_ref());
         let control = directories
             .as_ref()
@@ -41,7 +46,7 @@ impl Config {
         ConfigError::unless_empty(checker.into_problems())?;
         match (vault, alerts, directories, control) {
             (Some(vault), Some(alerts), Some((output, state)), Some(control)) => {
-                Ok(Self { vault, check, output, files, state, http, control, log, alerts, stores })
+                Ok(Self { vault, check, output, files, state, http, control, log, alerts, stores, discover })
             }
             // Not reached: a section that is not there has given its reason above.
             _ => Err(ConfigError::of_file(file_name, "it is incomplete".to_owned())),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rustix::fs::{Access, access};
 
 use super::error::{ConfigError, Place, Problem};
-use super::{Alerts, Auth, Config, Files, Format, Hook};
+use super::{Alerts, Auth, Config, Files, Format, Hook, Reload};
 
 /// The largest file with a secret, in bytes.
 const MAX_SECRET_SIZE: u64 = 64 << 10;
@@ -75,19 +75,18 @@ pub fn preflight(config: &Config) -> Result<(), ConfigError> {
             command.argv.first().map_or(Ok(()), |program| runnable(program.as_ref())),
         );
     }
-    for (at, store) in config.stores.iter().enumerate() {
-        let Some(reload) = &store.reload else { continue };
+    for (at, reload) in reloads(config) {
         match &reload.hook {
             Hook::Command { argv, timeout: _ } => {
                 let program = argv.first().map_or(Ok(()), |program| runnable(program.as_ref()));
-                look(&format!("stores[{at}].reload.command"), program);
+                look(&format!("{at}.reload.command"), program);
             }
             Hook::Request(request) => {
                 if let Some(path) = &request.bearer_token_file {
-                    look(&format!("stores[{at}].reload.bearer_token_file"), readable(path, MAX_SECRET_SIZE));
+                    look(&format!("{at}.reload.bearer_token_file"), readable(path, MAX_SECRET_SIZE));
                 }
                 if let Some(path) = &request.ca_file {
-                    look(&format!("stores[{at}].reload.ca_file"), readable(path, MAX_CERTIFICATES_SIZE));
+                    look(&format!("{at}.reload.ca_file"), readable(path, MAX_CERTIFICATES_SIZE));
                 }
             }
             // The app may not run yet.
@@ -108,13 +107,22 @@ pub fn preflight(config: &Config) -> Result<(), ConfigError> {
     ConfigError::unless_empty(problems)
 }
 
+/// How apps are told, each with the table that says so; what was discovered has its discovery's.
+fn reloads(config: &Config) -> impl Iterator<Item = (String, &Reload)> {
+    let configured = config.stores.iter().enumerate().filter(|(_, store)| store.discovered.is_none());
+    let stores = configured.filter_map(|(at, store)| Some((format!("stores[{at}]"), store.reload.as_ref()?)));
+    let discover = config.discover.iter().enumerate();
+    stores.chain(discover.filter_map(|(at, it)| Some((format!("discover[{at}]"), it.reload.as_ref()?))))
+}
+
 /// The lists of files that stores are published in, each once; that of `[output]` also when no store uses it.
 pub fn lists_of_files(config: &Config) -> Vec<&Arc<Files>> {
     let mut lists = vec![&config.files];
-    for store in &config.stores {
+    let stores = config.stores.iter().map(|store| &store.files);
+    for files in stores.chain(config.discover.iter().map(|discover| &discover.files)) {
         // Stores without a list of their own share one.
-        if !lists.iter().any(|list| Arc::ptr_eq(list, &store.files)) {
-            lists.push(&store.files);
+        if !lists.iter().any(|list| Arc::ptr_eq(list, files)) {
+            lists.push(files);
         }
     }
     lists

@@ -16,6 +16,7 @@ pub(super) struct Config {
     pub(super) log: Option<Table<Log>>,
     pub(super) alerts: Option<Table<Alerts>>,
     pub(super) stores: Vec<Table<Store>>,
+    pub(super) discover: Vec<Table<Discover>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -260,6 +261,19 @@ pub(super) struct Store {
     pub(super) files: Option<Vec<Table<File>>>,
     pub(super) reload: Option<Table<Reload>>,
     pub(super) acknowledge: Option<Table<Acknowledge>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Discover {
+    pub(super) mount: Option<Value>,
+    pub(super) prefix: Option<Value>,
+    pub(super) name: Option<Value>,
+    pub(super) withdraw_after: Option<Value>,
+    pub(super) fields: Option<Table<Fields>>,
+    pub(super) on_rejection: Option<Value>,
+    pub(super) files: Option<Vec<Table<File>>>,
+    pub(super) reload: Option<Table<Reload>>,
 }
 
 #[derive(Default, Deserialize)]

@@ -22,10 +22,6 @@ pub(super) fn stores(
     default_files: &Arc<Files>,
     directories: Option<&(Output, State)>,
 ) -> Vec<Store> {
-    if tables.is_empty() {
-        let advice = "add at least one store: [[stores]] with name and path";
-        checker.missing(None, "stores", advice);
-    }
     let mut seen: BTreeMap<String, Option<usize>> = BTreeMap::new();
     let mut files = BTreeMap::new();
     let mut stores = Vec::new();
@@ -44,12 +40,7 @@ pub(super) fn stores(
         }
         let path = checker.vault_path(&path_key, raw.path);
         let fields = fields(checker, &format!("{at}.fields"), raw.fields);
-        let on_rejection = checker.choice(
-            &format!("{at}.on_rejection"),
-            raw.on_rejection,
-            &[("keep", OnRejection::Keep), ("withdraw", OnRejection::Withdraw)],
-            OnRejection::Keep,
-        );
+        let on_rejection = on_rejection(checker, &at, raw.on_rejection);
         let output_files = raw.files.map_or_else(
             || Arc::clone(default_files),
             |listed| files::files(checker, &format!("{at}.files"), span, listed),
@@ -68,6 +59,7 @@ pub(super) fn stores(
                 files: output_files,
                 reload,
                 acknowledge,
+                discovered: None,
             });
         }
     }
@@ -104,7 +96,12 @@ fn name(
     Some(name)
 }
 
-fn fields(checker: &mut Checker<'_>, at: &str, table: Option<Table<raw::Fields>>) -> FieldNames {
+pub(super) fn on_rejection(checker: &mut Checker<'_>, at: &str, value: Option<Value>) -> OnRejection {
+    let words = [("keep", OnRejection::Keep), ("withdraw", OnRejection::Withdraw)];
+    checker.choice(&format!("{at}.on_rejection"), value, &words, OnRejection::Keep)
+}
+
+pub(super) fn fields(checker: &mut Checker<'_>, at: &str, table: Option<Table<raw::Fields>>) -> FieldNames {
     let (span, raw) = open(table);
     let default = FieldNames::default();
     let mut field = |key: &str, value, default| {

@@ -50,6 +50,12 @@ impl Adapters {
         Self { publisher: self.publisher.watching(directories), acknowledgements, ..self }
     }
 
+    /// There are other stores. Reads and asks nothing: an app that was never told of is told once more at worst.
+    pub(super) fn restock(&mut self, config: &Config) {
+        self.publisher.restock(config);
+        self.hooks = Hooks::new(config);
+    }
+
     /// Does one action and reports what came of it; `None` for what needs no adapter, and for what blocks on the
     /// disk.
     pub(super) async fn perform(self, action: Action, clock: Clock) -> Option<Event> {
@@ -61,9 +67,9 @@ impl Adapters {
                 let result = self.vault.read(&location.mount, &location.path, &location.fields).await;
                 Event::Read { store, location, result }
             }
-            Action::List { folder } => {
-                let result = self.vault.list(&folder.mount, &folder.path).await;
-                Event::Listed { folder, result }
+            Action::List { folder, detailed } => {
+                let result = self.vault.list(&folder, detailed).await;
+                Event::Listed { folder, detailed, result }
             }
             Action::Probe { store, credentials } => {
                 let outcome = self.prober.probe(&credentials, now(&clock).wall).await;
@@ -85,6 +91,7 @@ impl Adapters {
             | Action::Publish { .. }
             | Action::Withdraw { .. }
             | Action::Remember { .. }
+            | Action::Restock { .. }
             | Action::Notify(_)
             | Action::Keep(_)
             | Action::Say(_)
@@ -132,6 +139,7 @@ impl Adapters {
             | Action::List { .. }
             | Action::Probe { .. }
             | Action::Reload { .. }
+            | Action::Restock { .. }
             | Action::Notify(_)
             | Action::Keep(_)
             | Action::Say(_)

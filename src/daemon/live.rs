@@ -31,6 +31,7 @@ use super::alerts::{Alerts, Channels};
 use super::error::DaemonError;
 use super::listeners::{self, Listeners};
 use super::output_watch::OutputWatch;
+use super::restock::{restock, take_stock};
 use super::services::{Service, any_ended};
 use super::settings::{settings, source_change, stores};
 use super::work::{First, Work};
@@ -116,6 +117,7 @@ enum Readiness {
 impl Live {
     async fn open(start: Start, signals: Signals) -> Result<Self, DaemonError> {
         let Start { config, path, environment, clock, levels } = start;
+        let config = take_stock(config).await;
         let state = config.state.directory.clone();
         let key = on_disk(move || key::load_or_create(&state)).await.map_err(DaemonError::Directory)?;
         let key = Arc::new(key);
@@ -224,9 +226,15 @@ impl Live {
     }
 
     async fn settle(&mut self, event: Event) -> Option<Reply> {
-        let First { changes, reply } = self.work.handle(event);
+        let First { changes, reply, restock: found } = self.work.handle(event);
         self.alerts.keep(changes).await;
         self.work.start();
+        if let Some(found) = found {
+            let restocked = restock(&mut self.config, &mut self.work, found).await;
+            let First { changes, reply: _, restock: _ } = self.work.handle(restocked);
+            self.alerts.keep(changes).await;
+            self.work.start();
+        }
         reply
     }
 
@@ -352,12 +360,13 @@ impl Live {
     /// Everything that can fail, before anything is changed.
     async fn prepare(&self) -> Result<Prepared, String> {
         let (path, environment, key) = (self.path.clone(), self.environment.clone(), self.key.clone());
-        let config = on_disk(move || {
+        let mut config = on_disk(move || {
             let config = Config::load(&path, &environment).map_err(|error| error.to_string())?;
             preflight(&config).map_err(|error| error.to_string())?;
             Ok::<_, String>(config)
         })
         .await?;
+        config.restock(&self.config.found());
         if config.state != self.config.state {
             return Err("state.directory cannot change while the daemon runs; restart it".into());
         }

@@ -10,6 +10,7 @@ mod listeners;
 mod live;
 mod output_watch;
 mod pass;
+mod restock;
 mod services;
 mod settings;
 mod work;

@@ -15,6 +15,7 @@ use crate::system::signals::{Signals, Wish};
 use super::adapters::{Adapters, now, on_disk};
 use super::error::DaemonError;
 use super::live::FINISH_LIMIT;
+use super::restock::{restock, take_stock};
 use super::settings::{settings, stores};
 use super::work::Work;
 
@@ -35,8 +36,9 @@ pub struct Pass {
 ///
 /// # Errors
 /// It could not start, or a part of it failed.
-pub async fn once(config: Config, wait: Duration, clock: Clock) -> Result<Pass, DaemonError> {
+pub async fn once(mut config: Config, wait: Duration, clock: Clock) -> Result<Pass, DaemonError> {
     let mut signals = Signals::listen().map_err(DaemonError::Signals)?;
+    config = take_stock(config).await;
     let state = config.state.directory.clone();
     let key = on_disk(move || key::load_or_create(&state)).await.map_err(DaemonError::Directory)?;
     let key = Arc::new(key);
@@ -49,7 +51,11 @@ pub async fn once(config: Config, wait: Duration, clock: Clock) -> Result<Pass, 
     let mut event = Event::Tick;
     let outcome = loop {
         // Incidents are the daemon's: a single pass tells what it found by its exit code.
-        let _untold = work.handle(event);
+        let first = work.handle(event);
+        if let Some(found) = first.restock {
+            let restocked = restock(&mut config, &mut work, found).await;
+            let _untold = work.handle(restocked);
+        }
         work.start();
         match work.engine.outcome() {
             Some(outcome) if !may_change(outcome) || Instant::now() >= patience => break Some(outcome),

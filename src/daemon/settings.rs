@@ -38,6 +38,7 @@ pub(super) fn settings(config: &Config, first_check: FirstCheck) -> Settings {
         addresses: config.check.addresses,
         gate: if config.check.verify_before_publish { Gate::Verified } else { Gate::Open },
         first_check,
+        discoveries: config.discover.iter().map(|discover| discover.discovery.clone()).collect(),
     }
 }
 
@@ -60,6 +61,7 @@ pub(super) fn stores(config: &Config, noted: &Noted) -> Vec<StoreSpec> {
             within: acknowledge.within,
             last: noted.acknowledged.get(&store.name).copied(),
         }),
+        discovered: store.discovered,
     };
     config.stores.iter().map(spec).collect()
 }

@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use crate::alert::ledger::Change;
 use crate::config::Config;
+use crate::domain::discovery::Found;
 use crate::domain::engine::{Action, Decision, Engine, Event, Reply};
 use crate::domain::incident::Severity;
 use crate::system::clock::Clock;
@@ -48,6 +49,8 @@ pub(super) struct First {
     pub(super) changes: Vec<Change>,
     /// What is said then to whoever asked.
     pub(super) reply: Option<Reply>,
+    /// The secrets that are stores from now on.
+    pub(super) restock: Option<Vec<Found>>,
 }
 
 struct Done {
@@ -107,6 +110,7 @@ impl Work {
                 Action::Notify(message) => first.changes.push(message.into()),
                 Action::Keep(incident) => first.changes.push(Change::Open { incident, message: None }),
                 Action::Reply(reply) => first.reply = Some(reply),
+                Action::Restock { found } => first.restock = Some(found),
                 Action::Say(decision) => say(&decision),
                 action @ (Action::LogIn | Action::Renew | Action::LookUp) => {
                     self.enqueue(Lane::Source, action)

@@ -45,16 +45,18 @@ pub enum Cause {
     SourceTokenExpiring,
     /// The source cannot be reached, is sealed or answers nonsense.
     SourceUnavailable,
+    /// Nobody can tell which stores there are: the source does not list their secrets.
+    DiscoveryFailed,
     /// Nothing: somebody tests the channels.
     Test,
 }
 
 impl Cause {
     pub(crate) const FIRST: Self = Self::RegeneratedOrRevoked;
-    pub(crate) const LAST: Self = Self::SourceUnavailable;
+    pub(crate) const LAST: Self = Self::DiscoveryFailed;
 
     /// Every cause that an incident can have, in the order of the labels; a test is none.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::RegeneratedOrRevoked,
         Self::BadWrite,
         Self::Misconfigured,
@@ -72,6 +74,7 @@ impl Cause {
         Self::SourceLoginRefused,
         Self::SourceTokenExpiring,
         Self::SourceUnavailable,
+        Self::DiscoveryFailed,
     ];
 
     /// The label, as metrics, messages and tables write it.
@@ -95,6 +98,7 @@ impl Cause {
             Self::SourceLoginRefused => "source_login_refused",
             Self::SourceTokenExpiring => "source_token_expiring",
             Self::SourceUnavailable => "source_unavailable",
+            Self::DiscoveryFailed => "discovery_failed",
             Self::Test => "test",
         }
     }
@@ -120,6 +124,7 @@ impl Cause {
             Self::SourceLoginRefused => "Vault refuses the log-in",
             Self::SourceTokenExpiring => "the token for Vault runs out",
             Self::SourceUnavailable => "Vault is unavailable",
+            Self::DiscoveryFailed => "Vault does not tell which stores there are",
             Self::Test => "this is a test of the alerts, nothing is wrong",
         }
     }
@@ -145,6 +150,7 @@ impl Cause {
             | Self::Unverified
             | Self::SourceTokenExpiring
             | Self::SourceUnavailable
+            | Self::DiscoveryFailed
             | Self::Test => Severity::Warning,
         }
     }

@@ -4,6 +4,7 @@
 //! made of.
 
 pub mod credentials;
+pub mod discovery;
 pub mod engine;
 pub mod incident;
 pub mod publication;

@@ -28,11 +28,26 @@ pub struct SecretVersion {
     pub fields: Fields,
 }
 
-/// The secrets below a path, as the source lists them.
+/// Where several secrets are: the path above theirs.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Folder {
+    /// Mount of the engine.
+    pub mount: String,
+    /// Path below the mount; empty: the mount itself.
+    pub path: String,
+}
+
+impl std::fmt::Display for Folder {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}/{}", self.mount, self.path)
+    }
+}
+
+/// The secrets of a folder, as the source lists them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing {
-    /// Each secret's newest version, by the secret's name.
-    pub versions: BTreeMap<String, ListedVersion>,
+    /// Their names, each with its newest version where that is told.
+    pub secrets: BTreeMap<String, Option<ListedVersion>>,
     /// How many requests that took.
     pub requests: u32,
 }
@@ -147,6 +162,13 @@ impl SourceFaultKind {
 }
 
 impl SourceFault {
+    /// Whether it is trouble of the source as a whole, and not of what it was asked for: an answer that is too long, or
+    /// none of this server's, may be that of one question alone.
+    #[must_use]
+    pub const fn is_of_the_source(&self) -> bool {
+        matches!(self, Self::Sealed | Self::Unavailable { .. } | Self::Busy { .. } | Self::Unreachable(_))
+    }
+
     /// The fault's kind.
     #[must_use]
     pub const fn kind(&self) -> SourceFaultKind {

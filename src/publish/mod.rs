@@ -29,7 +29,6 @@ mod watch;
 mod withdraw;
 mod write;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -47,6 +46,7 @@ use crate::domain::publication::{GenerationStamp, OnDisk, PublishFault, Publishe
 use crate::domain::secret::FingerprintKey;
 use crate::system::directories::Directories;
 
+use self::templates::Renderers;
 pub use self::templates::check_templates;
 
 /// What was found in a store's directory.
@@ -67,8 +67,7 @@ pub struct Inspection {
 pub struct Publisher {
     output: Arc<config::Output>,
     key: Arc<FingerprintKey>,
-    /// Of the stores that have another one than the three values.
-    renderers: Arc<BTreeMap<StoreName, Arc<Renderer>>>,
+    renderers: Arc<Renderers>,
     usual: Arc<Renderer>,
     watch: Watch,
     #[cfg(test)]
@@ -82,8 +81,13 @@ impl Publisher {
     /// # Errors
     /// Everything that is wrong with a template.
     pub fn of(config: &Config, key: Arc<FingerprintKey>) -> Result<Self, ConfigError> {
-        let renderers = Arc::new(templates::renderers(config)?);
+        let renderers = Arc::new(Renderers::read(config)?);
         Ok(Self { renderers, ..Self::new(&config.output, key) })
+    }
+
+    /// There are other stores, in files that were configured from the beginning.
+    pub fn restock(&mut self, config: &Config) {
+        self.renderers = Arc::new(self.renderers.of_stores(config));
     }
 
     /// As [`Publisher::of`], for stores that are published in the three values.
@@ -173,7 +177,7 @@ impl Publisher {
     }
 
     fn renderer(&self, store: &StoreName) -> &Renderer {
-        self.renderers.get(store).unwrap_or(&self.usual)
+        self.renderers.of(store).unwrap_or(&self.usual)
     }
 
     fn render(&self, store: &StoreName, credentials: &Credentials) -> Result<Rendering<'_>, Refusal> {

@@ -15,34 +15,55 @@ use crate::domain::credentials::StoreName;
 /// # Errors
 /// Everything that is wrong with them.
 pub fn check_templates(config: &Config) -> Result<(), ConfigError> {
-    renderers(config).map(drop)
+    Renderers::read(config).map(drop)
 }
 
 /// Who makes the files of each store that has others than the three values.
-///
-/// # Errors
-/// Everything that is wrong with the templates.
-pub(super) fn renderers(config: &Config) -> Result<BTreeMap<StoreName, Arc<Renderer>>, ConfigError> {
-    let mut problems = Vec::new();
-    let mut made: Vec<(&Arc<Files>, Arc<Renderer>)> = Vec::new();
-    for files in lists_of_files(config) {
-        match Renderer::new(files, read) {
-            // These need nobody of their own.
-            Ok(renderer) if renderer.is_usual() => {}
-            Ok(renderer) => made.push((files, Arc::new(renderer))),
-            Err(found) => problems.extend(found.into_iter().map(|(at, message)| Problem {
-                place: Place::Host,
-                key: format!("{}[{at}].template", files.at),
-                message,
-            })),
+#[derive(Debug, Default)]
+pub(super) struct Renderers {
+    made: Vec<(Arc<Files>, Arc<Renderer>)>,
+    stores: BTreeMap<StoreName, Arc<Renderer>>,
+}
+
+impl Renderers {
+    /// Reads the templates.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub(super) fn read(config: &Config) -> Result<Self, ConfigError> {
+        let mut problems = Vec::new();
+        let mut all = Self::default();
+        for files in lists_of_files(config) {
+            match Renderer::new(files, read) {
+                // These need nobody of their own.
+                Ok(renderer) if renderer.is_usual() => {}
+                Ok(renderer) => all.made.push((Arc::clone(files), Arc::new(renderer))),
+                Err(found) => problems.extend(found.into_iter().map(|(at, message)| Problem {
+                    place: Place::Host,
+                    key: format!("{}[{at}].template", files.at),
+                    message,
+                })),
+            }
         }
+        ConfigError::unless_empty(problems)?;
+        Ok(all.of_stores(config))
     }
-    ConfigError::unless_empty(problems)?;
-    let renderer_of = |wanted: &Arc<Files>| {
-        made.iter().find(|(files, _)| Arc::ptr_eq(files, wanted)).map(|(_, renderer)| Arc::clone(renderer))
-    };
-    let stores = config.stores.iter();
-    Ok(stores.filter_map(|store| Some((store.name.clone(), renderer_of(&store.files)?))).collect())
+
+    /// The same for the stores that there are now.
+    pub(super) fn of_stores(&self, config: &Config) -> Self {
+        let renderer_of = |wanted: &Arc<Files>| {
+            let made = self.made.iter().find(|(files, _)| Arc::ptr_eq(files, wanted));
+            made.map(|(_, renderer)| Arc::clone(renderer))
+        };
+        let stores = config.stores.iter();
+        let stores =
+            stores.filter_map(|store| Some((store.name.clone(), renderer_of(&store.files)?))).collect();
+        Self { made: self.made.clone(), stores }
+    }
+
+    pub(super) fn of(&self, store: &StoreName) -> Option<&Arc<Renderer>> {
+        self.stores.get(store)
+    }
 }
 
 fn read(path: &Path) -> Result<String, String> {

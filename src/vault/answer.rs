@@ -78,7 +78,8 @@ struct Listed {
 #[derive(Deserialize)]
 struct ListedData {
     keys: Vec<String>,
-    key_info: BTreeMap<String, Key>,
+    #[serde(default)]
+    key_info: Option<BTreeMap<String, Key>>,
 }
 
 /// Of a folder nothing is said.
@@ -221,38 +222,43 @@ pub(super) fn looked_up(answer: &Answer) -> Result<Lease, SourceFault> {
 
 /// One page of a listing.
 pub(super) struct Page {
-    /// The newest version of each secret.
-    pub(super) versions: BTreeMap<String, ListedVersion>,
+    /// The newest version of each secret, where that was asked for.
+    pub(super) secrets: BTreeMap<String, Option<ListedVersion>>,
     /// How many names the page has, those of folders among them.
     pub(super) keys: usize,
     /// The last of them.
     pub(super) last: Option<String>,
 }
 
-/// A page of secrets with their versions.
-pub(super) fn page(answer: &Answer) -> Result<Page, SourceFault> {
+/// A page of secrets, with their versions or without.
+pub(super) fn page(answer: &Answer, detailed: bool) -> Result<Page, SourceFault> {
     match answer.status {
         200 => {}
         404 if errors(answer).is_some_and(|errors| errors.is_empty()) => {
             return Err(SourceFault::NeverWritten);
         }
         status @ (400 | 404 | 405 | 501) => {
+            let what = if detailed { "secrets with their versions" } else { "secrets" };
             return Err(SourceFault::NotKeyValue(format!(
-                "the server does not list secrets with their versions (status {status})"
+                "the server does not list {what} (status {status})"
             )));
         }
         _ => return Err(fault(answer)),
     }
     let no_page = || SourceFault::NotKeyValue("the server's listing has no versions".into());
     let Listed { data } = serde_json::from_slice(&answer.body).map_err(|_| no_page())?;
-    let newest = |key: Key| {
+    let newest = |key: &Key| {
         let version = key.current_version?;
         let one = key.versions.get(&version.to_string());
         let present = one.is_some_and(|one| one.deletion_time.is_empty() && !one.destroyed);
         Some(ListedVersion { version, present })
     };
-    let versions = data.key_info.into_iter().filter_map(|(name, key)| Some((name, newest(key)?))).collect();
-    Ok(Page { versions, keys: data.keys.len(), last: data.keys.into_iter().last() })
+    let details = if detailed { Some(data.key_info.ok_or_else(no_page)?) } else { None };
+    let (keys, last) = (data.keys.len(), data.keys.last().cloned());
+    let version = |name: &String| details.as_ref()?.get(name).and_then(newest);
+    let names = data.keys.into_iter().filter(|name| !name.ends_with('/'));
+    let secrets = names.map(|name| (version(&name), name)).map(|(version, name)| (name, version)).collect();
+    Ok(Page { secrets, keys, last })
 }
 
 /// The newest version of a secret.

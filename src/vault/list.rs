@@ -6,7 +6,7 @@ use rustify::endpoint::Endpoint;
 use rustify::enums::{RequestMethod, RequestType, ResponseType};
 use rustify::errors::ClientError;
 
-use crate::domain::source::{Listing, SourceFault};
+use crate::domain::source::{Folder, Listing, SourceFault};
 
 use super::answer::{self, Page};
 use super::login::Token;
@@ -21,24 +21,26 @@ const MAX_PAGES: u32 = 200;
 pub(super) async fn list(
     transport: &Transport,
     token: &Token,
-    mount: &str,
-    path: &str,
+    folder: &Folder,
+    detailed: bool,
 ) -> Result<Listing, SourceFault> {
-    let mount = transport::path(mount)?;
-    let path = if path.is_empty() { String::new() } else { transport::path(path)? };
-    let mut listing = Listing { versions: BTreeMap::new(), requests: 0 };
+    let mount = transport::path(&folder.mount)?;
+    let path = if folder.path.is_empty() { String::new() } else { transport::path(&folder.path)? };
+    let mut listing = Listing { secrets: BTreeMap::new(), requests: 0 };
     let mut after = None;
     while listing.requests < MAX_PAGES {
-        let request = ListDetailed { mount: &mount, path: &path, after: after.as_deref() };
+        let request = List { mount: &mount, path: &path, detailed, after: after.as_deref() };
         let answer = transport.send(&request, Some(token)).await?;
         listing.requests += 1;
-        let Page { versions, keys, last } = match answer::page(&answer) {
-            // Behind the last secret there is nothing, which some servers say in this way.
-            Err(SourceFault::NeverWritten) if after.is_some() => return Ok(listing),
+        let Page { secrets, keys, last } = match answer::page(&answer, detailed) {
+            // Behind the last secret there is nothing, which some servers say in this way; a folder without a
+            // secret is none. Whether versions are listed at all, such an answer does not tell.
+            Err(SourceFault::NeverWritten) if after.is_some() || !detailed => return Ok(listing),
             page => page?,
         };
-        listing.versions.extend(versions);
-        if keys < PAGE {
+        listing.secrets.extend(secrets);
+        // Names alone come all at once from a server that knows no pages.
+        if keys != PAGE {
             return Ok(listing);
         }
         if last <= after {
@@ -50,19 +52,21 @@ pub(super) async fn list(
 }
 
 /// The library has no request of this kind.
-struct ListDetailed<'a> {
+struct List<'a> {
     mount: &'a str,
     path: &'a str,
+    detailed: bool,
     after: Option<&'a str>,
 }
 
-impl Endpoint for ListDetailed<'_> {
+impl Endpoint for List<'_> {
     type Response = ();
     const REQUEST_BODY_TYPE: RequestType = RequestType::JSON;
     const RESPONSE_BODY_TYPE: ResponseType = ResponseType::JSON;
 
     fn path(&self) -> String {
-        format!("/{}/detailed-metadata/{}", self.mount, self.path)
+        let kind = if self.detailed { "detailed-metadata" } else { "metadata" };
+        format!("/{}/{kind}/{}", self.mount, self.path)
     }
 
     fn method(&self) -> RequestMethod {

@@ -4,6 +4,7 @@ mod answer;
 mod files;
 mod list;
 mod login;
+pub mod stock;
 mod tls;
 mod transport;
 mod unreachable;
@@ -17,7 +18,7 @@ use vaultrs::api::token::requests::{LookupTokenSelfRequest, RenewTokenSelfReques
 
 use crate::config;
 use crate::domain::credentials::FieldNames;
-use crate::domain::source::{Lease, Listing, SecretVersion, SourceFault};
+use crate::domain::source::{Folder, Lease, Listing, SecretVersion, SourceFault};
 
 use self::login::{LogIn, Token};
 use self::transport::Transport;
@@ -116,15 +117,16 @@ impl Vault {
         answer::secret(&answer, names)
     }
 
-    /// Lists the newest versions of all secrets in a folder of the KV v2 engine at `mount`, in as many requests as
-    /// that takes. OpenBao does so where a policy grants `list` on `MOUNT/detailed-metadata/PATH`; Vault does not.
+    /// Lists the secrets of a folder of the KV v2 engine, in as many requests as that takes. With their versions
+    /// (`detailed`) OpenBao does so where a policy grants `list` on `MOUNT/detailed-metadata/PATH`, and Vault does
+    /// not; their names alone each server lists where a policy grants `list` on `MOUNT/metadata/PATH`.
     ///
     /// # Errors
-    /// [`SourceFault::Forbidden`] and [`SourceFault::NotKeyValue`] when the server does not list, or has no secret
-    /// there; the faults of a server that does not answer as it should.
-    pub async fn list(&self, mount: &str, path: &str) -> Result<Listing, SourceFault> {
+    /// [`SourceFault::Forbidden`] and [`SourceFault::NotKeyValue`] when the server does not list; the faults of a
+    /// server that does not answer as it should.
+    pub async fn list(&self, folder: &Folder, detailed: bool) -> Result<Listing, SourceFault> {
         let token = self.token_in_use()?;
-        list::list(&self.0.transport, &token, mount, path).await
+        list::list(&self.0.transport, &token, folder, detailed).await
     }
 
     /// Revokes the token if we logged in for it ourselves, and forgets it. A token that was given to us

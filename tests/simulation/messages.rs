@@ -212,6 +212,7 @@ fn nothing_is_said_without_evidence(
         | Cause::SourceLoginRefused
         | Cause::SourceTokenExpiring
         | Cause::SourceUnavailable
+        | Cause::DiscoveryFailed
         | Cause::Test => (false, "a_store_has_no_trouble_of_the_source"),
     };
     ensure(right, invariant, name, || {
@@ -252,6 +253,7 @@ fn nothing_is_said_of_the_source_without_evidence(
         }
         Cause::SourceLoginRefused => SourceFaultKind::LoginRefused,
         Cause::SourceUnavailable
+        | Cause::DiscoveryFailed
         | Cause::RegeneratedOrRevoked
         | Cause::BadWrite
         | Cause::Misconfigured
@@ -307,6 +309,7 @@ fn nothing_ends_without_evidence(
             | Cause::SourceLoginRefused
             | Cause::SourceTokenExpiring
             | Cause::SourceUnavailable
+            | Cause::DiscoveryFailed
             | Cause::Test => true,
         };
     ensure(right, "nothing_ends_without_evidence", message.incident.store.as_deref(), || {

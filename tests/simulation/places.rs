@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bc_secrets_sync::domain::credentials::{AddressPolicy, Credentials, Field, FieldNames, Fields};
-use bc_secrets_sync::domain::engine::Folder;
 use bc_secrets_sync::domain::publication::{Acknowledged, Published, Sign, Told};
 use bc_secrets_sync::domain::secret::{Fingerprint, Secret};
-use bc_secrets_sync::domain::source::{Lease, ListedVersion, Listing, SecretVersion, SourceFault};
+use bc_secrets_sync::domain::source::{Folder, Lease, ListedVersion, Listing, SecretVersion, SourceFault};
 use bc_secrets_sync::domain::time::Timestamp;
 use bc_secrets_sync::domain::verdict::{Answer, ProbeFault, ProbeOutcome, Validity};
 
@@ -340,9 +339,9 @@ impl Vault {
         let versions = self.places.iter().filter_map(|(path, place)| {
             let (above, name) = path.rsplit_once('/')?;
             let version = ListedVersion { version: place.versions.len() as u64, present: !place.deleted };
-            (above == folder.path && !place.versions.is_empty()).then(|| (name.to_owned(), version))
+            (above == folder.path && !place.versions.is_empty()).then(|| (name.to_owned(), Some(version)))
         });
-        Ok(Listing { versions: versions.collect(), requests: 1 })
+        Ok(Listing { secrets: versions.collect(), requests: 1 })
     }
 
     /// Whether a refused read is refused for good: by a policy, and not because the token is dead.

@@ -107,6 +107,7 @@ impl Plan {
             addresses: AddressPolicy::PublicOnly,
             gate: Gate::Verified,
             first_check: FirstCheck::InTurn,
+            discoveries: Vec::new(),
         }
     }
 

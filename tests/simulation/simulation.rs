@@ -263,7 +263,7 @@ impl Simulation {
             let last = self.apps[at].acknowledged;
             let acknowledge = acknowledges(at).then_some(Acknowledge { within: Some(WITHIN), last });
             let (name, location) = (self.names[at].clone(), Arc::new(location));
-            Some(StoreSpec { name, location, hook, on_rejection, acknowledge })
+            Some(StoreSpec { name, location, hook, on_rejection, acknowledge, discovered: None })
         };
         self.places.iter().enumerate().filter_map(spec).collect()
     }
@@ -340,6 +340,7 @@ impl Simulation {
                 | Action::Inspect { .. }
                 | Action::Read { .. }
                 | Action::List { .. }
+                | Action::Restock { .. }
                 | Action::Probe { .. }
                 | Action::Publish { .. }
                 | Action::Withdraw { .. }

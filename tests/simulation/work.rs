@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use bc_secrets_sync::domain::engine::{Action, Event, Folder};
+use bc_secrets_sync::domain::engine::{Action, Event};
 use bc_secrets_sync::domain::publication::{Note, OnDisk, PublishFault, Published, ReloadFault, Told};
-use bc_secrets_sync::domain::source::{Listing, SourceFault, SourceFaultKind};
+use bc_secrets_sync::domain::source::{Folder, Listing, SourceFault, SourceFaultKind};
 use bc_secrets_sync::domain::verdict::judge;
 
 use crate::places::{Account, Content, EPOCH, Form, key_of};
@@ -77,7 +77,12 @@ impl Simulation {
                 self.watch.publishes(index(store.as_str()), key, stamp, place, store.as_str())?;
                 (at, false)
             }
-            Action::Notify(_) | Action::Keep(_) | Action::Say(_) | Action::Reply(_) => (None, false),
+            // Nothing is discovered in these worlds.
+            Action::Restock { .. }
+            | Action::Notify(_)
+            | Action::Keep(_)
+            | Action::Say(_)
+            | Action::Reply(_) => (None, false),
         })
     }
 
@@ -95,9 +100,9 @@ impl Simulation {
                 }
                 Event::Read { store, location, result }
             }
-            Action::List { folder } => {
+            Action::List { folder, detailed } => {
                 let result = self.vault.list(&folder, time);
-                Event::Listed { folder, result }
+                Event::Listed { folder, detailed, result }
             }
             Action::Inspect { store } => {
                 let disk = &self.disks[index(store.as_str())];
@@ -177,7 +182,11 @@ impl Simulation {
                 self.apps[index(store.as_str())].acknowledged = Some(acknowledged);
                 Event::Tick
             }
-            Action::Notify(_) | Action::Keep(_) | Action::Say(_) | Action::Reply(_) => Event::Tick,
+            Action::Restock { .. }
+            | Action::Notify(_)
+            | Action::Keep(_)
+            | Action::Say(_)
+            | Action::Reply(_) => Event::Tick,
         }
     }
 
@@ -208,6 +217,7 @@ impl Simulation {
                     | Event::Withdrawn { .. }
                     | Event::Reloaded { .. }
                     | Event::CheckNow
+                    | Event::Restocked { .. }
                     | Event::Asked(_)
                     | Event::Configured { .. } => "question about the token",
                 };
@@ -264,9 +274,9 @@ impl Simulation {
                     facts.denied = false;
                 }
             }
-            Event::Listed { folder, result } => {
+            Event::Listed { folder, detailed: _, result } => {
                 self.note(None, || match result {
-                    Ok(listing) => format!("listed {folder}: {:?}", listing.versions),
+                    Ok(listing) => format!("listed {folder}: {:?}", listing.secrets),
                     Err(fault) => format!("listed {folder}: {fault}"),
                 });
                 match result {
@@ -360,6 +370,7 @@ impl Simulation {
                 self.watch.stores.iter_mut().for_each(|store| (store.told, store.telling) = (None, None));
                 self.watch.stores.iter_mut().for_each(|store| store.looks.excused = true);
             }
+            Event::Restocked { .. } => {}
             Event::Disturbed { .. } => self.note(None, || format!("{event:?}")),
             Event::CheckNow => {
                 self.watch.stores.iter_mut().for_each(|store| store.looks.excused = true);
@@ -379,7 +390,7 @@ impl Simulation {
                 .as_deref()
                 .and_then(|path| path.rsplit_once('/'))
                 .filter(|(above, _)| *above == folder.path)
-                .and_then(|(_, name)| listing.versions.get(name));
+                .and_then(|(_, name)| *listing.secrets.get(name)?);
             if listed.is_some_and(|listed| listed.present && Some(listed.version) == facts.version_read) {
                 let asked = &mut facts.asked[Kind::Read as usize];
                 *asked = self.time.max(*asked);
@@ -396,6 +407,7 @@ fn words(action: &Action) -> &'static str {
         Action::Inspect { .. } => "look at the disk",
         Action::Read { .. } => "read",
         Action::List { .. } => "list",
+        Action::Restock { .. } => "restock",
         Action::Probe { .. } => "probe",
         Action::Publish { .. } => "publish",
         Action::Withdraw { .. } => "withdraw",

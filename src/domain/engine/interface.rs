@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use super::request::{Reply, Request};
 use crate::domain::credentials::{AddressPolicy, Credentials, FieldNames, StoreName};
+use crate::domain::discovery::{Discovered, Discovery, Found};
 use crate::domain::incident::{Incident, Message, Severity};
 use crate::domain::publication::{
     Acknowledged, GenerationId, GenerationStamp, Note, OnDisk, PublishFault, Published, ReloadFault, Sign,
     Told,
 };
-use crate::domain::source::{Lease, Listing, SecretVersion, SourceFault};
+use crate::domain::source::{Folder, Lease, Listing, SecretVersion, SourceFault};
 use crate::domain::verdict::ProbeOutcome;
 
 /// What the engine judges by, for all stores.
@@ -39,6 +40,8 @@ pub struct Settings {
     pub gate: Gate,
     /// When published credentials are first checked after a start.
     pub first_check: FirstCheck,
+    /// Folders whose secrets are stores.
+    pub discoveries: Vec<Discovery>,
 }
 
 /// Whose the token for the source is, and so who cares for the next one.
@@ -81,6 +84,8 @@ pub struct StoreSpec {
     pub on_rejection: OnRejection,
     /// How its app acknowledges generations; none: it does not.
     pub acknowledge: Option<Acknowledge>,
+    /// It was discovered; none: it is configured by its name.
+    pub discovered: Option<Discovered>,
 }
 
 /// What becomes of a published set when its rejection is confirmed.
@@ -123,37 +128,22 @@ pub struct SecretLocation {
     pub fields: FieldNames,
 }
 
+impl SecretLocation {
+    /// The folder that the secret is in.
+    #[must_use]
+    pub fn folder(&self) -> Folder {
+        let path = self.path.rsplit_once('/').map_or("", |(path, _)| path);
+        Folder { mount: self.mount.clone(), path: path.to_owned() }
+    }
+
+    /// The secret's name in its folder.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.path.rsplit_once('/').map_or(&self.path, |(_, name)| name)
+    }
+}
+
 impl std::fmt::Display for SecretLocation {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{}/{}", self.mount, self.path)
-    }
-}
-
-/// Where several secrets are in the source: the path above theirs.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Folder {
-    /// Mount of the engine.
-    pub mount: String,
-    /// Path below the mount; empty: the mount itself.
-    pub path: String,
-}
-
-impl Folder {
-    /// The folder that a secret is in.
-    #[must_use]
-    pub fn of(location: &SecretLocation) -> Self {
-        let path = location.path.rsplit_once('/').map_or("", |(path, _)| path);
-        Self { mount: location.mount.clone(), path: path.to_owned() }
-    }
-
-    /// A secret's name in its folder.
-    #[must_use]
-    pub fn name_of(location: &SecretLocation) -> &str {
-        location.path.rsplit_once('/').map_or(&location.path, |(_, name)| name)
-    }
-}
-
-impl std::fmt::Display for Folder {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "{}/{}", self.mount, self.path)
     }
@@ -192,6 +182,8 @@ pub enum Event {
     Listed {
         /// The folder.
         folder: Arc<Folder>,
+        /// Versions were asked for, and not the names alone.
+        detailed: bool,
         /// What is there.
         result: Result<Listing, SourceFault>,
     },
@@ -247,6 +239,11 @@ pub enum Event {
     CheckNow,
     /// Somebody asks for something and waits for the reply.
     Asked(Request),
+    /// The stores are now the configured ones and those that were discovered.
+    Restocked {
+        /// All of them.
+        stores: Vec<StoreSpec>,
+    },
     /// A new configuration is in force.
     Configured {
         /// The settings.
@@ -279,10 +276,12 @@ pub enum Action {
         /// Where the secret is.
         location: Arc<SecretLocation>,
     },
-    /// List the secrets of a folder with their versions.
+    /// List the secrets of a folder.
     List {
         /// The folder.
         folder: Arc<Folder>,
+        /// With their versions, which not every server tells; else their names alone.
+        detailed: bool,
     },
     /// Ask a store whether credentials work.
     Probe {
@@ -318,6 +317,11 @@ pub enum Action {
         store: StoreName,
         /// What is to be noted.
         note: Note,
+    },
+    /// These are the secrets below the folders of all discoveries; answered by [`Event::Restocked`].
+    Restock {
+        /// All of them.
+        found: Vec<Found>,
     },
     /// Keep this message, then deliver it.
     Notify(Message),

@@ -1,27 +1,37 @@
-//! Listings: one answer of the source tells of all stores below a path whether their secrets have changed.
+//! Listings: one answer of the source tells of all stores below a path whether their secrets have changed, and which
+//! secrets there are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::book::Book;
+use super::source::GRACE;
 use super::store::Store;
-use super::{Action, Context, Folder};
+use super::{Action, Condition, Context, Judged};
+use crate::domain::discovery::{Found, place};
+use crate::domain::incident::{Cause, Severity};
 use crate::domain::schedule::{next_turn, phase};
-use crate::domain::source::{Listing, SourceFault, SourceFaultKind};
-use crate::domain::time::Instant;
+use crate::domain::source::{Folder, Listing, SourceFault, SourceFaultKind};
+use crate::domain::time::{Instant, Now};
 
-/// How long a source that does not list is not asked again. Its policy may be changed, or the server.
+/// How long a source that does not list versions is not asked again. Its policy may be changed, or the server.
 const REFUSED_PAUSE: Duration = Duration::from_secs(600);
 /// How many listings may fail in a row before the source counts as one that does not list: one that is too long
 /// for it would fail each time.
 const PATIENCE: u32 = 3;
 
-/// The folders that are listed. A folder with a single store is none: to read its secret costs no more.
+/// The folders that are listed: those of discoveries, and those with several stores. To read a single store's secret
+/// costs no more.
 #[derive(Debug, Default)]
 pub(super) struct Listings {
     folders: BTreeMap<Arc<Folder>, State>,
     /// Requests that listings took, since the start.
     pub(super) requests: u64,
+    /// Names of secrets that can be no stores, and were told of.
+    refused: BTreeSet<String>,
+    /// Other stores were asked for, and are not here yet.
+    restocking: bool,
 }
 
 #[derive(Debug)]
@@ -31,33 +41,59 @@ struct State {
     next: Instant,
     under_way: bool,
     failures: u32,
-    /// Whether the source lists it, as far as is known.
+    /// Whether the source lists it with versions, as far as is known.
     listed: Option<bool>,
+    /// When it is asked again for versions, where it does not tell them.
+    detailed_again: Instant,
+    /// Its secrets are stores, whichever there are.
+    discovery: Option<Discovering>,
+}
+
+/// What is known of a folder's names.
+#[derive(Debug, Default)]
+struct Discovering {
+    seen: bool,
+    failing: Option<(Now, SourceFault)>,
 }
 
 impl Listings {
     /// Finds the folders of the stores anew. What is known of one that was there before stays known.
     pub(super) fn regroup(&mut self, stores: &mut [Store], cx: &Context<'_>) {
+        self.restocking = false;
         let mut folders: BTreeMap<Folder, Vec<usize>> = BTreeMap::new();
         for (at, store) in stores.iter_mut().enumerate() {
             store.unlisted(cx);
-            folders.entry(Folder::of(&store.spec.location)).or_default().push(at);
+            folders.entry(store.spec.location.folder()).or_default().push(at);
         }
-        folders.retain(|_, stores| stores.len() > 1);
+        let discovered: BTreeSet<&Folder> =
+            cx.settings.discoveries.iter().map(|discovery| &discovery.folder).collect();
+        folders.retain(|folder, stores| stores.len() > 1 || discovered.contains(folder));
+        for folder in &discovered {
+            folders.entry(Folder::clone(folder)).or_default();
+        }
         let mut before = std::mem::take(&mut self.folders);
         for (folder, members) in folders {
+            let discovery = discovered.contains(&folder);
             let folder = Arc::new(folder);
-            let state = match before.remove(&folder) {
-                Some(state) => State { stores: members, under_way: false, ..state },
-                // Each secret is read once before that: a listing then spares the second time.
+            let mut state = match before.remove(&folder) {
+                Some(state) => State { stores: members, ..state },
                 None => State {
                     stores: members,
+                    // Each secret is read once before that: a listing then spares the second time.
                     next: cx.now.instant.plus(cx.settings.poll_interval / 2),
                     under_way: false,
                     failures: 0,
                     listed: None,
+                    detailed_again: cx.now.instant,
+                    discovery: None,
                 },
             };
+            if discovery && state.discovery.is_none() {
+                state.discovery = Some(Discovering::default());
+                state.next = cx.now.instant;
+            } else if !discovery {
+                state.discovery = None;
+            }
             if state.listed != Some(false) {
                 each(stores, &state.stores, Store::may_be_listed);
             }
@@ -65,14 +101,25 @@ impl Listings {
         }
     }
 
+    /// Another source, or other wishes: what was asked is not answered, and all is listed anew.
+    pub(super) fn forget(&mut self) {
+        self.folders.clear();
+        self.refused.clear();
+    }
+
     /// Asks for the listings that are due.
     pub(super) fn advance(&mut self, usable: bool, cx: &mut Context<'_>) {
+        let now = cx.now.instant;
         for (folder, state) in self.folders.iter_mut().filter(|_| usable) {
-            if !state.under_way && cx.now.instant >= state.next {
+            if !state.under_way && now >= state.next {
                 state.under_way = true;
-                cx.actions.push(Action::List { folder: Arc::clone(folder) });
+                let detailed =
+                    state.discovery.is_none() || state.listed != Some(false) || now >= state.detailed_again;
+                cx.actions.push(Action::List { folder: Arc::clone(folder), detailed });
             }
         }
+        let judged = self.unlistable(usable, cx.now);
+        Book::settle(None, [judged], |_| None, cx);
     }
 
     pub(super) fn due(&self) -> Option<Instant> {
@@ -85,10 +132,21 @@ impl Listings {
         listed.map(|state| state.stores.len()).sum()
     }
 
+    /// Whether it is still to come which stores there are; or why nobody can tell.
+    pub(super) fn pending(&self) -> Option<Option<SourceFaultKind>> {
+        let mut discoveries = self.folders.values().filter_map(|state| state.discovery.as_ref());
+        if self.restocking {
+            return Some(None);
+        }
+        let unseen = discoveries.find(|discovery| !discovery.seen)?;
+        Some(unseen.failing.as_ref().map(|(_, fault)| fault.kind()))
+    }
+
     /// Takes in what a listing said. Returns the stores that have to act on it.
     pub(super) fn listed(
         &mut self,
         folder: &Folder,
+        detailed: bool,
         result: Result<Listing, SourceFault>,
         stores: &mut [Store],
         cx: &mut Context<'_>,
@@ -103,22 +161,37 @@ impl Listings {
         match result {
             Ok(listing) => {
                 self.requests += u64::from(listing.requests);
-                if state.listed.replace(true) != Some(true) {
-                    cx.say(None, None, format!("changes below {folder} are found by listing it"));
-                }
                 (state.failures, state.next) = (0, turn);
-                each(stores, &state.stores, |store| {
-                    let version = listing.versions.get(Folder::name_of(&store.spec.location));
-                    store.listed(version.copied(), cx);
-                });
-                state.stores.clone()
+                if let Some(discovery) = &mut state.discovery {
+                    *discovery = Discovering { seen: true, failing: None };
+                }
+                let members = state.stores.clone();
+                if detailed {
+                    if state.listed.replace(true) != Some(true) {
+                        cx.say(None, None, format!("changes below {folder} are found by listing it"));
+                    }
+                    each(stores, &members, |store| {
+                        let version = listing.secrets.get(store.spec.location.name());
+                        store.listed(version.copied().flatten(), cx);
+                    });
+                }
+                if state.discovery.is_some() {
+                    self.compare(folder, &listing, stores, cx);
+                }
+                members
             }
-            Err(fault) => {
+            Err(fault) if detailed => {
                 self.requests += 1;
                 state.failures = state.failures.saturating_add(1);
-                let refused = fault.kind() != SourceFaultKind::Unavailable || state.failures >= PATIENCE;
+                let refused = fault.kind() != SourceFaultKind::Unavailable
+                    || state.failures >= PATIENCE
+                    || state.discovery.is_some();
                 let pause = if refused { REFUSED_PAUSE.max(interval) } else { Duration::ZERO };
                 state.next = turn.plus(pause);
+                if refused && state.discovery.is_some() {
+                    // The names alone are asked for at once, and from then on in each interval.
+                    (state.detailed_again, state.next) = (turn.plus(pause), cx.now.instant);
+                }
                 if refused && state.listed.replace(false) != Some(false) {
                     let text = format!("changes below {folder} are found by reading each secret: {fault}");
                     cx.say(None, None, text);
@@ -132,7 +205,108 @@ impl Listings {
                 }
                 first.into_iter().collect()
             }
+            Err(fault) => {
+                self.requests += 1;
+                state.next = turn.min(cx.now.instant.plus(GRACE));
+                if let Some(discovery) = state.discovery.as_mut().filter(|_| !fault.is_of_the_source()) {
+                    if discovery.failing.is_none() {
+                        let text = format!("stores below {folder} cannot be discovered: {fault}");
+                        cx.say(None, Some(Severity::Warning), text);
+                    }
+                    let since = discovery.failing.take().map_or(cx.now, |(since, _)| since);
+                    discovery.failing = Some((since, fault));
+                }
+                Vec::new()
+            }
         }
+    }
+
+    /// Compares the stores that were discovered in a folder with what is there now, and asks for others where they
+    /// differ. A store whose secret is gone stays until it was withdrawn.
+    fn compare(&mut self, folder: &Folder, listing: &Listing, stores: &[Store], cx: &mut Context<'_>) {
+        let mut here: BTreeMap<String, Found> = BTreeMap::new();
+        for secret in listing.secrets.keys() {
+            let path =
+                if folder.path.is_empty() { secret.clone() } else { format!("{}/{secret}", folder.path) };
+            match place(cx.settings.discoveries.iter(), &folder.mount, &path) {
+                Some((_, Ok(_))) => {
+                    let found = Found { mount: folder.mount.clone(), path: path.clone(), gone_since: None };
+                    here.insert(path, found);
+                }
+                Some((_, Err(error))) if self.refused.insert(format!("{folder}/{secret}")) => {
+                    let text = format!("a secret below {folder} is no store, because of its name: {error}");
+                    cx.say(None, Some(Severity::Warning), text);
+                }
+                Some((_, Err(_))) | None => {}
+            }
+        }
+        let (mut all, mut changed, mut taken) = (Vec::new(), false, BTreeSet::new());
+        for store in stores {
+            let location = &store.spec.location;
+            let found =
+                |gone_since| Found { mount: location.mount.clone(), path: location.path.clone(), gone_since };
+            let is_here = location.folder() == *folder;
+            taken.insert(store.name().as_str().to_ascii_lowercase());
+            match store.spec.discovered {
+                None if is_here => drop(here.remove(&location.path)),
+                None => {}
+                Some(known) if !is_here => all.push(found(known.gone_since)),
+                Some(known) => match here.remove(&location.path) {
+                    Some(found) => {
+                        changed |= known.gone_since.is_some();
+                        all.push(found);
+                    }
+                    None if store.may_be_forgotten(cx.now) => changed = true,
+                    None => {
+                        changed |= known.gone_since.is_none();
+                        all.push(found(Some(known.gone_since.unwrap_or(cx.now.wall))));
+                    }
+                },
+            }
+        }
+        here.retain(|path, found| {
+            let name = place(cx.settings.discoveries.iter(), &found.mount, path);
+            let Some((_, Ok(name))) = name else { return false };
+            let is_free = taken.insert(name.as_str().to_ascii_lowercase());
+            if !is_free && self.refused.insert(path.clone()) {
+                let text =
+                    format!("{}/{path} is no store, because another one is called {name} too", found.mount);
+                cx.say(None, Some(Severity::Warning), text);
+            }
+            is_free
+        });
+        changed |= !here.is_empty();
+        all.extend(here.into_values());
+        if changed {
+            all.sort();
+            self.restocking = true;
+            cx.actions.push(Action::Restock { found: all });
+        }
+    }
+
+    fn unlistable(&self, usable: bool, now: Now) -> Judged {
+        let failing = |(folder, state): (&Arc<Folder>, &State)| {
+            let (since, fault) = state.discovery.as_ref()?.failing.as_ref()?;
+            Some((since.instant, format!("{folder}: {fault}, since {}.", since.wall)))
+        };
+        let failing: Vec<(Instant, String)> =
+            self.folders.iter().filter_map(|(folder, state)| failing((folder, state))).collect();
+        let long = failing.iter().any(|(since, _)| now.instant.since(*since) >= GRACE);
+        let unseen = self.folders.values().any(|state| state.discovery.as_ref().is_some_and(|it| !it.seen));
+        let condition = if failing.is_empty() {
+            if unseen { Condition::Unknown } else { Condition::Clear }
+        } else if long && usable {
+            Condition::Holds {
+                evidence: failing.into_iter().map(|(_, text)| text).collect(),
+                remedy: "Check mount and prefix of [[discover]], and grant the token's policy the capability list on \
+                         MOUNT/metadata/PREFIX. Stores that are known already stay as they are meanwhile; new ones \
+                         are not found."
+                    .into(),
+            }
+        } else {
+            Condition::Unknown
+        };
+        (Cause::DiscoveryFailed, condition)
     }
 }
 

@@ -32,8 +32,8 @@ use super::secret::FingerprintKey;
 use super::time::{Instant, Now};
 
 pub use self::interface::{
-    Acknowledge, Action, Decision, Event, FirstCheck, Folder, Gate, Hook, OnRejection, SecretLocation,
-    Settings, SourceChange, StoreSpec, TokenOrigin,
+    Acknowledge, Action, Decision, Event, FirstCheck, Gate, Hook, OnRejection, SecretLocation, Settings,
+    SourceChange, StoreSpec, TokenOrigin,
 };
 pub use self::outcome::Outcome;
 pub use self::request::{AcknowledgeOutcome, Acknowledging, Reply, ReportOutcome, Reported, Request};
@@ -143,11 +143,14 @@ impl Engine {
                     store.read(&location, result, bearing, &mut cx);
                 }
             }
-            Event::Listed { folder, result } => {
-                if result.is_ok() {
-                    self.source.listed(&mut cx);
+            Event::Listed { folder, detailed, result } => {
+                match &result {
+                    Ok(_) => self.source.listed(&mut cx),
+                    Err(fault) if !detailed => self.source.not_listed(fault, &mut cx),
+                    // Not every server does that, nor every policy.
+                    Err(_) => {}
                 }
-                for at in self.listings.listed(&folder, result, &mut self.stores, &mut cx) {
+                for at in self.listings.listed(&folder, detailed, result, &mut self.stores, &mut cx) {
                     self.reschedule(at, now.instant);
                 }
             }
@@ -230,6 +233,7 @@ impl Engine {
                 touched = self.at(&reply);
                 actions.push(Action::Reply(reply));
             }
+            Event::Restocked { stores } => self.restock(stores, now),
             Event::Configured { settings, stores, source } => {
                 self.configure(settings, stores, source, now);
             }
@@ -254,6 +258,7 @@ impl Engine {
             | Action::Publish { .. }
             | Action::Withdraw { .. }
             | Action::Reload { .. }
+            | Action::Restock { .. }
             | Action::Remember { .. } => 2,
             Action::Reply(_) => 3,
         });
@@ -393,6 +398,7 @@ impl Engine {
         let before = std::mem::replace(&mut self.settings, settings);
         if source == SourceChange::Replaced {
             self.source.replaced(now);
+            self.listings.forget();
         }
         let (mut none, shared) = (Vec::new(), &mut self.shared);
         let cx = Context { now, settings: &self.settings, key: &self.key, actions: &mut none, shared };
@@ -411,6 +417,24 @@ impl Engine {
         self.reindex(now);
         self.shared.platform.keep(|store| self.index.contains_key(store));
         self.shared.book.hasten(self.settings.repeat_interval, now);
+    }
+
+    /// Other stores were discovered, or some are no more; what is known of the rest stays known.
+    fn restock(&mut self, specs: Vec<StoreSpec>, now: Now) {
+        let mut old: BTreeMap<StoreName, Store> =
+            std::mem::take(&mut self.stores).into_iter().map(|store| (store.name().clone(), store)).collect();
+        self.stores = specs
+            .into_iter()
+            .map(|spec| match old.remove(&spec.name) {
+                Some(mut store) if store.spec.location == spec.location => {
+                    store.spec.discovered = spec.discovered;
+                    store
+                }
+                Some(_) | None => Store::new(spec, now),
+            })
+            .collect();
+        self.reindex(now);
+        self.shared.platform.keep(|store| self.index.contains_key(store));
     }
 
     fn all_published(&self) -> bool {

@@ -35,7 +35,14 @@ impl Engine {
             SourceFaultKind::LoginRefused | SourceFaultKind::Forbidden => Outcome::LoginRefused,
             SourceFaultKind::Missing | SourceFaultKind::Unavailable => Outcome::SourceUnavailable,
         });
-        let mut most = Outcome::Good;
+        let mut most = match self.listings.pending() {
+            None => Outcome::Good,
+            // What is known already may fail for certain; whatever else comes may be worse.
+            Some(None) => source?,
+            Some(Some(SourceFaultKind::Unavailable)) => Outcome::SourceUnavailable,
+            Some(Some(SourceFaultKind::LoginRefused)) => Outcome::LoginRefused,
+            Some(Some(SourceFaultKind::Forbidden | SourceFaultKind::Missing)) => Outcome::SecretUnusable,
+        };
         for store in &self.stores {
             let outcome = store.outcome(self.settings.gate);
             most = most.max(outcome.or(source.filter(|_| store.needs_source()))?);

@@ -70,6 +70,8 @@ pub(super) struct Source {
     signs_of_life: u64,
     /// A read was not answered, and none has been since.
     unread: bool,
+    /// Names were not listed, and have not been since.
+    unlisted: bool,
     last_read: Option<Instant>,
     /// A read, or a question about it, has worked with this token.
     proved: bool,
@@ -99,6 +101,7 @@ impl Source {
             asked_at: None,
             signs_of_life: 0,
             unread: false,
+            unlisted: false,
             last_read: None,
             proved: false,
             refused_before: false,
@@ -260,7 +263,7 @@ impl Source {
                 self.last_success_at = Some(cx.now.wall);
                 self.last_read = Some(cx.now.instant);
                 (self.proved, self.refused_before) = (true, false);
-                if std::mem::take(&mut self.unread) && self.fault.is_none() {
+                if std::mem::take(&mut self.unread) && self.fault.is_none() && !self.unlisted {
                     self.recovered(cx);
                 }
             }
@@ -297,6 +300,20 @@ impl Source {
         self.last_attempt_at = Some(cx.now.wall);
         self.last_success_at = Some(cx.now.wall);
         (self.proved, self.refused_before) = (true, false);
+        if std::mem::take(&mut self.unlisted) && self.fault.is_none() && !self.unread {
+            self.recovered(cx);
+        }
+    }
+
+    /// The source has not listed names, which every one does that works and permits it.
+    pub(super) fn not_listed(&mut self, fault: &SourceFault, cx: &mut Context<'_>) {
+        if fault.is_of_the_source() {
+            self.unlisted = true;
+            return self.fails(fault.clone(), LONGEST_WAIT, cx);
+        }
+        *self.errors.entry(fault.kind()).or_default() += 1;
+        let lately = self.asked_at.is_some_and(|at| cx.now.instant.since(at) < LONGEST_WAIT);
+        self.doubted |= fault.kind() == SourceFaultKind::Forbidden && !(self.blind || lately);
     }
 
     /// Whether neither a log-in nor a read has worked for long.
@@ -335,7 +352,7 @@ impl Source {
         self.signs_of_life += 1;
         self.fault = None;
         self.doubted = false;
-        if !self.unread {
+        if !self.unread && !self.unlisted {
             self.recovered(cx);
         }
     }

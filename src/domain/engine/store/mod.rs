@@ -255,7 +255,9 @@ impl Store {
             self.candidate = None;
             self.candidate_rejection = None;
         }
-        self.withdrawn = self.withdrawn && spec.on_rejection == OnRejection::Withdraw;
+        self.withdrawn = self.withdrawn
+            && (spec.on_rejection == OnRejection::Withdraw
+                || spec.discovered.is_some_and(|it| it.gone_since.is_some()));
         self.spec = spec;
         self.reload.told = self.reload.told.or(self.spec.hook.as_ref().and_then(|hook| hook.told));
         self.acknowledgement.known(self.spec.acknowledge.as_ref());
@@ -352,6 +354,7 @@ impl Store {
             | Cause::SourceLoginRefused
             | Cause::SourceTokenExpiring
             | Cause::SourceUnavailable
+            | Cause::DiscoveryFailed
             | Cause::Test => None,
         };
         Book::settle(Some(&self.spec.name), judged, resolution, cx);
@@ -379,6 +382,8 @@ impl Store {
         due.extend(self.superseded.as_ref().map(Superseded::ends));
         due.extend(cx.shared.book.next_reminder(Some(self.name())));
         due.extend(conditions::next_change(self, cx));
+        let gone = self.gone_for_good_at().filter(|at| *at > cx.now.wall);
+        due.extend(gone.map(|at| cx.now.instant.plus(at.since(cx.now.wall))));
         due.into_iter().min()
     }
 

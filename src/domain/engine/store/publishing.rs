@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::{Action, Context, FirstCheck, Gate, OnRejection};
-use super::{Disk, FIRST_WAIT, Store, Streak};
+use super::{Disk, FIRST_WAIT, ReadProblem, Store, Streak};
 use crate::domain::credentials::Credentials;
 use crate::domain::incident::{Cause, Resolution, Severity};
 use crate::domain::publication::{GenerationStamp, OnDisk, PublishFault, Published, Sign};
 use crate::domain::schedule::backoff;
-use crate::domain::time::Now;
+use crate::domain::source::SourceFault;
+use crate::domain::time::{Now, Timestamp};
 use crate::domain::verdict::Verdict;
 
 const LONGEST_PUBLISH_WAIT: Duration = Duration::from_secs(60);
@@ -184,16 +185,15 @@ impl Store {
         self.publish_fault = Some(fault);
     }
 
-    /// Takes a dead set away, where the operator wants that, once its incident is on record.
+    /// Takes a set away that is dead, or whose secret is gone, where the operator wants that, once its incident is on
+    /// record.
     pub(super) fn advance_withdrawal(&mut self, cx: &mut Context<'_>) {
-        let dead = self.rejection.is_some_and(|rejection| self.confirmed(&rejection, cx));
-        if self.spec.on_rejection == OnRejection::Withdraw
-            && dead
-            && self.is_published()
-            && !self.publishing
-            && cx.now.instant >= self.next_publish
-            && cx.shared.book.is_open(Some(self.name()), Cause::RegeneratedOrRevoked)
-        {
+        let dead = self.spec.on_rejection == OnRejection::Withdraw
+            && self.rejection.is_some_and(|rejection| self.confirmed(&rejection, cx));
+        let is_open = |cause| cx.shared.book.is_open(Some(self.name()), cause);
+        let unwanted = (dead && is_open(Cause::RegeneratedOrRevoked))
+            || (self.is_gone_for_good(cx.now) && is_open(Cause::SecretMissing));
+        if unwanted && self.is_published() && !self.publishing && cx.now.instant >= self.next_publish {
             self.publishing = true;
             self.inspection_outdated = true;
             cx.actions.push(Action::Withdraw { store: self.name().clone() });
@@ -214,8 +214,30 @@ impl Store {
         self.publish_fault = None;
         self.publish_failures = 0;
         self.disk = Disk::Absent(None);
-        let text = "the rejected credentials were withdrawn, as on_rejection says".to_owned();
-        self.say(cx, Some(Severity::Critical), text);
+        let text = if self.is_gone_for_good(cx.now) {
+            "the credentials were withdrawn, as their secret is gone and on_missing says so"
+        } else {
+            "the rejected credentials were withdrawn, as on_rejection says"
+        };
+        self.say(cx, Some(Severity::Critical), text.to_owned());
+    }
+
+    /// Whether it was discovered, and its secret has been gone for longer than it stays published. That it is not
+    /// listed is not enough: a read must have found nothing, ever, at its path.
+    pub(super) fn is_gone_for_good(&self, now: Now) -> bool {
+        self.gone_for_good_at().is_some_and(|at| now.wall >= at)
+            && matches!(self.problem, Some(ReadProblem::Fault(SourceFault::NeverWritten)))
+    }
+
+    pub(super) fn gone_for_good_at(&self) -> Option<Timestamp> {
+        let discovered = self.spec.discovered?;
+        Some(discovered.gone_since?.plus(discovered.withdraw_after?))
+    }
+
+    /// Whether nothing is left of a store whose secret is gone.
+    pub(in crate::domain::engine) fn may_be_forgotten(&self, now: Now) -> bool {
+        let is_absent = matches!(self.disk, Disk::Absent(_)) && !self.publishing;
+        self.is_gone_for_good(now) && is_absent
     }
 
     /// The set that should be on the disk and is not.

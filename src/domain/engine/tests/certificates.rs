@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::world::{DAY, HOUR, MINUTE, SECOND, Shop, World, settings};
+use super::shops::Shop;
+use super::world::{DAY, HOUR, MINUTE, SECOND, World, settings};
 use crate::domain::engine::{Event, Settings};
 use crate::domain::incident::{Cause, MessageKind, Resolution, Severity};
 use crate::domain::time::Timestamp;

@@ -1,6 +1,7 @@
 //! Many stores at once: trouble of the platform is told from trouble of single tokens.
 
-use super::world::{HOUR, MINUTE, SECOND, Shop, World, settings};
+use super::shops::Shop;
+use super::world::{HOUR, MINUTE, SECOND, World, settings};
 use crate::domain::engine::{Event, Settings};
 use crate::domain::incident::{Cause, MessageKind};
 use crate::domain::snapshot::StoreState;

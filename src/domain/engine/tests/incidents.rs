@@ -1,6 +1,7 @@
 //! Which incidents open, with what evidence, and what ends them.
 
-use super::world::{HOUR, MINUTE, SECOND, Shop, World, settings};
+use super::shops::Shop;
+use super::world::{HOUR, MINUTE, SECOND, World, settings};
 use crate::domain::engine::{Event, Gate, Settings};
 use crate::domain::incident::{Cause, MessageKind, Resolution, Severity};
 use crate::domain::snapshot::StoreState;

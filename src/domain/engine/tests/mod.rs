@@ -2,6 +2,7 @@
 
 mod acknowledging;
 mod certificates;
+mod discovering;
 mod files;
 mod fleet;
 mod incidents;
@@ -11,8 +12,10 @@ mod overlaps;
 mod publishing;
 mod reloading;
 mod reports;
+mod shops;
 mod silences;
 mod source;
+mod stock;
 mod superseded;
 mod token;
 mod withdrawal;

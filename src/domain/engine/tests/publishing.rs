@@ -1,6 +1,7 @@
 //! What is published, and what is left in place.
 
-use super::world::{HOUR, MINUTE, SECOND, Shop, World, settings};
+use super::shops::Shop;
+use super::world::{HOUR, MINUTE, SECOND, World, settings};
 use crate::domain::engine::{Event, FirstCheck, Gate, Outcome, Settings};
 use crate::domain::incident::{Cause, MessageKind};
 use crate::domain::publication::{OnDisk, PublishFault, ReloadFault};

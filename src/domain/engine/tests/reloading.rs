@@ -1,6 +1,7 @@
 //! What apps are told, when, and what a life leaves to the next one.
 
-use super::world::{HOUR, MINUTE, SECOND, Shop, World, settings, spec};
+use super::shops::Shop;
+use super::world::{HOUR, MINUTE, SECOND, World, settings, spec};
 use crate::domain::engine::{Event, FirstCheck, Gate, Hook, Outcome, Settings};
 use crate::domain::incident::{Cause, MessageKind};
 use crate::domain::publication::{OnDisk, ReloadFault};

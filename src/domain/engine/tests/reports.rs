@@ -1,6 +1,7 @@
 //! What reports of apps bring about: a check at once, now and then, and nothing else.
 
-use super::world::{HOUR, MINUTE, SECOND, Shop, World, settings};
+use super::shops::Shop;
+use super::world::{HOUR, MINUTE, SECOND, World, settings};
 use crate::domain::credentials::StoreName;
 use crate::domain::engine::{Event, Reply, ReportOutcome, Reported, Request, Settings};
 use crate::domain::incident::{Cause, MessageKind};

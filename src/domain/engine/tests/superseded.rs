@@ -1,6 +1,7 @@
 //! What becomes of credentials that another version has taken the place of.
 
-use super::world::{HOUR, MINUTE, Shop, World};
+use super::shops::Shop;
+use super::world::{HOUR, MINUTE, World};
 use crate::domain::incident::{Cause, MessageKind, Resolution};
 use crate::domain::verdict::ProbeFault;
 

@@ -1,6 +1,7 @@
 //! What becomes of a dead set where the operator prefers none to a dead one.
 
-use super::world::{HOUR, MINUTE, Shop, World, spec};
+use super::shops::Shop;
+use super::world::{HOUR, MINUTE, World, spec};
 use crate::domain::engine::{OnRejection, StoreSpec};
 use crate::domain::incident::{Cause, MessageKind, Resolution};
 use crate::domain::snapshot::StoreState;

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::credentials::{AddressPolicy, Credentials, Field, FieldNames, Fields, StoreName};
+use super::shops::Shop;
+use crate::domain::credentials::{AddressPolicy, Field, FieldNames, Fields, StoreName};
+use crate::domain::discovery::Found;
 use crate::domain::engine::{
     About, Acknowledge, Action, Engine, Event, FirstCheck, Gate, Hook, OnRejection, Reply, Request,
     SecretLocation, Settings, SourceChange, StoreSpec, TokenOrigin,
@@ -17,21 +19,12 @@ use crate::domain::secret::{Fingerprint, FingerprintKey, Secret};
 use crate::domain::snapshot::{Snapshot, StoreStatus};
 use crate::domain::source::{Lease, ListedVersion, Listing, SecretVersion, SourceFault};
 use crate::domain::time::{Instant, Now, Timestamp};
-use crate::domain::verdict::{Answer, ProbeFault, ProbeOutcome, Validity};
+use crate::domain::verdict::Validity;
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
 pub(super) const HOUR: Duration = Duration::from_secs(3600);
 pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
-
-/// What a simulated store answers.
-#[derive(Clone, Debug)]
-pub(super) enum Shop {
-    /// Accepts these pairs of user and token.
-    Accepts(Vec<(String, String)>),
-    Status(u16, Option<Duration>),
-    Fails(ProbeFault),
-}
 
 pub(super) struct World {
     pub(super) engine: Engine,
@@ -44,8 +37,15 @@ pub(super) struct World {
     pub(super) read_fault: Option<SourceFault>,
     /// Stores whose secrets alone cannot be read.
     pub(super) read_faults: BTreeMap<String, SourceFault>,
-    /// What it says when it is to list secrets; `Ok`: their versions.
+    /// What it says when it is to list secrets; `Ok`: their versions, or their names alone.
     pub(super) listing: Result<(), SourceFault>,
+    pub(super) names: Result<(), SourceFault>,
+    /// Secrets that no listing has, although they can be read.
+    pub(super) unlisted: Vec<String>,
+    /// What was discovered, as the disk has it.
+    pub(super) found: Vec<Found>,
+    /// The stores that are configured by their names, where some are discovered.
+    pub(super) configured: Vec<String>,
     /// The token was revoked: reads and questions are forbidden until the next log-in.
     pub(super) token_dead: bool,
     pub(super) log_in: Result<Lease, SourceFault>,
@@ -95,6 +95,7 @@ pub(super) fn settings() -> Settings {
         addresses: AddressPolicy::PublicOnly,
         gate: Gate::Verified,
         first_check: FirstCheck::InTurn,
+        discoveries: Vec::new(),
     }
 }
 
@@ -107,6 +108,7 @@ pub(super) fn spec(name: &str) -> StoreSpec {
         hook: Some(Hook { min_interval: Duration::ZERO, retries: 3, told: None }),
         on_rejection: OnRejection::Keep,
         acknowledge: Some(Acknowledge { within: None, last: None }),
+        discovered: None,
     }
 }
 
@@ -136,6 +138,10 @@ impl World {
             read_fault: None,
             read_faults: BTreeMap::new(),
             listing: Err(SourceFault::NotKeyValue("the server does not list".into())),
+            names: Ok(()),
+            unlisted: Vec::new(),
+            found: Vec::new(),
+            configured: Vec::new(),
             token_dead: false,
             log_in: Ok(lease),
             renew: Ok(lease),
@@ -185,7 +191,16 @@ impl World {
         self.now.instant = Instant::default();
         let stores: Vec<&str> = self.secrets.keys().map(String::as_str).collect();
         let specs: Vec<StoreSpec> = stores.iter().map(|name| self.spec(name)).collect();
+        let specs = if self.settings.discoveries.is_empty() { specs } else { self.stocked() };
         self.engine = engine(specs, &self.settings, open, self.now);
+        if !self.settings.discoveries.is_empty() {
+            self.start();
+        }
+    }
+
+    /// What the daemon does first.
+    pub(super) fn start(&mut self) {
+        self.send(Event::Tick);
     }
 
     /// It is another installation, which has not begun.
@@ -320,19 +335,26 @@ impl World {
                 };
                 Event::Read { store, location, result }
             }
-            Action::List { folder } => {
-                count("list");
+            Action::List { folder, detailed } => {
+                count(if detailed { "list" } else { "list names" });
                 let listed = |(name, secret): (&String, &(u64, String, Option<String>))| {
-                    (name.clone(), ListedVersion { version: secret.0, present: true })
+                    let version = ListedVersion { version: secret.0, present: true };
+                    (name.clone(), detailed.then_some(version))
                 };
-                let result = match &self.listing {
+                let result = match if detailed { &self.listing } else { &self.names } {
                     _ if self.token_dead => Err(SourceFault::Forbidden),
                     Err(fault) => Err(fault.clone()),
                     Ok(()) => {
-                        Ok(Listing { versions: self.secrets.iter().map(listed).collect(), requests: 1 })
+                        let secrets = self.secrets.iter().filter(|(name, _)| !self.unlisted.contains(name));
+                        Ok(Listing { secrets: secrets.map(listed).collect(), requests: 1 })
                     }
                 };
-                Event::Listed { folder, result }
+                Event::Listed { folder, detailed, result }
+            }
+            Action::Restock { found } => {
+                count("restock");
+                self.found = found;
+                Event::Restocked { stores: self.stocked() }
             }
             Action::Probe { store, credentials } => {
                 count("probe");
@@ -406,30 +428,6 @@ impl World {
         })
     }
 
-    fn answer(&self, store: &str, credentials: &Credentials) -> ProbeOutcome {
-        let answer = |status, wait, body: &str| {
-            let body = body.as_bytes().to_vec();
-            let certificate = self.certificates.get(store).copied();
-            ProbeOutcome::Answered(Answer {
-                status,
-                location_host: None,
-                wait,
-                remaining: None,
-                certificate,
-                body,
-            })
-        };
-        let pair = (credentials.username().expose(), credentials.api_token().expose());
-        match &self.shops[store] {
-            Shop::Accepts(pairs) if pairs.iter().any(|(user, token)| pair == (user, token)) => {
-                answer(200, None, r#"{"time":1356126086}"#)
-            }
-            Shop::Accepts(_) => answer(401, None, ""),
-            Shop::Status(status, wait) => answer(*status, *wait, ""),
-            Shop::Fails(fault) => ProbeOutcome::Failed(*fault),
-        }
-    }
-
     pub(super) fn snapshot(&mut self) -> Snapshot {
         self.engine.snapshot(About::default(), self.now)
     }
@@ -466,6 +464,7 @@ fn kind(action: &Action) -> &'static str {
         Action::Inspect { .. } => "inspect",
         Action::Read { .. } => "read",
         Action::List { .. } => "list",
+        Action::Restock { .. } => "restock",
         Action::Probe { .. } => "probe",
         Action::Publish { .. } => "publish",
         Action::Withdraw { .. } => "withdraw",
