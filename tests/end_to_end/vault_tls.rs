@@ -45,9 +45,9 @@ fn authority_params(name: &str, valid: Valid) -> CertificateParams {
 }
 
 /// An authority with a name and a key of its own.
-fn root(name: &str) -> Authority {
+fn root(name: &str, valid: Valid) -> Authority {
     let key = KeyPair::generate().unwrap();
-    CertifiedIssuer::self_signed(authority_params(name, Valid::Now), key).unwrap()
+    CertifiedIssuer::self_signed(authority_params(name, valid), key).unwrap()
 }
 
 /// A server's certificate by an authority; `chain` follows it.
@@ -62,7 +62,8 @@ fn issue(issuer: &Issuer<'_, KeyPair>, valid: Valid, chain: &str) -> ServerCerti
 
 #[tokio::test]
 async fn certificates_that_change_and_end_are_told_and_new_ones_are_taken_without_a_restart() {
-    let (first, second) = (root("first"), root("second"));
+    let (first, second, old) =
+        (root("first", Valid::Now), root("second", Valid::Now), root("old", Valid::Before));
     let intermediate = |valid| {
         let key = KeyPair::generate().unwrap();
         CertifiedIssuer::signed_by(authority_params("between", valid), key, &second).unwrap()
@@ -101,6 +102,8 @@ async fn certificates_that_change_and_end_are_told_and_new_ones_are_taken_withou
         // The authority in between has ended: the one that the server needs is not the one that is trusted here.
         (issue(&ended, Valid::Now, &ended.pem()), Some(("has expired", None))),
         (issue(&living, Valid::Now, &living.pem()), None),
+        // The authority that is named is trusted for as long as it is named: its own end is no reason to stop.
+        (issue(&old, Valid::Now, ""), Some(("unknown issuer", Some(old.pem())))),
     ];
     for (certificate, trouble) in again {
         world.bao.show(&certificate);
