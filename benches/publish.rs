@@ -15,6 +15,7 @@ use bc_secrets_sync::domain::credentials::{
 use bc_secrets_sync::domain::publication::GenerationStamp;
 use bc_secrets_sync::domain::secret::{FingerprintKey, Secret};
 use bc_secrets_sync::domain::time::Timestamp;
+use bc_secrets_sync::domain::version::Version;
 use bc_secrets_sync::publish::Publisher;
 
 fn main() {
@@ -43,7 +44,7 @@ fn main() {
         let now = Timestamp::from(SystemTime::now());
         let stamp = GenerationStamp {
             generation,
-            version: generation,
+            version: Version::numbered(generation).unwrap(),
             version_created_at: Some(now),
             fingerprint: credentials.fingerprint(&key),
             published_at: now,

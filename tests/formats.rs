@@ -16,6 +16,7 @@ use bc_secrets_sync::domain::credentials::{
 use bc_secrets_sync::domain::publication::{GenerationStamp, PublishFault};
 use bc_secrets_sync::domain::secret::{FingerprintKey, Secret};
 use bc_secrets_sync::domain::time::Timestamp;
+use bc_secrets_sync::domain::version::Version;
 use bc_secrets_sync::publish::Publisher;
 use bc_secrets_sync::sandbox::authority::Authority;
 use bc_secrets_sync::sandbox::store::SimulatedBigCommerce;
@@ -109,7 +110,7 @@ impl Place {
         let credentials = Arc::new(credentials.unwrap());
         let stamp = GenerationStamp {
             generation: 1,
-            version: 1,
+            version: Version::Unnumbered,
             version_created_at: None,
             fingerprint: credentials.fingerprint(&key),
             published_at: Timestamp::from_millis(0),

@@ -1,6 +1,6 @@
 //! `check`: reads every secret and asks every store; publishes nothing.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
@@ -15,6 +15,7 @@ use crate::domain::engine::Outcome;
 use crate::domain::source::{Folder, SourceFault, SourceFaultKind};
 use crate::domain::time::Timestamp;
 use crate::domain::verdict::{Verdict, VerdictKind, judge};
+use crate::domain::version::{KvVersion, Version};
 use crate::store::Prober;
 use crate::system::clock::Clock;
 use crate::system::hardening;
@@ -45,7 +46,7 @@ enum Output {
 struct Finding {
     store: String,
     secret: String,
-    version: Option<u64>,
+    version: Version,
     written_at: Option<Timestamp>,
     result: &'static str,
     detail: String,
@@ -134,10 +135,11 @@ impl Check {
 
 /// Finds the stores that are not configured by their names. Returns what could not be listed.
 async fn discover(vault: &Vault, config: &mut Config) -> Vec<Finding> {
-    let folders: BTreeSet<Folder> = config.discover.iter().map(|it| it.discovery.folder.clone()).collect();
+    let folders: BTreeMap<Folder, Option<KvVersion>> =
+        config.discover.iter().map(|it| (it.discovery.folder.clone(), it.discovery.kv_version)).collect();
     let (mut found, mut findings) = (Vec::new(), Vec::new());
-    for folder in folders {
-        match vault.list(&folder, false).await {
+    for (folder, kv_version) in folders {
+        match vault.list(&folder, kv_version, false).await {
             Ok(listing) if listing.secrets.is_empty() => {
                 findings.push(of_folder(&folder, &SourceFault::NeverWritten))
             }
@@ -163,20 +165,21 @@ async fn look_at_all(vault: &Vault, prober: &Prober, config: &Config) -> Vec<Fin
         tasks.spawn(async move {
             // The room is never closed, so a place is always to be had.
             let _place = room.acquire_owned().await;
-            let read = vault.read(&store.mount, &store.path, &store.fields).await;
+            let read = vault.read(&store.location()).await;
             let secret = match read {
                 Ok(secret) => secret,
                 Err(fault) => return (at, of_fault(&store, &fault)),
             };
             let (version, written_at) = (secret.version, secret.created_at);
-            let finding = match Credentials::parse(secret.fields, &store.fields, policy) {
-                Err(error) => finding(&store, "malformed", error.to_string(), Outcome::SecretUnusable),
-                Ok(credentials) => {
-                    let now = Timestamp::from(Clock::start().wall());
-                    of_verdict(&store, &judge(&prober.probe(&credentials, now).await))
-                }
-            };
-            (at, Finding { version: Some(version), written_at, ..finding })
+            let finding =
+                match secret.fields.and_then(|fields| Credentials::parse(fields, &store.fields, policy)) {
+                    Err(error) => finding(&store, "malformed", error.to_string(), Outcome::SecretUnusable),
+                    Ok(credentials) => {
+                        let now = Timestamp::from(Clock::start().wall());
+                        of_verdict(&store, &judge(&prober.probe(&credentials, now).await))
+                    }
+                };
+            (at, Finding { version, written_at, ..finding })
         });
     }
     let mut findings = tasks.join_all().await;
@@ -188,7 +191,7 @@ fn finding(store: &config::Store, result: &'static str, detail: String, outcome:
     Finding {
         store: store.name.to_string(),
         secret: format!("{}/{}", store.mount, store.path),
-        version: None,
+        version: Version::Unnumbered,
         written_at: None,
         result,
         detail,
@@ -207,7 +210,7 @@ fn of_folder(folder: &Folder, fault: &SourceFault) -> Finding {
     Finding {
         store: "(discover)".to_owned(),
         secret: format!("{folder}/"),
-        version: None,
+        version: Version::Unnumbered,
         written_at: None,
         result,
         detail: format!("{folder}/: {fault}"),
@@ -243,7 +246,7 @@ fn as_table(findings: &[Finding]) -> String {
     let row = |finding: &Finding| {
         vec![
             finding.store.clone(),
-            finding.version.map_or_else(|| "-".to_owned(), |version| version.to_string()),
+            finding.version.number().map_or_else(|| "-".to_owned(), |version| version.to_string()),
             finding.written_at.map_or_else(|| "-".to_owned(), |at| at.to_string()),
             finding.result.to_owned(),
             finding.detail.clone(),

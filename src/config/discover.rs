@@ -9,6 +9,7 @@ use super::files::{self, Files};
 use super::raw;
 use super::stores::{fields, on_rejection};
 use super::value::{Table, open};
+use super::vault::Mount;
 use super::{Config, Discover, Store, hooks};
 use crate::domain::discovery::{Discovered, Discovery, Found, NamePattern, place};
 use crate::domain::source::Folder;
@@ -25,14 +26,14 @@ const WITHDRAW_AFTER: DurationRule = DurationRule {
 pub(super) fn discover(
     checker: &mut Checker<'_>,
     tables: Vec<Table<raw::Discover>>,
-    default_mount: &str,
+    default_mount: &Mount,
     default_files: &Arc<Files>,
 ) -> Vec<Discover> {
     let mut all: Vec<Discover> = Vec::new();
     for (index, table) in tables.into_iter().enumerate() {
         let at = format!("discover[{index}]");
         let (span, raw) = open(Some(table));
-        let mount = checker.vault_path(&format!("{at}.mount"), raw.mount);
+        let (mount, kv_version) = default_mount.or(checker, &at, raw.mount, raw.kv_version);
         let prefix_key = format!("{at}.prefix");
         let path = match raw.prefix {
             None => {
@@ -61,8 +62,8 @@ pub(super) fn discover(
         );
         let reload = raw.reload.and_then(|table| hooks::reload(checker, &format!("{at}.reload"), table));
         if let (Ok(pattern), Some(path)) = (pattern, path) {
-            let folder = Folder { mount: mount.unwrap_or_else(|| default_mount.to_owned()), path };
-            let discovery = Discovery { folder, pattern, withdraw_after };
+            let folder = Folder { mount, path };
+            let discovery = Discovery { folder, kv_version, pattern, withdraw_after };
             all.push(Discover { discovery, fields, on_rejection, files, reload });
         }
     }
@@ -89,7 +90,9 @@ impl Config {
             self.stores.push(Store {
                 name,
                 mount: found.mount.clone(),
+                kv_version: discover.discovery.kv_version,
                 path: found.path.clone(),
+                version: None,
                 fields: discover.fields.clone(),
                 on_rejection: discover.on_rejection,
                 files: Arc::clone(&discover.files),

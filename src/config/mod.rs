@@ -14,6 +14,8 @@ use crate::domain::credentials::{AddressPolicy, FieldNames, StoreName};
 use crate::domain::discovery::{Discovered, Discovery};
 use crate::domain::engine::OnRejection;
 use crate::domain::secret::Secret;
+use crate::domain::source::SecretLocation;
+use crate::domain::version::KvVersion;
 
 mod accounts;
 mod acknowledge;
@@ -262,10 +264,14 @@ pub enum LogFormat {
 pub struct Store {
     /// Its name; also that of its directory.
     pub name: StoreName,
-    /// Mount of the KV v2 engine.
+    /// Mount of the KV engine.
     pub mount: String,
+    /// The engine's version; none: the mount is asked.
+    pub kv_version: Option<KvVersion>,
     /// Path of the secret below the mount.
     pub path: String,
+    /// The version of the secret that is used; none: the newest.
+    pub version: Option<u64>,
     /// Names of the fields in the secret.
     pub fields: FieldNames,
     /// What becomes of its published set when its rejection is confirmed.
@@ -278,6 +284,20 @@ pub struct Store {
     pub acknowledge: Option<Acknowledge>,
     /// It was discovered; none: it is configured by its name.
     pub discovered: Option<Discovered>,
+}
+
+impl Store {
+    /// Where its secret is.
+    #[must_use]
+    pub fn location(&self) -> SecretLocation {
+        SecretLocation {
+            mount: self.mount.clone(),
+            path: self.path.clone(),
+            fields: self.fields.clone(),
+            pinned: self.version,
+            kv_version: self.kv_version,
+        }
+    }
 }
 
 /// `[stores.acknowledge]`: an app says which generation it runs on.

@@ -26,6 +26,7 @@ pub(super) struct Vault {
     pub(super) proxy: Option<Value>,
     pub(super) namespace: Option<Value>,
     pub(super) mount: Option<Value>,
+    pub(super) kv_version: Option<Value>,
     pub(super) poll_interval: Option<Value>,
     pub(super) timeout: Option<Value>,
     pub(super) concurrency: Option<Value>,
@@ -257,6 +258,8 @@ pub(super) struct Store {
     pub(super) mount: Option<Value>,
     pub(super) path: Option<Value>,
     pub(super) fields: Option<Table<Fields>>,
+    pub(super) version: Option<Value>,
+    pub(super) kv_version: Option<Value>,
     pub(super) on_rejection: Option<Value>,
     pub(super) files: Option<Vec<Table<File>>>,
     pub(super) reload: Option<Table<Reload>>,
@@ -267,6 +270,7 @@ pub(super) struct Store {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Discover {
     pub(super) mount: Option<Value>,
+    pub(super) kv_version: Option<Value>,
     pub(super) prefix: Option<Value>,
     pub(super) name: Option<Value>,
     pub(super) withdraw_after: Option<Value>,
@@ -304,6 +308,7 @@ pub(super) struct Reload {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Fields {
+    pub(super) json_field: Option<Value>,
     pub(super) username: Option<Value>,
     pub(super) api_token: Option<Value>,
     pub(super) api_path: Option<Value>,

@@ -9,16 +9,18 @@ use super::files::{self, Files};
 use super::hooks;
 use super::raw;
 use super::value::{Origin, Table, Value, open};
+use super::vault::Mount;
 use super::{Output, State, Store};
 use crate::domain::credentials::{FieldNames, StoreName};
 use crate::domain::engine::OnRejection;
+use crate::domain::version::KvVersion;
 
 /// Checks all stores. Two may share a secret, but not a name: on a volume that does not tell `A` from `a`
 /// they would overwrite one another.
 pub(super) fn stores(
     checker: &mut Checker<'_>,
     tables: Vec<Table<raw::Store>>,
-    default_mount: &str,
+    default_mount: &Mount,
     default_files: &Arc<Files>,
     directories: Option<&(Output, State)>,
 ) -> Vec<Store> {
@@ -29,7 +31,8 @@ pub(super) fn stores(
         let at = format!("stores[{index}]");
         let (span, raw) = open(Some(table));
         let name = name(checker, &format!("{at}.name"), span.clone(), raw.name, &mut seen);
-        let mount = checker.vault_path(&format!("{at}.mount"), raw.mount);
+        let (mount, kv_version) = default_mount.or(checker, &at, raw.mount, raw.kv_version);
+        let version = version(checker, &format!("{at}.version"), raw.version, kv_version);
         let path_key = format!("{at}.path");
         if raw.path.is_none() {
             checker.missing(
@@ -52,8 +55,10 @@ pub(super) fn stores(
         if let Some((name, path)) = name.zip(path) {
             stores.push(Store {
                 name,
-                mount: mount.unwrap_or_else(|| default_mount.to_owned()),
+                mount,
+                kv_version,
                 path,
+                version,
                 fields,
                 on_rejection,
                 files: output_files,
@@ -101,13 +106,31 @@ pub(super) fn on_rejection(checker: &mut Checker<'_>, at: &str, value: Option<Va
     checker.choice(&format!("{at}.on_rejection"), value, &words, OnRejection::Keep)
 }
 
+/// The version of the secret that is pinned; none: the newest is used.
+fn version(
+    checker: &mut Checker<'_>,
+    key: &str,
+    value: Option<Value>,
+    kv_version: Option<KvVersion>,
+) -> Option<u64> {
+    let value = value?;
+    if kv_version == Some(KvVersion::One) {
+        let message = "cannot be pinned where kv_version is 1, which keeps no versions; leave the key out";
+        checker.refuse(&value.origin, key, message);
+        return None;
+    }
+    Some(checker.count(key, Some(value), 1..=u64::from(u32::MAX), 1))
+}
+
 pub(super) fn fields(checker: &mut Checker<'_>, at: &str, table: Option<Table<raw::Fields>>) -> FieldNames {
     let (span, raw) = open(table);
     let default = FieldNames::default();
+    let json_field = checker.text(&format!("{at}.json_field"), raw.json_field).map(|(name, _)| name);
     let mut field = |key: &str, value, default| {
         checker.text(&format!("{at}.{key}"), value).map_or(default, |(name, _)| name)
     };
     let names = FieldNames {
+        json_field,
         username: field("username", raw.username, default.username),
         api_token: field("api_token", raw.api_token, default.api_token),
         api_path: field("api_path", raw.api_path, default.api_path),

@@ -12,6 +12,7 @@ use super::locations::PlainHttp;
 use super::raw;
 use super::value::{Kind, Origin, Table, Value, open};
 use super::{Tls, Vault};
+use crate::domain::version::KvVersion;
 
 const TIMEOUT: DurationRule = DurationRule {
     default: Duration::from_secs(10),
@@ -26,12 +27,39 @@ const POLL_INTERVAL: DurationRule = DurationRule {
 const SOCKET: &str = "unix://";
 const DEFAULT_MOUNT: &str = "secret";
 
+/// A mount of the KV engine, and its version where that is given.
+pub(super) struct Mount {
+    pub(super) path: String,
+    pub(super) kv_version: Option<KvVersion>,
+}
+
+impl Mount {
+    /// The mount that a table names, or else this one; with its version.
+    pub(super) fn or(
+        &self,
+        checker: &mut Checker<'_>,
+        at: &str,
+        mount: Option<Value>,
+        version: Option<Value>,
+    ) -> (String, Option<KvVersion>) {
+        let version = kv_version(checker, &format!("{at}.kv_version"), version);
+        match checker.vault_path(&format!("{at}.mount"), mount) {
+            // What is said of the default mount says nothing of another one.
+            Some(mount) if mount != self.path => (mount, version),
+            Some(_) | None => (self.path.clone(), version.or(self.kv_version)),
+        }
+    }
+}
+
 /// Checks `[vault]`; also gives the default mount of the stores.
-pub(super) fn vault(checker: &mut Checker<'_>, table: Option<Table<raw::Vault>>) -> (Option<Vault>, String) {
+pub(super) fn vault(checker: &mut Checker<'_>, table: Option<Table<raw::Vault>>) -> (Option<Vault>, Mount) {
     let (span, raw) = open(table);
     let address = address(checker, span.clone(), raw.address, raw.allow_plain_http);
     let namespace = namespace(checker, raw.namespace);
-    let mount = checker.vault_path("vault.mount", raw.mount).unwrap_or_else(|| DEFAULT_MOUNT.to_owned());
+    let mount = Mount {
+        path: checker.vault_path("vault.mount", raw.mount).unwrap_or_else(|| DEFAULT_MOUNT.to_owned()),
+        kv_version: kv_version(checker, "vault.kv_version", raw.kv_version),
+    };
     let poll_interval = checker.duration("vault.poll_interval", raw.poll_interval, &POLL_INTERVAL);
     let timeout = checker.duration("vault.timeout", raw.timeout, &TIMEOUT);
     let concurrency = checker.count("vault.concurrency", raw.concurrency, 1..=256, 16_u16);
@@ -51,6 +79,14 @@ pub(super) fn vault(checker: &mut Checker<'_>, table: Option<Table<raw::Vault>>)
         auth,
     });
     (vault, mount)
+}
+
+/// The version of a mount's engine; none: the mount is asked.
+fn kv_version(checker: &mut Checker<'_>, key: &str, value: Option<Value>) -> Option<KvVersion> {
+    match checker.count(key, Some(value?), 1..=2, 2_u8) {
+        1 => Some(KvVersion::One),
+        _ => Some(KvVersion::Two),
+    }
 }
 
 fn address(

@@ -64,11 +64,11 @@ impl Adapters {
             Action::Renew => Event::Renewed(self.vault.renew().await),
             Action::LookUp => Event::LookedUp(self.vault.look_up_self().await),
             Action::Read { store, location } => {
-                let result = self.vault.read(&location.mount, &location.path, &location.fields).await;
+                let result = self.vault.read(&location).await;
                 Event::Read { store, location, result }
             }
-            Action::List { folder, detailed } => {
-                let result = self.vault.list(&folder, detailed).await;
+            Action::List { folder, kv_version, detailed } => {
+                let result = self.vault.list(&folder, kv_version, detailed).await;
                 Event::Listed { folder, detailed, result }
             }
             Action::Probe { store, credentials } => {

@@ -33,7 +33,7 @@ use super::listeners::{self, Listeners};
 use super::output_watch::OutputWatch;
 use super::restock::{restock, take_stock};
 use super::services::{Service, any_ended};
-use super::settings::{settings, source_change, stores};
+use super::settings::{mounts, settings, source_change, stores};
 use super::work::{First, Work};
 
 /// The loop shows that it lives at least this often, also when there is nothing to do.
@@ -314,6 +314,7 @@ impl Live {
             version: env!("CARGO_PKG_VERSION"),
             started_at: self.started_at.wall,
             last_pass: self.last_pass,
+            mounts: mounts(&self.config, &self.work.adapters.vault),
             channels: self.alerts.status(),
             configuration: self.status.clone(),
             reports_refused: self.guard.refused(),

@@ -16,7 +16,7 @@ use super::adapters::{Adapters, now, on_disk};
 use super::error::DaemonError;
 use super::live::FINISH_LIMIT;
 use super::restock::{restock, take_stock};
-use super::settings::{settings, stores};
+use super::settings::{mounts, settings, stores};
 use super::work::Work;
 
 /// A pass that never settles ends after this much time, on top of what it was told to wait.
@@ -82,7 +82,8 @@ pub async fn once(mut config: Config, wait: Duration, clock: Clock) -> Result<Pa
     if config.vault.revoke_token_on_exit {
         work.adapters.vault.revoke().await;
     }
-    let about = About { version: env!("CARGO_PKG_VERSION"), ..About::default() };
+    let mounts = mounts(&config, &work.adapters.vault);
+    let about = About { version: env!("CARGO_PKG_VERSION"), mounts, ..About::default() };
     Ok(Pass { outcome, snapshot: work.engine.snapshot(about, now(&clock)) })
 }
 

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use crate::config::{Auth, Config, Tls, Vault};
 use crate::domain::credentials::StoreName;
 use crate::domain::engine::{
-    Acknowledge, FirstCheck, Gate, Hook, SecretLocation, Settings, SourceChange, StoreSpec, TokenOrigin,
+    Acknowledge, FirstCheck, Gate, Hook, Settings, SourceChange, StoreSpec, TokenOrigin,
 };
 use crate::domain::publication::{Acknowledged, Told};
+use crate::domain::snapshot::MountStatus;
+use crate::domain::version::KvVersion;
 
 /// What earlier lives have noted of the apps.
 #[derive(Debug)]
@@ -46,11 +48,7 @@ pub(super) fn settings(config: &Config, first_check: FirstCheck) -> Settings {
 pub(super) fn stores(config: &Config, noted: &Noted) -> Vec<StoreSpec> {
     let spec = |store: &crate::config::Store| StoreSpec {
         name: store.name.clone(),
-        location: Arc::new(SecretLocation {
-            mount: store.mount.clone(),
-            path: store.path.clone(),
-            fields: store.fields.clone(),
-        }),
+        location: Arc::new(store.location()),
         on_rejection: store.on_rejection,
         hook: store.reload.as_ref().map(|reload| Hook {
             min_interval: reload.min_interval,
@@ -64,6 +62,21 @@ pub(super) fn stores(config: &Config, noted: &Noted) -> Vec<StoreSpec> {
         discovered: store.discovered,
     };
     config.stores.iter().map(spec).collect()
+}
+
+/// The mounts that the stores are read from, each with what is known of it.
+pub(super) fn mounts(config: &Config, vault: &crate::vault::Vault) -> Vec<MountStatus> {
+    let mut configured = BTreeMap::new();
+    for store in &config.stores {
+        let version = configured.entry(store.mount.as_str()).or_insert(store.kv_version);
+        *version = version.or(store.kv_version);
+    }
+    let status = |(mount, configured): (&str, Option<KvVersion>)| MountStatus {
+        mount: mount.to_owned(),
+        kv_version: configured.or_else(|| vault.kv_version(mount)),
+        configured: configured.is_some(),
+    };
+    configured.into_iter().map(status).collect()
 }
 
 /// Whether the token in hand is still of use with the new configuration.

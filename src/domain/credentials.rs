@@ -13,6 +13,9 @@ use super::secret::{Fingerprint, FingerprintKey, Secret};
 /// The longest value of a single field, in bytes; far above anything that BigCommerce hands out.
 pub const MAX_FIELD_LENGTH: usize = 4096;
 
+/// The longest text of a JSON object with the three values, in bytes: room for them and for much beside them.
+pub const MAX_JSON_LENGTH: usize = 64 * 1024;
+
 /// The name of a store: the name of its directory and of its series, so it must be a safe file name.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StoreName(Arc<str>);
@@ -276,7 +279,7 @@ impl Credentials {
     /// # Errors
     /// Names the field at fault and the reason, never a value.
     pub fn parse(fields: Fields, names: &FieldNames, policy: AddressPolicy) -> Result<Self, FieldError> {
-        let at = |field: &str, problem| FieldError { field: field.to_owned(), problem };
+        let at = |field: &str, problem| FieldError { field: names.in_full(field), problem };
         let username = text(fields.username).map_err(|problem| at(&names.username, problem))?;
         let api_token = text(fields.api_token).map_err(|problem| at(&names.api_token, problem))?;
         let api_path = text(fields.api_path).map_err(|problem| at(&names.api_path, problem))?;
@@ -340,6 +343,9 @@ impl Credentials {
 /// The names that the three fields have in the secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldNames {
+    /// The one field of the secret that holds all three, as keys of a JSON object; none: they are fields of
+    /// their own.
+    pub json_field: Option<String>,
     /// Field with the Username.
     pub username: String,
     /// Field with the API Token.
@@ -350,7 +356,20 @@ pub struct FieldNames {
 
 impl Default for FieldNames {
     fn default() -> Self {
-        Self { username: "username".into(), api_token: "api_token".into(), api_path: "api_path".into() }
+        Self {
+            json_field: None,
+            username: "username".into(),
+            api_token: "api_token".into(),
+            api_path: "api_path".into(),
+        }
+    }
+}
+
+impl FieldNames {
+    /// What a field is called in words for people, with the field that it is in.
+    #[must_use]
+    pub fn in_full(&self, name: &str) -> String {
+        self.json_field.as_ref().map_or_else(|| name.to_owned(), |field| format!("{field}.{name}"))
     }
 }
 
@@ -395,6 +414,25 @@ pub enum FieldProblem {
     /// It holds another JSON type than a string.
     #[error("it holds a JSON {0}; it must be a string")]
     NotText(&'static str),
+    /// It should hold a JSON object and holds another JSON type.
+    #[error("it holds a JSON {0}; it must be a JSON object, or the text of one")]
+    NotAnObject(&'static str),
+    /// Its text should be that of a JSON object; where it stops to be.
+    #[error(
+        "its text is not that of a JSON object (line {line}, column {column}); write one with the three keys"
+    )]
+    NotJson {
+        /// The line, from 1.
+        line: usize,
+        /// The column, from 1.
+        column: usize,
+    },
+    /// A JSON object has this key twice.
+    #[error("it has this key twice; write it once")]
+    Twice,
+    /// Its JSON text is longer than [`MAX_JSON_LENGTH`].
+    #[error("its text is longer than {MAX_JSON_LENGTH} bytes")]
+    TooLongJson,
     /// It is the empty string.
     #[error("it is empty")]
     Empty,

@@ -7,12 +7,15 @@ use serde::{Deserialize, Serialize};
 use super::credentials::{StoreName, StoreNameError};
 use super::source::Folder;
 use super::time::Timestamp;
+use super::version::KvVersion;
 
 /// A folder whose secrets are stores.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Discovery {
     /// The folder.
     pub folder: Folder,
+    /// The version of its engine, where it is known; none: the source finds out.
+    pub kv_version: Option<KvVersion>,
     /// Which of its secrets are stores, and how each store is called.
     pub pattern: NamePattern,
     /// How long a store whose secret is gone stays published; none: for ever.
@@ -122,6 +125,7 @@ mod tests {
     fn the_first_discovery_that_takes_a_secret_has_it() {
         let discovery = |path: &str, pattern: &str| Discovery {
             folder: Folder { mount: "kv".into(), path: path.into() },
+            kv_version: None,
             pattern: NamePattern::parse(pattern).unwrap(),
             withdraw_after: None,
         };

@@ -27,6 +27,8 @@ pub enum Cause {
     SecretMalformed,
     /// A generation could not be written.
     PublishFailed,
+    /// Published files do not stay as they were published, time after time.
+    FilesUnstable,
     /// The app could not be told of what was published.
     ReloadFailed,
     /// The app has not acknowledged what was published.
@@ -56,7 +58,7 @@ impl Cause {
     pub(crate) const LAST: Self = Self::DiscoveryFailed;
 
     /// Every cause that an incident can have, in the order of the labels; a test is none.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::RegeneratedOrRevoked,
         Self::BadWrite,
         Self::Misconfigured,
@@ -65,6 +67,7 @@ impl Cause {
         Self::SecretMissing,
         Self::SecretMalformed,
         Self::PublishFailed,
+        Self::FilesUnstable,
         Self::ReloadFailed,
         Self::Unacknowledged,
         Self::SupersededLive,
@@ -89,6 +92,7 @@ impl Cause {
             Self::SecretMissing => "secret_missing",
             Self::SecretMalformed => "secret_malformed",
             Self::PublishFailed => "publish_failed",
+            Self::FilesUnstable => "files_unstable",
             Self::ReloadFailed => "reload_failed",
             Self::Unacknowledged => "unacknowledged",
             Self::SupersededLive => "superseded_live",
@@ -108,13 +112,14 @@ impl Cause {
     pub const fn title(self) -> &'static str {
         match self {
             Self::RegeneratedOrRevoked => "API token regenerated or revoked",
-            Self::BadWrite => "newest version in Vault is rejected by the store",
+            Self::BadWrite => "new credentials in Vault are rejected by the store",
             Self::Misconfigured => "credentials were never accepted by the store",
             Self::Forbidden => "store forbids the account",
             Self::Moved => "store is not at its API Path",
             Self::SecretMissing => "secret cannot be read from Vault",
             Self::SecretMalformed => "secret in Vault is unusable",
             Self::PublishFailed => "credentials cannot be published",
+            Self::FilesUnstable => "published files do not stay as they were published",
             Self::ReloadFailed => "the app cannot be told of new credentials",
             Self::Unacknowledged => "the app has not acknowledged new credentials",
             Self::SupersededLive => "superseded credentials still work",
@@ -136,6 +141,7 @@ impl Cause {
             Self::RegeneratedOrRevoked
             | Self::Misconfigured
             | Self::PublishFailed
+            | Self::FilesUnstable
             | Self::PlatformTrouble
             | Self::SourceLoginRefused => Severity::Critical,
             Self::BadWrite
@@ -203,10 +209,10 @@ impl Resolution {
     pub const fn words(self) -> &'static str {
         match self {
             Self::RegeneratedCaughtUp => {
-                "regenerated, caught up: a newer version in Vault was accepted by the store and is published"
+                "regenerated, caught up: what Vault has now was accepted by the store and is published"
             }
             Self::AccountReplaced => {
-                "account replaced: a newer version in Vault with another Username was accepted and is published"
+                "account replaced: what Vault has now, with another Username, was accepted and is published"
             }
             Self::AcceptedAgain => "the store accepts the published credentials again",
             Self::Recovered => "the trouble is over",

@@ -15,3 +15,4 @@ pub mod snapshot;
 pub mod source;
 pub mod time;
 pub mod verdict;
+pub mod version;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::credentials::Credentials;
 use super::secret::Fingerprint;
 use super::time::Timestamp;
+use super::version::Version;
 
 /// What a generation says of itself, beside the values and without any of them.
 ///
@@ -17,8 +18,9 @@ use super::time::Timestamp;
 pub struct GenerationStamp {
     /// Counts the generations of a store from 1.
     pub generation: u64,
-    /// The version of the secret that it was made of.
-    pub version: u64,
+    /// The version of the secret that it was made of; not written where the source counts none.
+    #[serde(default, skip_serializing_if = "Version::is_unnumbered")]
+    pub version: Version,
     /// When that version was written, by the source's clock.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version_created_at: Option<Timestamp>,
@@ -44,6 +46,15 @@ impl GenerationStamp {
     pub const fn id(&self) -> GenerationId {
         let Self { generation, fingerprint, published_at, .. } = self;
         GenerationId { generation: *generation, fingerprint: *fingerprint, published_at: *published_at }
+    }
+
+    /// What its content is called: the version of the secret, or its own number where the source counts none.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self.version {
+            Version::Numbered(number) => format!("version {number}"),
+            Version::Unnumbered => format!("generation {}", self.same_content().start()),
+        }
     }
 
     /// The numbers of the generations with this very content, this one the last of them.
@@ -180,7 +191,7 @@ mod tests {
     fn a_stamp_is_read_back_as_it_was_written() {
         let whole = GenerationStamp {
             generation: 3,
-            version: 7,
+            version: Version::numbered(7).unwrap(),
             version_created_at: Some(Timestamp::from_millis(1_000)),
             fingerprint: Fingerprint::parse("00000000000000ff").unwrap(),
             published_at: Timestamp::from_millis(2_000),
@@ -202,6 +213,17 @@ mod tests {
     }
 
     #[test]
+    fn a_version_that_nobody_counts_is_absent() {
+        let text =
+            r#"{"generation":3,"fingerprint":"00000000000000ff","published_at":"1970-01-01T00:00:02.000Z"}"#;
+        let stamp = read(text).unwrap();
+        assert_eq!((stamp.version, stamp.name()), (Version::Unnumbered, "generation 3".into()));
+        assert_eq!(serde_json::to_string(&stamp).unwrap(), text);
+        let restored = GenerationStamp { generation: 5, restores: Some(3), ..stamp };
+        assert_eq!(restored.name(), "generation 3", "the same content has one name");
+    }
+
+    #[test]
     fn a_stamp_that_lacks_a_part_is_none() {
         let text = r#"{"generation":3,"version":7,"fingerprint":"00000000000000ff","published_at":"1970-01-01T00:00:02Z"}"#;
         assert!(read(text).is_some());
@@ -210,6 +232,7 @@ mod tests {
             ("00000000000000ff", "ff"),
             ("1970-01-01T00:00:02Z", "soon"),
             ("\"version\":7", "\"version\":-7"),
+            ("\"version\":7", "\"version\":0"),
         ] {
             assert_eq!(read(&text.replace(from, to)), None, "{from}");
         }

@@ -11,6 +11,7 @@ use super::publication::GenerationStamp;
 use super::source::SourceFaultKind;
 use super::time::Timestamp;
 use super::verdict::VerdictKind;
+use super::version::{KvVersion, Version};
 
 /// The daemon as it stood at one moment.
 #[derive(Clone, Debug, Serialize)]
@@ -87,6 +88,19 @@ pub struct SourceStatus {
     pub listed_stores: usize,
     /// What went wrong, by kind, since the start.
     pub errors: BTreeMap<SourceFaultKind, u64>,
+    /// The mounts that stores are read from.
+    pub mounts: Vec<MountStatus>,
+}
+
+/// A mount of the source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MountStatus {
+    /// Its path.
+    pub mount: String,
+    /// The version of its KV engine; absent until it is known.
+    pub kv_version: Option<KvVersion>,
+    /// Whether the configuration says so; the mount was asked otherwise.
+    pub configured: bool,
 }
 
 /// In what state a store's credentials are.
@@ -147,6 +161,9 @@ pub struct StoreStatus {
     pub name: StoreName,
     /// Where its secret is, as mount and path.
     pub secret: String,
+    /// The version that the configuration pins; absent: the newest is used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pinned_version: Option<u64>,
     /// In what state its credentials are.
     pub state: StoreState,
     /// One sentence about it.
@@ -171,6 +188,8 @@ pub struct StoreStatus {
     pub last_read_at: Option<Timestamp>,
     /// Why the secret could not be read or used, when it could not.
     pub read_error: Option<String>,
+    /// The same in one word.
+    pub read_fault: Option<&'static str>,
     /// Why the last generation could not be written, when it could not.
     pub publish_error: Option<String>,
     /// What the app was told; absent where it does not want to be.
@@ -221,8 +240,9 @@ pub struct ReportStatus {
 /// A version in the source that is not published (yet).
 #[derive(Clone, Debug, Serialize)]
 pub struct CandidateStatus {
-    /// Its number.
-    pub version: u64,
+    /// Its number; absent where the source counts none.
+    #[serde(skip_serializing_if = "Version::is_unnumbered")]
+    pub version: Version,
     /// When it was first seen.
     pub seen_at: Timestamp,
     /// The last verdict on it.

@@ -1,12 +1,14 @@
 //! What the source of the credentials says: leases, versions of secrets, and why neither came.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::credentials::Fields;
+use super::credentials::{FieldError, FieldNames, Fields};
 use super::time::Timestamp;
+use super::version::{KvVersion, Version};
 
 /// A token that the source gave us, without the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,15 +19,58 @@ pub struct Lease {
     pub renewable: bool,
 }
 
-/// One version of a secret.
+/// Where a secret is in the source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretLocation {
+    /// Mount of the engine.
+    pub mount: String,
+    /// Path below the mount.
+    pub path: String,
+    /// Names of its fields.
+    pub fields: FieldNames,
+    /// The version that is wanted; none: the newest.
+    pub pinned: Option<u64>,
+    /// The version of the engine, where it is known; none: the source finds out.
+    pub kv_version: Option<KvVersion>,
+}
+
+impl SecretLocation {
+    /// The newest version of a secret with fields of the usual names.
+    #[must_use]
+    pub fn new(mount: impl Into<String>, path: impl Into<String>) -> Self {
+        let (mount, path) = (mount.into(), path.into());
+        Self { mount, path, fields: FieldNames::default(), pinned: None, kv_version: None }
+    }
+
+    /// The folder that the secret is in.
+    #[must_use]
+    pub fn folder(&self) -> Folder {
+        let path = self.path.rsplit_once('/').map_or("", |(path, _)| path);
+        Folder { mount: self.mount.clone(), path: path.to_owned() }
+    }
+
+    /// The secret's name in its folder.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.path.rsplit_once('/').map_or(&self.path, |(_, name)| name)
+    }
+}
+
+impl fmt::Display for SecretLocation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}", self.mount, self.path)
+    }
+}
+
+/// What was found at a secret's location.
 #[derive(Debug)]
 pub struct SecretVersion {
-    /// The version's number, counted by the source from 1.
-    pub version: u64,
-    /// When it was written, by the source's clock.
+    /// What the source calls it.
+    pub version: Version,
+    /// When it was written, by the source's clock; none where the source does not say.
     pub created_at: Option<Timestamp>,
-    /// Its three fields, not yet checked.
-    pub fields: Fields,
+    /// Its three fields, not yet checked; or why the field that should hold them does not.
+    pub fields: Result<Fields, FieldError>,
 }
 
 /// Where several secrets are: the path above theirs.
@@ -37,8 +82,8 @@ pub struct Folder {
     pub path: String,
 }
 
-impl std::fmt::Display for Folder {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Folder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}/{}", self.mount, self.path)
     }
 }
@@ -57,6 +102,8 @@ pub struct Listing {
 pub struct ListedVersion {
     /// Its number.
     pub version: u64,
+    /// When it was written, by the source's clock: a secret that was removed and written anew counts from 1 again.
+    pub created_at: Option<Timestamp>,
     /// Whether it is there for certain: neither deleted, to be deleted at some time, nor destroyed.
     pub present: bool,
 }
@@ -81,13 +128,16 @@ pub enum SourceFault {
     /// Nothing was ever written at this path.
     #[error("there is no secret at this path")]
     NeverWritten,
-    /// The newest version was deleted.
-    #[error("the secret's newest version is deleted")]
-    Deleted,
-    /// The newest version was destroyed.
-    #[error("the secret's newest version is destroyed")]
-    Destroyed,
-    /// What the store's mount names is no KV engine of version 2; what it is, in words.
+    /// The pinned version is not there: it was never written, or is not kept any more.
+    #[error("there is no version {0} of the secret: it was never written, or is not kept any more")]
+    NoSuchVersion(u64),
+    /// This version, the newest or the pinned one, was deleted, which can be undone.
+    #[error("version {0} of the secret is deleted")]
+    Deleted(u64),
+    /// This version, the newest or the pinned one, was destroyed, which cannot be undone.
+    #[error("version {0} of the secret is destroyed")]
+    Destroyed(u64),
+    /// What the store's mount names is no KV engine as it is configured; what it is, in words.
     #[error("{0}")]
     NotKeyValue(String),
     /// 503: sealed.
@@ -169,15 +219,37 @@ impl SourceFault {
         matches!(self, Self::Sealed | Self::Unavailable { .. } | Self::Busy { .. } | Self::Unreachable(_))
     }
 
+    /// The fault in one word, finer than its kind.
+    #[must_use]
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::LoginRefused { .. } => "login_refused",
+            Self::LoginFile(_) => "login_file",
+            Self::Forbidden => "forbidden",
+            Self::NeverWritten => "never_written",
+            Self::NoSuchVersion(_) => "no_such_version",
+            Self::Deleted(_) => "deleted",
+            Self::Destroyed(_) => "destroyed",
+            Self::NotKeyValue(_) => "not_key_value",
+            Self::Sealed => "sealed",
+            Self::Unavailable { .. } | Self::Busy { .. } => "unavailable",
+            Self::Lost(_) => "log_in_lost",
+            Self::Unreachable(_) => "unreachable",
+            Self::Malformed(_) => "malformed_answer",
+        }
+    }
+
     /// The fault's kind.
     #[must_use]
     pub const fn kind(&self) -> SourceFaultKind {
         match self {
             Self::LoginRefused { .. } | Self::LoginFile(_) => SourceFaultKind::LoginRefused,
             Self::Forbidden => SourceFaultKind::Forbidden,
-            Self::NeverWritten | Self::Deleted | Self::Destroyed | Self::NotKeyValue(_) => {
-                SourceFaultKind::Missing
-            }
+            Self::NeverWritten
+            | Self::NoSuchVersion(_)
+            | Self::Deleted(_)
+            | Self::Destroyed(_)
+            | Self::NotKeyValue(_) => SourceFaultKind::Missing,
             Self::Sealed
             | Self::Unavailable { .. }
             | Self::Busy { .. }
@@ -196,8 +268,9 @@ impl SourceFault {
             | Self::LoginFile(_)
             | Self::Forbidden
             | Self::NeverWritten
-            | Self::Deleted
-            | Self::Destroyed
+            | Self::NoSuchVersion(_)
+            | Self::Deleted(_)
+            | Self::Destroyed(_)
             | Self::NotKeyValue(_)
             | Self::Sealed
             | Self::Unavailable { .. }

@@ -13,6 +13,7 @@ use crate::domain::snapshot::{
 use crate::domain::source::SourceFaultKind;
 use crate::domain::time::Timestamp;
 use crate::domain::verdict::VerdictKind;
+use crate::domain::version::Version;
 
 /// A time late on 2025-08-24, `millis` milliseconds after a full second.
 pub(super) fn at(millis: u64) -> Timestamp {
@@ -27,7 +28,7 @@ pub(super) fn verified_store(name: &str) -> StoreStatus {
         detail: "the store accepts the credentials".into(),
         published: Some(GenerationStamp {
             generation: 3,
-            version: 7,
+            version: Version::numbered(7).unwrap(),
             version_created_at: Some(at(1)),
             fingerprint: Fingerprint::parse("0123456789abcdef").unwrap(),
             published_at: at(20),
@@ -36,7 +37,7 @@ pub(super) fn verified_store(name: &str) -> StoreStatus {
             files_fingerprint: None,
         }),
         candidate: Some(CandidateStatus {
-            version: 8,
+            version: Version::numbered(8).unwrap(),
             seen_at: at(30),
             last_verdict: Some(VerdictKind::Rejected),
             next_probe_at: None,
@@ -83,6 +84,7 @@ pub(super) fn pending_store(name: &str) -> StoreStatus {
     StoreStatus {
         name: StoreName::parse(name).unwrap(),
         secret: "secret/\"quoted\"\\path\n".into(),
+        pinned_version: None,
         state: StoreState::Pending,
         detail: "never read".into(),
         published: None,
@@ -95,6 +97,7 @@ pub(super) fn pending_store(name: &str) -> StoreStatus {
         last_read_attempt_at: None,
         last_read_at: None,
         read_error: None,
+        read_fault: None,
         publish_error: None,
         reload: None,
         requests_remaining: None,

@@ -6,8 +6,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, chmod, fchmod, fstat, fsync, mkdirat, openat,
-    readlinkat, renameat, statat, symlinkat, unlinkat,
+    AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags, Stat, chmod, fchmod, fstat, fsync, mkdirat,
+    openat, readlinkat, renameat, renameat_with, statat, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
 use zeroize::Zeroizing;
@@ -15,8 +15,11 @@ use zeroize::Zeroizing;
 use super::rights::{Rights, RightsError};
 use crate::domain::publication::PublishFault;
 
-/// How deep a leftover may be nested; ours are one directory deep.
-const MAX_DEPTH: u8 = 8;
+/// How many names a directory may have that is listed: ours have some dozens, and whoever fills one must fill neither our
+/// memory nor our time.
+pub(super) const MAX_NAMES: usize = 10_000;
+/// How deep that may be nested which is removed: what is ours is one directory deep, and each level keeps a handle open.
+const MAX_DEPTH: u8 = 64;
 
 /// An open directory.
 ///
@@ -164,7 +167,8 @@ impl Directory {
         }
     }
 
-    /// Makes `name` a link to `target` in one step: whoever opens the name sees what it was, or what it is now.
+    /// Makes `name` a link to `target` in one step: whoever opens the name sees what it was, or what it is now. A
+    /// directory that has the name, as in a copy in which links were followed, is removed with all that is in it.
     pub(super) fn replace_link(&self, name: &str, target: &str, temporary: &str) -> Result<(), PublishFault> {
         let make = |name: &str| match symlinkat(target, &self.handle, name) {
             Ok(()) => Ok(true),
@@ -181,11 +185,32 @@ impl Directory {
                 return Err(fault("cannot create the link", &self.path.join(temporary), Errno::EXIST));
             }
         }
-        renameat(&self.handle, temporary, &self.handle, name).map_err(|error| {
+        let renamed = match renameat(&self.handle, temporary, &self.handle, name) {
+            Err(Errno::ISDIR) => self.replace_directory(name, temporary),
+            renamed => renamed,
+        };
+        renamed.map_err(|error| {
             // The fault to tell is that of the rename; the next publication or sweep removes what is left.
             let _ = self.remove(temporary);
             fault("cannot rename a link to", &self.path.join(name), error)
         })
+    }
+
+    /// Puts what is at `temporary` in the place of a directory, which no plain rename does.
+    fn replace_directory(&self, name: &str, temporary: &str) -> Result<(), Errno> {
+        match renameat_with(&self.handle, temporary, &self.handle, name, RenameFlags::EXCHANGE) {
+            Ok(()) => {
+                // What stays of it now, the next sweep removes, and reports.
+                let _ = self.remove(temporary);
+                Ok(())
+            }
+            // Not every file system exchanges names; without that, nothing has the name for a moment.
+            Err(Errno::INVAL | Errno::NOSYS) => {
+                self.remove_nested(name, MAX_DEPTH)?;
+                renameat(&self.handle, temporary, &self.handle, name)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Removes whatever has this name, with all that is in it; nothing to remove is no fault.
@@ -220,10 +245,14 @@ impl Directory {
         Ok(FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
     }
 
-    /// The names in this directory. A name that is no text is none of ours and left out.
+    /// The names in this directory. A name that is no text is none of ours and left out. More than [`MAX_NAMES`] are
+    /// [`Errno::TOOBIG`].
     pub(super) fn names(&self) -> Result<Vec<String>, Errno> {
         let mut names = Vec::new();
-        for entry in Dir::read_from(&self.handle)? {
+        for (count, entry) in Dir::read_from(&self.handle)?.enumerate() {
+            if count >= MAX_NAMES {
+                return Err(Errno::TOOBIG);
+            }
             if let Ok(name) = entry?.file_name().to_str()
                 && name != "."
                 && name != ".."

@@ -21,6 +21,7 @@ mod layout;
 mod read;
 mod render;
 mod rights;
+mod seal;
 mod sweep;
 mod templates;
 #[cfg(test)]

@@ -11,6 +11,7 @@ use super::directory::{Content, Directory, Link, fault};
 use super::layout::{ALWAYS, API_PATH, API_TOKEN, DATA, STAMP, USERNAME, generation_of, link_target};
 use super::render::Rendering;
 use super::rights::{Ours, Rights};
+use super::seal;
 use super::watch::Watch;
 use crate::config::Output;
 use crate::domain::credentials::{
@@ -93,7 +94,8 @@ pub(super) fn read_store(
     let Some(target) = generation_of(&target) else {
         return Err(damage(DATA, "it points out of the store's directory"));
     };
-    check_rights(store.as_str(), directory, Rights::of_directories(output))?;
+    let ours = Ours::new(directory, output);
+    check_rights(store.as_str(), directory, ours.of_store(output, &directory.stat()?))?;
     let generation = match directory.open(target) {
         Ok(generation) => generation,
         Err(Errno::NOENT) => return Err(damage(DATA, "the generation that it points to is missing")),
@@ -102,7 +104,6 @@ pub(super) fn read_store(
         Err(error) => return Err(directory.fault("cannot open", target, error).into()),
     };
     watch.generation(&generation, store);
-    let ours = Ours::new(directory, output);
     let published = read_generation(&generation, target, &ours, output, key)?;
     let rendering = match publisher.render(store, &published.credentials) {
         Ok(rendering) if rendering.fingerprint == published.stamp.files_fingerprint => rendering,
@@ -157,7 +158,7 @@ pub(super) fn read_generation(
     }
     let rights = Rights::of_files(output);
     let is_wrong = |stat: &Stat| rights.difference(stat).or_else(|| ours.difference(stat));
-    let stamp = read_stamp(generation, is_wrong)?;
+    let stamp = read_stamp(generation, is_wrong, Some(key))?;
     let username = read_value(generation, USERNAME, is_wrong)?;
     let api_token = read_value(generation, API_TOKEN, is_wrong)?;
     let api_path = read_value(generation, API_PATH, is_wrong)?;
@@ -168,6 +169,7 @@ pub(super) fn read_generation(
         api_path: Field::Text(api_path),
     };
     let names = FieldNames {
+        json_field: None,
         username: USERNAME.to_owned(),
         api_token: API_TOKEN.to_owned(),
         api_path: API_PATH.to_owned(),
@@ -188,10 +190,12 @@ pub(super) fn read_generation(
     Ok(Published { credentials: Arc::new(credentials), stamp })
 }
 
-/// Reads a generation's stamp; what is wrong with the rights of its file is asked where they matter.
+/// Reads a generation's stamp; what is wrong with the rights of its file is asked where they matter, and its seal is
+/// looked at where there is a key.
 pub(super) fn read_stamp(
     generation: &Directory,
     is_wrong: impl Fn(&Stat) -> Option<String>,
+    key: Option<&FingerprintKey>,
 ) -> Result<GenerationStamp, Unread> {
     let content = match generation.read(STAMP, MAX_STAMP_LENGTH)? {
         Content::Unfit(why) => return Err(damage(STAMP, why)),
@@ -203,7 +207,16 @@ pub(super) fn read_stamp(
         }
     };
     // The parser's own words could quote the file; who can read this can look at the file.
-    serde_json::from_slice(&content).map_err(|_| damage(STAMP, "it is not the stamp of a generation"))
+    let stamp =
+        serde_json::from_slice(&content).map_err(|_| damage(STAMP, "it is not the stamp of a generation"))?;
+    if key.is_some_and(|key| !seal::is_whole(&content, key)) {
+        return Err(damage(
+            STAMP,
+            "its seal does not match: it was edited, or the key in the state directory is a new one, or an earlier \
+             version of this program wrote it",
+        ));
+    }
+    Ok(stamp)
 }
 
 fn read_value(

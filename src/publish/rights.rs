@@ -12,6 +12,7 @@ use crate::config::Output;
 
 /// The bits of a mode that are set and compared.
 const MODE_BITS: u32 = 0o7777;
+const ROOT: u32 = 0;
 
 /// The rights that a file or a directory must have.
 #[derive(Clone, Copy)]
@@ -104,6 +105,18 @@ impl<'a> Ours<'a> {
     pub(super) fn new(directory: &'a Directory, output: &Output) -> Self {
         let daemon = (geteuid().as_raw(), getegid().as_raw());
         Self { directory, rights: Rights::of_files(output), daemon, given: OnceCell::new() }
+    }
+
+    /// The rights of the store's directory. Where the configuration names no owner, a directory that somebody has given
+    /// away is taken back by whoever can; its group may be what the directory above hands down.
+    pub(super) fn of_store(&self, output: &Output, is: &Stat) -> Rights {
+        let rights = Rights::of_directories(output);
+        let foreign = self.daemon.0 == ROOT && is.st_uid != ROOT;
+        if rights.owner.is_some() || !foreign {
+            return rights;
+        }
+        let given = *self.given.get_or_init(|| self.directory.gives());
+        Rights { owner: given.map(|(uid, _)| uid), ..rights }
     }
 
     /// Who owns this, in words, when we did not make it so. Where a volume makes no files without a name, or none now,

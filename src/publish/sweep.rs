@@ -2,13 +2,17 @@
 
 use rustix::io::Errno;
 
-use super::directory::{Directory, Link};
+use super::directory::{Directory, Link, MAX_NAMES};
 use super::layout::{
     ALWAYS, DATA, DATA_TEMPORARY, STAMP, generation_of, is_generation_name, link_target, prepared_link,
 };
 use super::read::{Unread, read_stamp};
 use super::render::Renderer;
 use crate::domain::publication::PublishFault;
+
+/// No generation has so high a number: whoever wrote a higher one wants numbers that cannot rise, or that readers of JSON
+/// cannot hold.
+const BELIEVED: u64 = 1 << 52;
 
 /// Removes a store's leftovers; keeps the published generation and the one before it. Returns the names that were
 /// there.
@@ -110,7 +114,8 @@ fn generation_before(directory: &Directory, published: u64) -> Result<Option<Str
 /// The highest number of a generation that can be read, published or not; 0 when there is none.
 pub(super) fn highest_number(directory: &Directory) -> u64 {
     let names = generations(directory).unwrap_or_default();
-    names.iter().filter_map(|name| number_of(directory, name).ok().flatten()).max().unwrap_or_default()
+    let numbers = names.iter().filter_map(|name| number_of(directory, name).ok().flatten());
+    numbers.filter(|number| *number <= BELIEVED).max().unwrap_or_default()
 }
 
 fn generations(directory: &Directory) -> Result<Vec<String>, PublishFault> {
@@ -120,7 +125,13 @@ fn generations(directory: &Directory) -> Result<Vec<String>, PublishFault> {
 }
 
 pub(super) fn list(directory: &Directory) -> Result<Vec<String>, PublishFault> {
-    directory.names().map_err(|error| directory.fault("cannot list", "", error))
+    directory.names().map_err(|error| match error {
+        Errno::TOOBIG => PublishFault {
+            reason: format!("it holds more than {MAX_NAMES} names: remove those that are not the daemon's"),
+            ..directory.fault("cannot list", "", error)
+        },
+        error => directory.fault("cannot list", "", error),
+    })
 }
 
 fn number_of(directory: &Directory, name: &str) -> Result<Option<u64>, PublishFault> {
@@ -130,7 +141,7 @@ fn number_of(directory: &Directory, name: &str) -> Result<Option<u64>, PublishFa
         Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ACCESS) => return Ok(None),
         Err(error) => return Err(directory.fault("cannot open", name, error)),
     };
-    match read_stamp(&generation, |_| None) {
+    match read_stamp(&generation, |_| None, None) {
         Ok(stamp) => Ok(Some(stamp.generation)),
         Err(Unread::Damaged(_)) => Ok(None),
         Err(Unread::Fault(fault)) => Err(fault),

@@ -21,6 +21,7 @@ use super::*;
 use crate::domain::credentials::{AddressPolicy, Field, FieldNames, Fields};
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
+use crate::domain::version::Version;
 
 /// What is called before each step of a publication; an error makes the step fail.
 type Interrupt = dyn Fn(Step) -> Result<(), Errno> + Send + Sync;
@@ -163,10 +164,10 @@ pub(super) fn credentials(number: u64) -> Arc<Credentials> {
     Arc::new(Credentials::parse(fields, &FieldNames::default(), AddressPolicy::PublicOnly).unwrap())
 }
 
-fn stamp(generation: u64, credentials: &Credentials) -> GenerationStamp {
+pub(super) fn stamp(generation: u64, credentials: &Credentials) -> GenerationStamp {
     GenerationStamp {
         generation,
-        version: generation + 10,
+        version: Version::numbered(generation + 10).unwrap(),
         version_created_at: Timestamp::parse("2026-11-22T10:00:00.5Z"),
         fingerprint: credentials.fingerprint(&key()),
         published_at: Timestamp::parse("2026-11-23T05:51:22.123Z").unwrap(),

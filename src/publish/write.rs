@@ -14,6 +14,7 @@ use super::layout::{
 use super::read::{Generation, Unread, check_files, read_generation, read_store};
 use super::render::{Refusal, Rendering};
 use super::rights::{Ours, Rights};
+use super::seal::sealed;
 use super::sweep::{highest_number, keep_only, list, remove_other_links};
 use crate::domain::credentials::{Credentials, StoreName};
 use crate::domain::publication::{GenerationStamp, PublishFault, Published};
@@ -119,7 +120,8 @@ fn make_store(
         },
         error => output.fault("cannot open", name, error),
     })?;
-    directory.give(Rights::of_directories(&publisher.output))?;
+    let rights = Ours::new(&directory, &publisher.output).of_store(&publisher.output, &directory.stat()?);
+    directory.give(rights)?;
     Ok((directory, made))
 }
 
@@ -181,14 +183,14 @@ impl Publication<'_> {
     fn fill(&self, name: &str) -> Result<(), PublishFault> {
         let generation =
             self.directory.open(name).map_err(|error| self.directory.fault("cannot open", name, error))?;
-        let stamp = serde_json::to_vec(&self.stamp)
+        let stamp = sealed(&self.stamp, &self.publisher.key)
             .map_err(|error| self.directory.fault("cannot write the stamp of", name, error))?;
         let rights = Rights::of_files(&self.publisher.output);
         let always = [
             (USERNAME, self.credentials.username().expose().as_bytes()),
             (API_TOKEN, self.credentials.api_token().expose().as_bytes()),
             (API_PATH, self.credentials.api_path().as_str().as_bytes()),
-            (STAMP, &stamp),
+            (STAMP, stamp.as_bytes()),
         ];
         let others = self.rendering.files.iter().filter(|file| !ALWAYS.contains(&file.name));
         for (file, content) in

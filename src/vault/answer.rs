@@ -1,4 +1,4 @@
-//! Reads the server's answers: a lease, a version of a secret, or the fault that they mean.
+//! Reads the server's answers about our token: a lease, or the fault that they mean.
 //!
 //! The forms are our own and ask for no more than is used: servers differ in the rest. No text made here
 //! repeats anything of a body, save the reason that a server gives for refusing a log-in.
@@ -8,12 +8,9 @@ use std::mem;
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde_json::{Map, Value};
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::domain::credentials::{Field, FieldNames, Fields};
-use crate::domain::secret::Secret;
-use crate::domain::source::{Lease, ListedVersion, SecretVersion, SourceFault};
+use crate::domain::source::{Lease, ListedVersion, SourceFault};
 use crate::domain::time::Timestamp;
 
 use super::login::Token;
@@ -93,6 +90,8 @@ struct Key {
 
 #[derive(Deserialize)]
 struct OneVersion {
+    #[serde(default)]
+    created_time: String,
     #[serde(default)]
     deletion_time: String,
     #[serde(default)]
@@ -251,7 +250,8 @@ pub(super) fn page(answer: &Answer, detailed: bool) -> Result<Page, SourceFault>
         let version = key.current_version?;
         let one = key.versions.get(&version.to_string());
         let present = one.is_some_and(|one| one.deletion_time.is_empty() && !one.destroyed);
-        Some(ListedVersion { version, present })
+        let created_at = one.and_then(|one| Timestamp::parse(&one.created_time));
+        Some(ListedVersion { version, created_at, present })
     };
     let details = if detailed { Some(data.key_info.ok_or_else(no_page)?) } else { None };
     let (keys, last) = (data.keys.len(), data.keys.last().cloned());
@@ -261,48 +261,8 @@ pub(super) fn page(answer: &Answer, detailed: bool) -> Result<Page, SourceFault>
     Ok(Page { secrets, keys, last })
 }
 
-/// The newest version of a secret.
-pub(super) fn secret(answer: &Answer, names: &FieldNames) -> Result<SecretVersion, SourceFault> {
-    if !matches!(answer.status, 200 | 404) {
-        return Err(fault(answer));
-    }
-    if answer.status == 404
-        && let Some(errors) = errors(answer)
-    {
-        return Err(if errors.is_empty() {
-            SourceFault::NeverWritten
-        } else {
-            SourceFault::NotKeyValue(
-                "status 404 with an error: no engine is mounted there; check the store's mount".into(),
-            )
-        });
-    }
-    let mut body = Wiped(serde_json::from_slice(&answer.body).map_err(|_| not_vault())?);
-    let data = body.0.get_mut("data").and_then(Value::as_object_mut).ok_or_else(not_vault)?;
-    let Some(Value::Object(metadata)) = data.remove("metadata") else {
-        return Err(not_version_2());
-    };
-    let version = metadata.get("version").and_then(Value::as_u64).ok_or_else(not_version_2)?;
-    match data.get_mut("data") {
-        Some(Value::Object(fields)) if answer.status == 200 => Ok(SecretVersion {
-            version,
-            created_at: metadata.get("created_time").and_then(Value::as_str).and_then(Timestamp::parse),
-            fields: Fields {
-                username: field(fields, &names.username),
-                api_token: field(fields, &names.api_token),
-                api_path: field(fields, &names.api_path),
-            },
-        }),
-        Some(Value::Null) if metadata.get("destroyed").and_then(Value::as_bool) == Some(true) => {
-            Err(SourceFault::Destroyed)
-        }
-        Some(Value::Null) => Err(SourceFault::Deleted),
-        Some(_) | None => Err(not_version_2()),
-    }
-}
-
 /// The fault that a status means, whatever was asked.
-fn fault(answer: &Answer) -> SourceFault {
+pub(super) fn fault(answer: &Answer) -> SourceFault {
     match answer.status {
         // A gateway's own page of 403 says nothing about the token.
         403 if answer.body.is_empty() || errors(answer).is_some() => SourceFault::Forbidden,
@@ -331,7 +291,7 @@ fn lease(auth: &Auth) -> Lease {
 }
 
 /// The server's own reasons; `None` when the body is not of Vault's making.
-fn errors(answer: &Answer) -> Option<Vec<String>> {
+pub(super) fn errors(answer: &Answer) -> Option<Vec<String>> {
     serde_json::from_slice(&answer.body).ok().map(|Refused { errors }| errors)
 }
 
@@ -347,52 +307,8 @@ fn quotation(errors: &[String], credentials: &[&str]) -> String {
     whole.chars().map(visible).take(MAX_QUOTATION).collect()
 }
 
-/// Moves a field out of the secret.
-fn field(fields: &mut Map<String, Value>, name: &str) -> Field {
-    match fields.remove(name) {
-        None => Field::Missing,
-        Some(Value::String(text)) => Field::Text(Secret::new(text)),
-        Some(Value::Null) => Field::NotText("null"),
-        Some(Value::Bool(_)) => Field::NotText("boolean"),
-        Some(Value::Number(_)) => Field::NotText("number"),
-        Some(array @ Value::Array(_)) => {
-            drop(Wiped(array));
-            Field::NotText("array")
-        }
-        Some(object @ Value::Object(_)) => {
-            drop(Wiped(object));
-            Field::NotText("object")
-        }
-    }
-}
-
-/// JSON whose texts are wiped when it is dropped. Numbers and the names of fields are not.
-struct Wiped(Value);
-
-impl Drop for Wiped {
-    fn drop(&mut self) {
-        wipe(&mut self.0);
-    }
-}
-
-/// Goes as deep as the parser did, which stops at 128 levels.
-fn wipe(value: &mut Value) {
-    match value {
-        Value::String(text) => text.zeroize(),
-        Value::Array(values) => values.iter_mut().for_each(wipe),
-        Value::Object(fields) => fields.values_mut().for_each(wipe),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
-}
-
-fn not_vault() -> SourceFault {
+pub(super) fn not_vault() -> SourceFault {
     malformed("it is not what Vault answers; check vault.address and what stands before the server")
-}
-
-fn not_version_2() -> SourceFault {
-    SourceFault::NotKeyValue(
-        "it is not a KV version 2 secret; check that the store's mount is a KV engine of version 2".into(),
-    )
 }
 
 fn malformed(words: &str) -> SourceFault {

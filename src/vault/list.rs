@@ -7,6 +7,7 @@ use rustify::enums::{RequestMethod, RequestType, ResponseType};
 use rustify::errors::ClientError;
 
 use crate::domain::source::{Folder, Listing, SourceFault};
+use crate::domain::version::KvVersion;
 
 use super::answer::{self, Page};
 use super::login::Token;
@@ -22,14 +23,20 @@ pub(super) async fn list(
     transport: &Transport,
     token: &Token,
     folder: &Folder,
+    version: KvVersion,
     detailed: bool,
 ) -> Result<Listing, SourceFault> {
     let mount = transport::path(&folder.mount)?;
     let path = if folder.path.is_empty() { String::new() } else { transport::path(&folder.path)? };
+    let kind = match version {
+        KvVersion::Two if detailed => "/detailed-metadata",
+        KvVersion::Two => "/metadata",
+        KvVersion::One => "",
+    };
     let mut listing = Listing { secrets: BTreeMap::new(), requests: 0 };
     let mut after = None;
     while listing.requests < MAX_PAGES {
-        let request = List { mount: &mount, path: &path, detailed, after: after.as_deref() };
+        let request = List { mount: &mount, kind, path: &path, after: after.as_deref() };
         let answer = transport.send(&request, Some(token)).await?;
         listing.requests += 1;
         let Page { secrets, keys, last } = match answer::page(&answer, detailed) {
@@ -54,8 +61,8 @@ pub(super) async fn list(
 /// The library has no request of this kind.
 struct List<'a> {
     mount: &'a str,
+    kind: &'static str,
     path: &'a str,
-    detailed: bool,
     after: Option<&'a str>,
 }
 
@@ -65,8 +72,7 @@ impl Endpoint for List<'_> {
     const RESPONSE_BODY_TYPE: ResponseType = ResponseType::JSON;
 
     fn path(&self) -> String {
-        let kind = if self.detailed { "detailed-metadata" } else { "metadata" };
-        format!("/{}/{kind}/{}", self.mount, self.path)
+        format!("/{}{}/{}", self.mount, self.kind, self.path)
     }
 
     fn method(&self) -> RequestMethod {

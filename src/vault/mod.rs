@@ -2,8 +2,11 @@
 
 mod answer;
 mod files;
+mod json;
 mod list;
 mod login;
+mod mounts;
+mod secret;
 pub mod stock;
 mod tls;
 mod transport;
@@ -13,14 +16,16 @@ mod wrapping;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use vaultrs::api::kv1::requests::GetSecretRequest;
 use vaultrs::api::kv2::requests::ReadSecretRequest;
 use vaultrs::api::token::requests::{LookupTokenSelfRequest, RenewTokenSelfRequest, RevokeTokenSelfRequest};
 
 use crate::config;
-use crate::domain::credentials::FieldNames;
-use crate::domain::source::{Folder, Lease, Listing, SecretVersion, SourceFault};
+use crate::domain::source::{Folder, Lease, Listing, SecretLocation, SecretVersion, SourceFault};
+use crate::domain::version::KvVersion;
 
 use self::login::{LogIn, Token};
+use self::mounts::Mounts;
 use self::transport::Transport;
 
 pub use self::transport::BuildError;
@@ -36,6 +41,7 @@ struct Inner {
     transport: Transport,
     log_in: LogIn,
     token: Mutex<Option<Token>>,
+    mounts: Mounts,
 }
 
 impl Vault {
@@ -50,6 +56,7 @@ impl Vault {
             transport: Transport::new(config)?,
             log_in: LogIn::new(&config.auth, config.timeout),
             token: Mutex::new(None),
+            mounts: Mounts::default(),
         })))
     }
 
@@ -98,35 +105,89 @@ impl Vault {
         answer::looked_up(&answer)
     }
 
-    /// Reads the newest version of a secret of the KV v2 engine at `mount`.
+    /// Reads a secret: the pinned version of it, or the newest. A mount whose version of KV is not known is
+    /// asked for it first, and again when what is known does not explain what was found.
     ///
     /// # Errors
-    /// [`SourceFault::NeverWritten`], [`SourceFault::Deleted`] and [`SourceFault::Destroyed`] when there is
-    /// nothing to read, [`SourceFault::NotKeyValue`] when the mount is no such engine;
-    /// [`SourceFault::Forbidden`], also before the first log-in.
-    pub async fn read(
-        &self,
-        mount: &str,
-        path: &str,
-        names: &FieldNames,
-    ) -> Result<SecretVersion, SourceFault> {
+    /// [`SourceFault::NeverWritten`], [`SourceFault::NoSuchVersion`], [`SourceFault::Deleted`] and
+    /// [`SourceFault::Destroyed`] when there is nothing to read, [`SourceFault::NotKeyValue`] when the mount is no
+    /// such engine; [`SourceFault::Forbidden`], also before the first log-in.
+    pub async fn read(&self, location: &SecretLocation) -> Result<SecretVersion, SourceFault> {
         let token = self.token_in_use()?;
-        let request =
-            ReadSecretRequest { mount: transport::path(mount)?, path: transport::path(path)?, version: None };
-        let answer = self.0.transport.send(&request, Some(&token)).await?;
-        answer::secret(&answer, names)
+        let (mount, path) = (transport::path(&location.mount)?, transport::path(&location.path)?);
+        if let Some(version) = location.kv_version {
+            return self.read_as(version, &token, mount, path, location).await;
+        }
+        let (transport, mounts) = (&self.0.transport, &self.0.mounts);
+        let version = mounts.version(transport, &token, &mount).await?;
+        let read = self.read_as(version, &token, mount.clone(), path.clone(), location).await;
+        let Err(
+            SourceFault::Forbidden
+            | SourceFault::NeverWritten
+            | SourceFault::NoSuchVersion(_)
+            | SourceFault::NotKeyValue(_),
+        ) = &read
+        else {
+            return read;
+        };
+        match mounts.doubted(transport, &token, &mount, version).await {
+            Some(other) => self.read_as(other, &token, mount, path, location).await,
+            None => read,
+        }
     }
 
-    /// Lists the secrets of a folder of the KV v2 engine, in as many requests as that takes. With their versions
+    async fn read_as(
+        &self,
+        engine: KvVersion,
+        token: &Token,
+        mount: String,
+        path: String,
+        location: &SecretLocation,
+    ) -> Result<SecretVersion, SourceFault> {
+        let transport = &self.0.transport;
+        let answer = match (engine, location.pinned) {
+            (KvVersion::One, Some(pinned)) => return Err(unversioned(pinned)),
+            (KvVersion::One, None) => transport.send(&GetSecretRequest { mount, path }, Some(token)).await?,
+            (KvVersion::Two, version) => {
+                transport.send(&ReadSecretRequest { mount, path, version }, Some(token)).await?
+            }
+        };
+        secret::secret(&answer, engine, location)
+    }
+
+    /// The version of the KV engine at a mount, as far as the server was asked and has said so.
+    #[must_use]
+    pub fn kv_version(&self, mount: &str) -> Option<KvVersion> {
+        self.0.mounts.known(mount.trim_matches('/'))
+    }
+
+    /// Lists the secrets of a folder, in as many requests as that takes. With their versions
     /// (`detailed`) OpenBao does so where a policy grants `list` on `MOUNT/detailed-metadata/PATH`, and Vault does
-    /// not; their names alone each server lists where a policy grants `list` on `MOUNT/metadata/PATH`.
+    /// not; their names alone each server lists where a policy grants `list` on `MOUNT/metadata/PATH`,
+    /// or, of KV v1, on `MOUNT/PATH`.
     ///
     /// # Errors
     /// [`SourceFault::Forbidden`] and [`SourceFault::NotKeyValue`] when the server does not list; the faults of a
     /// server that does not answer as it should.
-    pub async fn list(&self, folder: &Folder, detailed: bool) -> Result<Listing, SourceFault> {
+    pub async fn list(
+        &self,
+        folder: &Folder,
+        kv_version: Option<KvVersion>,
+        detailed: bool,
+    ) -> Result<Listing, SourceFault> {
         let token = self.token_in_use()?;
-        list::list(&self.0.transport, &token, folder, detailed).await
+        let transport = &self.0.transport;
+        let mount = transport::path(&folder.mount)?;
+        let version = match kv_version {
+            Some(version) => version,
+            None => self.0.mounts.version(transport, &token, &mount).await?,
+        };
+        if detailed && version == KvVersion::One {
+            return Err(SourceFault::NotKeyValue(
+                "the mount is KV version 1, which counts no versions".into(),
+            ));
+        }
+        list::list(transport, &token, folder, version, detailed).await
     }
 
     /// Revokes the token if we logged in for it ourselves, and forgets it. A token that was given to us
@@ -150,6 +211,13 @@ impl Vault {
         // The lock is held for an assignment or a clone: a poisoned one still holds a whole value.
         self.0.token.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn unversioned(pinned: u64) -> SourceFault {
+    SourceFault::NotKeyValue(format!(
+        "the store's mount is KV version 1, which keeps no versions, and the configuration pins version {pinned}; \
+         take the store's version out of the configuration"
+    ))
 }
 
 impl fmt::Debug for Vault {

@@ -1,6 +1,7 @@
 //! The source against servers that misbehave.
 
 mod faults;
+mod kv;
 mod log_in;
 mod server;
 // The certificates are made by a crate that only the feature brings along.
@@ -64,10 +65,15 @@ async fn logged_in(reply: Reply) -> (Vault, Server) {
     (vault, server)
 }
 
+/// A secret of a mount of which it is known that it is KV version 2.
+fn at(mount: &str, path: &str) -> SecretLocation {
+    SecretLocation { kv_version: Some(KvVersion::Two), ..SecretLocation::new(mount, path) }
+}
+
 /// What a read comes to when it is answered like that.
 async fn read(reply: Reply) -> Result<SecretVersion, SourceFault> {
     let (vault, _server) = logged_in(reply).await;
-    vault.read("secret", "stores/a", &FieldNames::default()).await
+    vault.read(&at("secret", "stores/a")).await
 }
 
 async fn fault(reply: Reply) -> SourceFault {
@@ -110,7 +116,7 @@ async fn a_redirect_is_not_followed_and_the_token_stays_at_home() {
     let other = Server::start(vec![Reply::new("200 OK", "{}")]).await;
     let location = format!("Location: {}/v1/secret/data/stores/a", other.address());
     let (vault, server) = logged_in(Reply::with_header("307 Temporary Redirect", &location, "")).await;
-    let fault = vault.read("secret", "stores/a", &FieldNames::default()).await.unwrap_err();
+    let fault = vault.read(&at("secret", "stores/a")).await.unwrap_err();
     assert_eq!(fault, SourceFault::Unavailable { status: 307 });
     assert_eq!(server.requests()[1].header("x-vault-token"), Some(TOKEN));
     assert!(other.requests().is_empty());
@@ -123,7 +129,7 @@ async fn a_request_carries_what_vault_expects_and_keeps_the_path_prefix() {
     config.namespace = Some("team/a".into());
     let vault = Vault::new(&config).unwrap();
     vault.log_in().await.unwrap();
-    let _fault = vault.read("/kv/team/", "a b/ü%2e?#\\", &FieldNames::default()).await;
+    let _fault = vault.read(&at("/kv/team/", "a b/ü%2e?#\\")).await;
     let _fault = vault.renew().await;
 
     let requests = server.requests();
@@ -143,7 +149,7 @@ async fn a_request_carries_what_vault_expects_and_keeps_the_path_prefix() {
 async fn a_path_that_would_lead_elsewhere_is_not_asked_for() {
     let (vault, server) = logged_in(Reply::new("200 OK", "{}")).await;
     for path in ["", "a//b", "a/../b", ".", "a\tb"] {
-        let fault = vault.read("secret", path, &FieldNames::default()).await.unwrap_err();
+        let fault = vault.read(&at("secret", path)).await.unwrap_err();
         assert!(matches!(fault, SourceFault::Malformed(_)), "{path:?}: {fault:?}");
     }
     assert_eq!(server.requests().len(), 1);
@@ -164,7 +170,7 @@ async fn an_answer_without_end_is_broken_off() {
     ];
     for head in heads {
         let (vault, server) = logged_in(Reply::Endless(head.into())).await;
-        let fault = vault.read("secret", "a", &FieldNames::default()).await.unwrap_err();
+        let fault = vault.read(&at("secret", "a")).await.unwrap_err();
         assert!(matches!(fault, SourceFault::Malformed(_)), "{fault:?}");
         // Much of the rest is what the kernel buffers for a connection.
         assert!(server.written() < 32 * 1024 * 1024);
@@ -266,18 +272,20 @@ async fn a_secret_is_read_whatever_else_is_beside_it() {
     let body = r#"{"extra":1,"data":{"more":2,"metadata":{"version":7,"x":[]},"data":{
         "username":"first","username":"user","api_token":"tok\u0065n","api_path":7,"other":{"deep":["x"]}}}}"#;
     let secret = read(Reply::new("200 OK", body)).await.unwrap();
-    assert_eq!((secret.version, secret.created_at), (7, None));
-    assert_eq!(text(&secret.fields.username), "user");
-    assert_eq!(text(&secret.fields.api_token), "token");
-    assert!(matches!(secret.fields.api_path, Field::NotText("number")));
+    assert_eq!((secret.version.number(), secret.created_at), (Some(7), None));
+    let fields = secret.fields.unwrap();
+    assert_eq!(text(&fields.username), "user");
+    assert_eq!(text(&fields.api_token), "token");
+    assert!(matches!(fields.api_path, Field::NotText("number")));
 
     let body = r#"{"data":{"data":{"username":null,"api_token":["a"]},
         "metadata":{"version":1,"created_time":"2026-01-01T00:00:00.5Z","deletion_time":"2099-01-01T00:00:00Z"}}}"#;
     let secret = read(Reply::new("200 OK", body)).await.unwrap();
     assert_eq!(secret.created_at, Timestamp::parse("2026-01-01T00:00:00.5Z"));
-    assert!(matches!(secret.fields.username, Field::NotText("null")));
-    assert!(matches!(secret.fields.api_token, Field::NotText("array")));
-    assert!(matches!(secret.fields.api_path, Field::Missing));
+    let fields = secret.fields.unwrap();
+    assert!(matches!(fields.username, Field::NotText("null")));
+    assert!(matches!(fields.api_token, Field::NotText("array")));
+    assert!(matches!(fields.api_path, Field::Missing));
 }
 
 #[tokio::test]

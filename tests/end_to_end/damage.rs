@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::support::daemon::Daemon;
 use crate::support::files::generation;
-use crate::support::wait::{wait_for, wait_until};
-use crate::support::world::{World, as_published};
+use crate::support::wait::{DEADLINE, wait_for, wait_until, wait_within};
+use crate::support::world::{World, about, as_published};
 
 /// Edits a file; its mode is afterwards what it was.
 fn overwrite(file: &Path, text: &str) {
@@ -115,6 +115,45 @@ async fn whatever_is_done_to_a_set_is_noticed_long_before_the_next_pass() {
     }
     assert_eq!(generation(&world.configuration.output, "acme")["generation"], 10);
     assert_eq!(world.receiver.deliveries().len(), 0, "{:?}", world.told());
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_changes_the_files_after_each_restoration_is_told_of() {
+    let mut world = unhurried().await;
+    let account = world.add_store("acme").await;
+    let daemon = world.daemon().await;
+    daemon.settled().await;
+    let file = world.configuration.output.join("acme/..data/api_token");
+    let ended = Arc::new(AtomicBool::new(false));
+    let contest = {
+        let (token, ended) = (std::fs::read_to_string(&file).unwrap(), ended.clone());
+        std::thread::spawn(move || {
+            while !ended.load(Ordering::SeqCst) {
+                // As soon as it is restored. Between two generations there may be no such file for a moment.
+                if std::fs::read_to_string(&file).is_ok_and(|is| is == token) {
+                    let _gone = std::fs::set_permissions(&file, Permissions::from_mode(0o640));
+                    let _gone = std::fs::write(&file, "another");
+                }
+                std::thread::sleep(std::time::Duration::from_millis(20));
+            }
+        })
+    };
+    // Eleven seconds, where nothing else is slow.
+    let told = async || world.receiver.messages().into_iter().next();
+    let message = wait_within(4 * DEADLINE, "it is told", told).await;
+    ended.store(true, Ordering::SeqCst);
+    contest.join().unwrap();
+    assert_eq!(message.about(), about("acme", "files_unstable", "opened"));
+    let evidence = message.evidence();
+    assert!(
+        evidence.contains("restored 11 times") && evidence.contains("api_token: its mode is"),
+        "{evidence}"
+    );
+    // What has to be restored next waits longer, and is restored all the same.
+    world.wait_published("acme", &account).await;
+    let restorations = daemon.metric("store_restorations_total{store=\"acme\"}").await;
+    assert!(restorations >= Some(11.0) && restorations <= Some(16.0), "{restorations:?}");
     daemon.stop().await;
 }
 

@@ -12,9 +12,9 @@ use serde_json::json;
 use crate::support::between::{Between, Treatment};
 use crate::support::daemon::Daemon;
 use crate::support::files::{Entry, listing};
-use crate::support::openbao::OpenBao;
+use crate::support::openbao::{OpenBao, shipped_policy};
 use crate::support::wait::{wait_until, wait_within};
-use crate::support::world::{POLICY, World, about};
+use crate::support::world::{World, about};
 
 /// Waits until the status says that the source does not work, with this in the words.
 async fn wait_fault(daemon: &Daemon, words: &str) {
@@ -154,7 +154,7 @@ async fn a_policy_that_is_taken_away_and_given_back_costs_no_token_and_no_file()
     assert_eq!(published(&world), before);
     assert_eq!(daemon.metric("source_logins_total").await, Some(1.0));
 
-    world.bao.put_policy("stores", POLICY).await;
+    world.bao.put_policy("stores", &shipped_policy("stores")).await;
     world.wait_messages(4).await;
     assert!(world.told()[2..].iter().all(|told| told.2 == "resolved"), "{:?}", world.told());
     assert_eq!(published(&world), before);

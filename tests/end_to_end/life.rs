@@ -67,16 +67,18 @@ async fn what_is_published_has_the_layout_modes_and_stamp_that_apps_rely_on() {
     }
     assert_eq!(std::fs::metadata(&world.configuration.state).unwrap().permissions().mode() & 0o077, 0);
 
-    let stamp = generation(output, "acme");
+    let mut stamp = generation(output, "acme");
     let keys: Vec<&str> = stamp.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(
         keys,
-        ["fingerprint", "generation", "published_at", "verified_at", "version", "version_created_at"]
+        ["fingerprint", "generation", "published_at", "seal", "verified_at", "version", "version_created_at"]
     );
     assert_eq!((stamp["generation"].as_u64(), stamp["version"].as_u64()), (Some(1), Some(1)));
     for value in [&account.username, &account.api_token, &account.api_path] {
         assert!(!stamp.to_string().contains(value.as_str()), "{stamp}");
     }
+    let seal = stamp.as_object_mut().unwrap().remove("seal").unwrap();
+    assert!(seal.as_str().is_some_and(|seal| seal.len() == 16), "{seal}");
     assert_eq!(daemon.store("acme").await["published"], stamp);
 
     // The volume can be mounted anywhere: the links hold when the directory is moved.

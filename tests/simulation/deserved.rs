@@ -290,6 +290,7 @@ impl Simulation {
             (live, Cause::SupersededLive),
             (unwritten, Cause::PublishFailed),
             (untold, Cause::ReloadFailed),
+            (store.is_plainly_contested(self.time), Cause::FilesUnstable),
         ] {
             ensure(!deserved || watch.is_open(Some(name), cause), "trouble_is_told", Some(name), || {
                 format!("{cause:?}: {store:?}")

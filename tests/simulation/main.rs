@@ -12,6 +12,7 @@
 )]
 
 mod apps;
+mod contests;
 mod deserved;
 mod messages;
 mod mischief;

@@ -40,7 +40,7 @@ impl Watch {
                 match (open, at) {
                     (Some(open), Some(at)) => {
                         self.ends_are_told_as_they_were(at, message)?;
-                        nothing_ends_without_evidence(self, at, open, message)
+                        nothing_ends_without_evidence(self, at, open, message, time)
                     }
                     _ => Ok(()),
                 }
@@ -197,6 +197,7 @@ fn nothing_is_said_without_evidence(
             (store.read == LastRead::Malformed, "nothing_is_called_malformed_that_is_whole")
         }
         Cause::PublishFailed => (store.publish_failed, "nothing_is_called_unpublished_that_was_written"),
+        Cause::FilesUnstable => (store.is_contested(), "nobody_is_said_to_contest_files_for_a_few_times"),
         Cause::ReloadFailed => (store.reload_failures > RETRIES, "no_hook_is_blamed_before_its_retries"),
         Cause::Unacknowledged => (
             store.published.is_some() && time.saturating_sub(store.published_since) >= millis(WITHIN),
@@ -262,6 +263,7 @@ fn nothing_is_said_of_the_source_without_evidence(
         | Cause::SecretMissing
         | Cause::SecretMalformed
         | Cause::PublishFailed
+        | Cause::FilesUnstable
         | Cause::ReloadFailed
         | Cause::Unacknowledged
         | Cause::SupersededLive
@@ -283,6 +285,7 @@ fn nothing_ends_without_evidence(
     at: usize,
     open: &Open,
     message: &Message,
+    time: u64,
 ) -> Result<(), Violation> {
     let store = &watch.stores[at];
     let cause = message.incident.cause;
@@ -297,6 +300,7 @@ fn nothing_ends_without_evidence(
             Cause::SecretMissing => !matches!(store.read, LastRead::Fault(_) | LastRead::None),
             Cause::SecretMalformed => store.read != LastRead::Malformed,
             Cause::PublishFailed => !store.publish_failed || !store.waits_to_be_written(&watch.settings),
+            Cause::FilesUnstable => store.is_left_alone(watch.life_began, time),
             Cause::BadWrite
             | Cause::Forbidden
             | Cause::Moved

@@ -8,7 +8,9 @@ use bc_secrets_sync::domain::source::SourceFault;
 use bc_secrets_sync::domain::time::Timestamp;
 use bc_secrets_sync::domain::verdict::ProbeFault;
 
-use crate::places::{Account, Content, Form, Phase, Secrets, Shop, Trouble, Version, certificate};
+use crate::places::{
+    Account, Content, Form, Phase, Secrets, Shop, Trouble, Version, certificate, counts_versions,
+};
 use crate::plan::{DAY, HOUR, MINUTE, SECOND, settings};
 use crate::simulation::{Occurrence, Simulation};
 use crate::watch::{Kind, Violation};
@@ -33,6 +35,8 @@ pub(crate) enum Deed {
     Disturb(Option<usize>, u64),
     /// An app says what it runs on.
     Acknowledge(usize),
+    /// Somebody damages the published files of a store.
+    Damage(usize),
     /// The store's certificate expires.
     Expire(usize),
     /// It is renewed.
@@ -144,7 +148,7 @@ impl Simulation {
     }
 
     fn trouble_on_the_disk(&mut self, at: usize) {
-        let what = self.random.below(5);
+        let what = self.random.below(6);
         self.note(Some(at), || format!("the disk: trouble number {what}"));
         self.watch.stores[at].occasions += 1;
         let until = self.until(Some(at), 6 * HOUR);
@@ -155,6 +159,10 @@ impl Simulation {
             1 => disk.content = Content::Damaged,
             2 => disk.unwritable_until = until,
             3 => disk.unreadable_until = until,
+            4 => {
+                disk.contested_until = until;
+                disk.content = Content::Damaged;
+            }
             _ => {
                 let past = self.random.below(disk.past.len().max(1) as u64);
                 if let Some(old) = disk.past.get(usize::try_from(past).unwrap()).cloned() {
@@ -242,7 +250,7 @@ impl Simulation {
                     0 => SourceFault::Forbidden,
                     1 => SourceFault::Unavailable { status: 500 },
                     2 => SourceFault::Malformed("no engine is mounted there".into()),
-                    _ => SourceFault::Destroyed,
+                    _ => SourceFault::Destroyed(1),
                 });
             }
             (14, _) => {
@@ -299,6 +307,7 @@ impl Simulation {
             Deed::Report(at, times) => self.report(at, times)?,
             Deed::Disturb(at, times) => self.disturb(at, times)?,
             Deed::Acknowledge(at) => self.acknowledge(at)?,
+            Deed::Damage(at) => self.damage(at)?,
             Deed::Expire(at) => {
                 let Some(validity) = self.shops[at].certificate else { return Ok(()) };
                 if validity.until.as_millis() <= wall(self.time) {
@@ -384,7 +393,7 @@ impl Simulation {
     fn reconfigure(&mut self) -> Result<(), Violation> {
         let at = usize::try_from(self.random.below(self.plan.stores as u64)).unwrap();
         let (mut source, mut moved) = (SourceChange::Kept, None);
-        match self.random.below(5) {
+        match self.random.below(7) {
             // A configuration without a store is refused.
             0 | 1 if self.places[at].is_none() || self.places.iter().flatten().count() > 1 => {
                 self.places[at] = self.places[at].is_none().then(|| format!("bc/{at}"));
@@ -407,11 +416,23 @@ impl Simulation {
                 let sets = self.watch.stores.iter_mut().flat_map(|store| store.sets.values_mut());
                 sets.for_each(|set| set.failing_since = None);
             }
+            // An earlier version is pinned, or one that is still to come; or the newest is wanted again.
+            4 | 5 => {
+                let pin = self.pin(at);
+                let newest = self.secrets(at).versions.len() as u64;
+                self.pins[at] = if pin.is_some() { None } else { Some(1 + self.random.below(newest + 1)) };
+                moved = (pin != self.pin(at)).then_some(at);
+            }
             _ => source = SourceChange::Replaced,
         }
-        let line = format!("configured: {:?}, {:?}", self.places, self.settings);
+        let line = format!("configured: {:?}, {:?}, {:?}", self.places, self.pins, self.settings);
         self.note(None, || line);
         self.apply(source, moved)
+    }
+
+    /// The version that is pinned, where versions are counted.
+    pub(crate) fn pin(&self, at: usize) -> Option<u64> {
+        self.pins[at].filter(|_| self.places[at].as_deref().is_some_and(counts_versions))
     }
 
     /// Tells the process, if one runs, of the configuration.
@@ -462,6 +483,7 @@ impl Simulation {
             self.shops[at].certificate = certificate(self.time, 0, 90 * DAY);
             let disk = &mut self.disks[at];
             (disk.unwritable_until, disk.unreadable_until) = (self.time, self.time);
+            disk.contested_until = self.time;
             self.watch.stores[at].occasions += 1;
             if self.random.once_in(3) {
                 continue;

@@ -10,6 +10,7 @@ use bc_secrets_sync::domain::secret::{Fingerprint, Secret};
 use bc_secrets_sync::domain::source::{Folder, Lease, ListedVersion, Listing, SecretVersion, SourceFault};
 use bc_secrets_sync::domain::time::Timestamp;
 use bc_secrets_sync::domain::verdict::{Answer, ProbeFault, ProbeOutcome, Validity};
+use bc_secrets_sync::domain::version::Version as Number;
 
 use crate::plan::Plan;
 use crate::prng::Random;
@@ -192,6 +193,25 @@ fn fields(account: &Account, form: Form) -> Fields {
     }
 }
 
+/// Whether the engine of a path is one that counts versions: that of every third is KV version 1.
+pub(crate) fn counts_versions(path: &str) -> bool {
+    path.bytes().map(u64::from).sum::<u64>() % 3 != 0
+}
+
+impl Version {
+    /// Whether these are the fields that were written so.
+    pub(crate) fn reads_as(&self, read: &Fields) -> bool {
+        let same = |one: &Field, other: &Field| match (one, other) {
+            (Field::Text(one), Field::Text(other)) => one.expose() == other.expose(),
+            _ => false,
+        };
+        let written = fields(&self.account, self.form);
+        same(&written.username, &read.username)
+            && same(&written.api_token, &read.api_token)
+            && same(&written.api_path, &read.api_path)
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Version {
     pub(crate) account: Account,
@@ -207,6 +227,15 @@ pub(crate) struct Secrets {
     /// This path alone is not served, until then.
     pub(crate) fault: Option<SourceFault>,
     pub(crate) fault_until: u64,
+}
+
+impl Secrets {
+    /// The pinned version, or the newest; none: it is not there, or deleted.
+    pub(crate) fn wanted(&self, pinned: Option<u64>) -> Option<&Version> {
+        let newest = self.versions.len();
+        let number = pinned.map_or(newest, |pinned| usize::try_from(pinned).unwrap());
+        self.versions.get(number.checked_sub(1)?).filter(|_| number != newest || !self.deleted)
+    }
 }
 
 /// Vault, with one token for the daemon.
@@ -304,24 +333,33 @@ impl Vault {
         Ok(Lease { duration: Duration::from_secs(self.lease), renewable: self.lease != 0 })
     }
 
-    /// The newest version at a path.
-    pub(crate) fn read(&self, path: &str, time: u64) -> Result<SecretVersion, SourceFault> {
+    /// The pinned version at a path, or the newest.
+    pub(crate) fn read(
+        &self,
+        path: &str,
+        pinned: Option<u64>,
+        time: u64,
+    ) -> Result<SecretVersion, SourceFault> {
         self.works(time)?;
         if !self.token_lives(time) || time < self.denied_until {
             return Err(SourceFault::Forbidden);
         }
-        let place = self.places.get(path).ok_or(SourceFault::NeverWritten)?;
+        let never = || pinned.map_or(SourceFault::NeverWritten, SourceFault::NoSuchVersion);
+        let place = self.places.get(path).ok_or_else(never)?;
         if let Some(fault) = place.fault.clone().filter(|_| time < place.fault_until) {
             return Err(fault);
         }
-        let version = place.versions.last().ok_or(SourceFault::NeverWritten)?;
-        if place.deleted {
-            return Err(SourceFault::Deleted);
+        let counted = counts_versions(path);
+        let number = pinned.unwrap_or(place.versions.len() as u64);
+        let index = usize::try_from(number).unwrap().checked_sub(1);
+        let version = index.and_then(|index| place.versions.get(index)).ok_or_else(never)?;
+        if place.wanted(pinned).is_none() {
+            return Err(if counted { SourceFault::Deleted(number) } else { SourceFault::NeverWritten });
         }
         Ok(SecretVersion {
-            version: place.versions.len() as u64,
-            created_at: Some(version.created),
-            fields: fields(&version.account, version.form),
+            version: Number::numbered(number).filter(|_| counted).unwrap_or_default(),
+            created_at: Some(version.created).filter(|_| counted),
+            fields: Ok(fields(&version.account, version.form)),
         })
     }
 
@@ -338,8 +376,13 @@ impl Vault {
         }
         let versions = self.places.iter().filter_map(|(path, place)| {
             let (above, name) = path.rsplit_once('/')?;
-            let version = ListedVersion { version: place.versions.len() as u64, present: !place.deleted };
-            (above == folder.path && !place.versions.is_empty()).then(|| (name.to_owned(), Some(version)))
+            let version = ListedVersion {
+                version: place.versions.len() as u64,
+                created_at: place.versions.last().map(|version| version.created),
+                present: !place.deleted,
+            };
+            (above == folder.path && counts_versions(path) && !place.versions.is_empty())
+                .then(|| (name.to_owned(), Some(version)))
         });
         Ok(Listing { secrets: versions.collect(), requests: 1 })
     }
@@ -376,6 +419,8 @@ pub(crate) struct Disk {
     /// Every whole generation that was ever there, for somebody who restores an old one.
     pub(crate) past: Vec<Published>,
     pub(crate) unwritable_until: u64,
+    /// Until then somebody damages whatever is published.
+    pub(crate) contested_until: u64,
     pub(crate) unreadable_until: u64,
 }
 

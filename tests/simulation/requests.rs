@@ -22,6 +22,8 @@ impl Simulation {
             self.after(wait, Occurrence::Deed(Deed::Report(at, times - 1)));
         }
         self.watch.stores[at].reports += 1;
+        // A check whose turn comes at this very moment is no report's.
+        self.handle(Event::Tick)?;
         let store = self.names[at].clone();
         self.handle(Event::Asked(Request::Report { store }))
     }

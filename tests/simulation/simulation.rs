@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bc_secrets_sync::alert::ledger::Change;
-use bc_secrets_sync::domain::credentials::{FieldNames, StoreName};
+use bc_secrets_sync::domain::credentials::StoreName;
 use bc_secrets_sync::domain::engine::{
-    Acknowledge, Action, Engine, Event, Hook, OnRejection, SecretLocation, Settings, StoreSpec,
+    Acknowledge, Action, Engine, Event, Hook, OnRejection, Settings, StoreSpec,
 };
 use bc_secrets_sync::domain::incident::{Cause, Message};
 use bc_secrets_sync::domain::schedule::backoff;
 use bc_secrets_sync::domain::secret::FingerprintKey;
+use bc_secrets_sync::domain::source::SecretLocation;
 use bc_secrets_sync::domain::time::{Instant, Now, Timestamp};
 
 use crate::apps::{WITHIN, acknowledges};
@@ -94,6 +95,8 @@ pub(crate) struct Simulation {
     pub(crate) names: Vec<StoreName>,
     /// Where the secret of each store is configured to be; none: the store is not configured.
     pub(crate) places: Vec<Option<String>>,
+    /// The version of each store's secret that is pinned.
+    pub(crate) pins: Vec<Option<u64>>,
     pub(crate) engine: Option<Engine>,
     pub(crate) life: u32,
     pub(crate) epoch: u32,
@@ -134,6 +137,7 @@ impl Simulation {
             sequence: 0,
             names,
             places: (0..stores).map(|at| Some(format!("bc/{at}"))).collect(),
+            pins: vec![None; stores],
             engine: None,
             life: 0,
             epoch: 0,
@@ -255,7 +259,7 @@ impl Simulation {
     pub(crate) fn specs(&self) -> Vec<StoreSpec> {
         let spec = |(at, place): (usize, &Option<String>)| {
             let path = place.clone()?;
-            let location = SecretLocation { mount: "secret".into(), path, fields: FieldNames::default() };
+            let location = SecretLocation { pinned: self.pin(at), ..SecretLocation::new("secret", path) };
             let min_interval = Duration::from_secs(if at % 4 == 0 { 300 } else { 0 });
             let hook =
                 (at % 2 == 0).then(|| Hook { min_interval, retries: RETRIES, told: self.apps[at].note });

@@ -214,8 +214,7 @@ impl Simulation {
         let status = snapshot.stores.iter().find(|status| status.name.as_str() == name);
         let state = status.map(|status| status.state);
         let (shop, disk) = (&self.shops[at], &self.disks[at]);
-        let secrets = self.vault.places.get(place).filter(|secrets| !secrets.deleted);
-        let newest = secrets.and_then(|secrets| secrets.versions.last());
+        let newest = self.vault.places.get(place).and_then(|secrets| secrets.wanted(self.pin(at)));
         let published = disk.published().map(|published| key_of(&published.credentials));
         let answers = |key: u64, host: &str| match () {
             () if host != shop.host => "moved",

@@ -8,8 +8,10 @@ use bc_secrets_sync::domain::publication::GenerationStamp;
 use bc_secrets_sync::domain::source::SourceFaultKind;
 use bc_secrets_sync::domain::time::Timestamp;
 use bc_secrets_sync::domain::verdict::{ProbeOutcome, Validity, VerdictKind, judge};
+use bc_secrets_sync::domain::version::Version;
 
 use crate::apps::Looks;
+use crate::contests::Contest;
 use crate::deserved::{Common, Ties};
 use crate::places::Account;
 use crate::plan::{GRANTED_EACH, LONGEST_PAUSE, MINUTE, millis, probe_budget, read_budget, repeat_after};
@@ -69,7 +71,7 @@ pub(crate) struct SetFacts {
     /// Answers in a row under a certificate that soon expires.
     pub(crate) ending: u32,
     /// Places, versions and the times of their writing.
-    pub(crate) versions: Vec<(String, u64, Timestamp)>,
+    pub(crate) versions: Vec<(String, Version, Option<Timestamp>)>,
     pub(crate) published: bool,
     pub(crate) account: Option<Account>,
 }
@@ -122,6 +124,7 @@ pub(crate) struct StoreFacts {
     pub(crate) report_checked: Option<u64>,
     pub(crate) looks: Looks,
     pub(crate) ties: Ties,
+    pub(crate) contest: Contest,
 }
 
 impl SetFacts {
@@ -288,6 +291,7 @@ impl Watch {
             ensure(store.probes <= probes, "probes_are_bounded", Some(&name), || {
                 format!("{} probes in an hour; {probes} are allowed", store.probes)
             })?;
+            store.restorations_are_bounded(&name)?;
             let reads = read_budget(&self.settings, store.occasions, store.probes);
             ensure(store.reads <= reads, "reads_are_bounded", Some(&name), || {
                 format!("{} reads in an hour; {reads} are allowed", store.reads)
@@ -447,7 +451,7 @@ fn a_set_never_mixes_versions(set: &SetFacts, stamp: &GenerationStamp, name: &st
     let one = set
         .versions
         .iter()
-        .any(|(_, version, created)| *version == stamp.version && Some(*created) == stamp.version_created_at);
+        .any(|(_, version, created)| *version == stamp.version && *created == stamp.version_created_at);
     ensure(one, "a_set_never_mixes_versions", Some(name), || {
         format!("{stamp:?} is no version of this set: {:?}", set.versions)
     })
@@ -459,7 +463,7 @@ fn nothing_comes_from_a_place_that_is_not_configured(
     place: Option<&str>,
     name: &str,
 ) -> Result<(), Violation> {
-    let there = |(path, ..): &(String, u64, Timestamp)| Some(path.as_str()) == place;
+    let there = |(path, ..): &(String, Version, Option<Timestamp>)| Some(path.as_str()) == place;
     let right = place.is_some() && (set.published || set.versions.iter().any(there));
     ensure(right, "nothing_comes_from_a_place_that_is_not_configured", Some(name), || {
         format!("{place:?} is configured, and the set is from {:?}", set.versions)

@@ -94,13 +94,13 @@ impl Simulation {
             Action::Renew => Event::Renewed(self.vault.renew(time)),
             Action::LookUp => Event::LookedUp(self.vault.look_up(time)),
             Action::Read { store, location } => {
-                let result = self.vault.read(&location.path, time);
+                let result = self.vault.read(&location.path, location.pinned, time);
                 if matches!(result, Err(SourceFault::Forbidden)) && self.vault.denies(&location.path, time) {
                     self.watch.stores[index(store.as_str())].denied = true;
                 }
                 Event::Read { store, location, result }
             }
-            Action::List { folder, detailed } => {
+            Action::List { folder, kv_version: _, detailed } => {
                 let result = self.vault.list(&folder, time);
                 Event::Listed { folder, detailed, result }
             }
@@ -134,6 +134,7 @@ impl Simulation {
                 let key = account.key();
                 self.watch.stores[at].sets.entry(key).or_default().published = true;
                 self.unsettle(at);
+                self.will_be_damaged(at);
                 if !self.calm && self.random.once_in(200) {
                     return Event::PublishEnded { store, result: Err(fault("cannot sync")) };
                 }
@@ -233,11 +234,12 @@ impl Simulation {
             Event::Read { store, location, result } => {
                 let at = index(store.as_str());
                 self.note(Some(at), || match result {
-                    Ok(secret) => format!("read {}: version {}", location.path, secret.version),
+                    Ok(secret) => format!("read {}: {}", location.path, secret.version),
                     Err(fault) => format!("read {}: {fault}", location.path),
                 });
                 done(&mut self.watch.stores[at], Kind::Read);
-                if self.places[at].as_deref() != Some(location.path.as_str()) {
+                let place = (self.places[at].as_deref(), self.pin(at));
+                if place != (Some(location.path.as_str()), location.pinned) {
                     return;
                 }
                 if let Err(fault) = result
@@ -249,19 +251,23 @@ impl Simulation {
                 self.watch.stores[at].read_ends(time);
                 let version = result.as_ref().ok().and_then(|secret| {
                     let place = self.vault.places.get(&location.path)?;
-                    let number = usize::try_from(secret.version).ok()?;
-                    Some((secret.version, place.versions.get(number - 1)?.clone()))
+                    let read = secret.fields.as_ref().ok()?;
+                    let version = match secret.version.number() {
+                        Some(number) => place.versions.get(usize::try_from(number).ok()? - 1)?,
+                        None => place.versions.iter().rev().find(|version| version.reads_as(read))?,
+                    };
+                    Some((secret, version.clone()))
                 });
                 let facts = &mut self.watch.stores[at];
-                facts.version_read = result.as_ref().ok().map(|secret| secret.version);
+                facts.version_read = result.as_ref().ok().and_then(|secret| secret.version.number());
                 let read = match (result, version) {
                     (Err(fault), _) => LastRead::Fault(fault.kind()),
-                    (Ok(_), Some((number, version))) if version.form == Form::Whole => {
+                    (Ok(_), Some((secret, version))) if version.form == Form::Whole => {
                         let key = version.account.key();
                         let set: &mut SetFacts = facts.sets.entry(key).or_default();
                         set.read_at.get_or_insert(time);
                         set.account = Some(version.account);
-                        let known = (location.path.clone(), number, version.created);
+                        let known = (location.path.clone(), secret.version, secret.created_at);
                         if !set.versions.contains(&known) {
                             set.versions.push(known);
                         }
@@ -292,11 +298,19 @@ impl Simulation {
                 let at = index(store.as_str());
                 let facts = &mut self.watch.stores[at];
                 done(facts, Kind::Inspect);
+                let on_disk = match result {
+                    Ok(OnDisk::Published(set)) if !facts.outdated => Some(set),
+                    _ => None,
+                };
+                let on_disk = on_disk.filter(|set| !facts.contest_found(set.stamp.generation));
                 if !facts.outdated {
-                    let on_disk = if let Ok(OnDisk::Published(set)) = result { Some(set) } else { None };
                     facts.is_whole(on_disk.map(|set| key_of(&set.credentials)));
+                    let missed = facts.published.is_some() && facts.withdrawn_at.is_none();
+                    if on_disk.is_none() && (missed || !matches!(result, Ok(OnDisk::Nothing))) {
+                        facts.contest_damaged(&self.watch.settings, time);
+                    }
                 }
-                if let (Ok(OnDisk::Published(published)), false) = (result, facts.outdated) {
+                if let Some(published) = on_disk {
                     let (known, key) = (facts.published, key_of(&published.credentials));
                     let newest = facts.candidate.map(|(newest, _)| newest);
                     if known != Some(key) && newest != Some(key) {
@@ -335,6 +349,7 @@ impl Simulation {
                 facts.looks.excused |= result.is_err();
                 if let Ok(published) = result {
                     let key = key_of(&published.credentials);
+                    facts.contest_published(published.stamp.generation, key, time);
                     facts.takes_the_place(key, published.stamp.verified_at.is_some(), time);
                     facts.is_published(key, time);
                     self.unsettle(at);

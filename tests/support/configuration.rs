@@ -24,6 +24,8 @@ pub(crate) struct Configuration {
     pub(crate) webhook: Option<String>,
     /// The stores' names; each has its secret at `stores/NAME`.
     pub(crate) stores: Vec<String>,
+    /// What follows at the end of the file.
+    pub(crate) more: String,
     /// The variables of the daemon's environment; there are no others.
     pub(crate) environment: Vec<(&'static str, String)>,
     edits: Vec<(String, String)>,
@@ -47,6 +49,7 @@ impl Configuration {
             repeat_interval: "1h",
             webhook: None,
             stores: Vec::new(),
+            more: String::new(),
             environment: Vec::new(),
             edits: Vec::new(),
         }
@@ -146,6 +149,7 @@ repeat_interval = "{repeat}"
         for name in &self.stores {
             write!(text, "\n[[stores]]\nname = \"{name}\"\npath = \"stores/{name}\"\n").unwrap();
         }
+        text.push_str(&self.more);
         for (part, by) in &self.edits {
             assert!(text.contains(part), "{part} is not in {text}");
             text = text.replace(part, by);

@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use reqwest::{Client, Method};
@@ -17,6 +17,16 @@ use tempfile::TempDir;
 
 /// Names the binary of the server.
 const BINARY: &str = "BC_SECRETS_SYNC_TEST_VAULT";
+
+/// The script that sets up a server for the daemon.
+const SET_UP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/vault/setup");
+
+/// The policy that the script gives the daemon, for secrets below `secret/PREFIX/`.
+pub(crate) fn shipped_policy(prefix: &str) -> String {
+    let printed = Command::new(SET_UP).args(["--print-policy", "--prefix", prefix]).output().unwrap();
+    assert!(printed.status.success(), "{printed:?}");
+    String::from_utf8(printed.stdout).unwrap()
+}
 
 /// How long the server may take to start; far more than it does on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -217,6 +227,17 @@ impl OpenBao {
     pub(crate) async fn revoke_accessor(&self, accessor: &str) {
         let body = json!({ "accessor": accessor });
         self.request("POST", "auth/token/revoke-accessor", Some(body)).await;
+    }
+
+    /// Runs `deploy/vault/setup` against this server, as root.
+    pub(crate) fn set_up(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(SET_UP);
+        command.arg("--cli").arg(std::env::var_os(BINARY).unwrap()).args(arguments);
+        command.env_clear().env("HOME", self.home.path()).env("PATH", "/usr/bin:/bin");
+        for name in ["BAO", "VAULT"] {
+            command.env(format!("{name}_ADDR"), &self.address).env(format!("{name}_TOKEN"), &self.root_token);
+        }
+        command.output().unwrap()
     }
 
     /// Kills the server: from now on connections are refused, and what it held is lost.

@@ -13,11 +13,9 @@ use tempfile::TempDir;
 use super::configuration::Configuration;
 use super::daemon::Daemon;
 use super::files::{PublishedSet, published};
-use super::openbao::OpenBao;
+use super::openbao::{OpenBao, shipped_policy};
 use super::wait::wait_until;
 use super::webhook::{Receiver, SIGNING_SECRET};
-
-pub(crate) const POLICY: &str = r#"path "secret/data/stores/*" { capabilities = ["read"] }"#;
 
 /// One world a test: nothing in it is shared with another test.
 pub(crate) struct World {
@@ -50,7 +48,7 @@ impl World {
     }
 
     async fn around_with_receiver_down(bao: OpenBao) -> Self {
-        bao.put_policy("stores", POLICY).await;
+        bao.put_policy("stores", &shipped_policy("stores")).await;
         let role = bao.enable_approle("stores").await;
         let authority = Authority::new().unwrap();
         let any_port = SocketAddr::from(([127, 0, 0, 1], 0));

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod agent;
+mod kv;
 #[cfg(feature = "demo")]
 mod log_in;
 #[path = "../support/mod.rs"]
@@ -12,10 +13,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use bc_secrets_sync::config::{self, Auth, Tls};
-use bc_secrets_sync::domain::credentials::{Field, FieldNames};
+use bc_secrets_sync::domain::credentials::Field;
 use bc_secrets_sync::domain::secret::Secret;
-use bc_secrets_sync::domain::source::{Lease, SecretVersion, SourceFault};
+use bc_secrets_sync::domain::source::{Lease, SecretLocation, SecretVersion, SourceFault};
 use bc_secrets_sync::domain::time::Timestamp;
+use bc_secrets_sync::domain::version::KvVersion;
 use bc_secrets_sync::vault::{BuildError, Vault};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
@@ -52,7 +54,7 @@ fn approle(directory: &Path, role: &AppRole) -> Auth {
 }
 
 async fn read(vault: &Vault, path: &str) -> Result<SecretVersion, SourceFault> {
-    vault.read("secret", path, &FieldNames::default()).await
+    vault.read(&SecretLocation::new("secret", path)).await
 }
 
 fn text(field: &Field) -> &str {
@@ -76,7 +78,7 @@ async fn a_token_of_our_own_is_got_renewed_looked_up_and_revoked() {
     assert_eq!(vault.renew().await, Ok(minute));
     let left = vault.look_up_self().await.unwrap();
     assert!(left.renewable && left.duration <= minute.duration && !left.duration.is_zero());
-    assert_eq!(text(&read(&vault, "stores/a").await.unwrap().fields.username), "u");
+    assert_eq!(text(&read(&vault, "stores/a").await.unwrap().fields.unwrap().username), "u");
 
     assert_eq!(server.accessors().await.len(), 1);
     vault.revoke().await;
@@ -163,19 +165,20 @@ async fn a_secret_is_read_with_its_version_and_its_absence_has_a_reason() {
     let fields = json!({ "username": "u", "api_token": "t\n", "api_path": { "a": 1 }, "note": [1] });
     let version = server.write_secret("stores/a", fields).await;
     let secret = read(&vault, "stores/a").await.unwrap();
-    assert_eq!((secret.version, version), (2, 2));
+    assert_eq!((secret.version.number(), version), (Some(2), 2));
     assert!(secret.created_at > Timestamp::parse("2020-01-01T00:00:00Z"));
-    assert_eq!(text(&secret.fields.username), "u");
-    assert_eq!(text(&secret.fields.api_token), "t\n");
-    assert!(matches!(secret.fields.api_path, Field::NotText("object")));
+    let fields = secret.fields.unwrap();
+    assert_eq!(text(&fields.username), "u");
+    assert_eq!(text(&fields.api_token), "t\n");
+    assert!(matches!(fields.api_path, Field::NotText("object")));
 
     server.write_secret("stores/a%20b%25", json!({ "username": "odd" })).await;
-    assert_eq!(text(&read(&vault, "stores/a b%").await.unwrap().fields.username), "odd");
+    assert_eq!(text(&read(&vault, "stores/a b%").await.unwrap().fields.unwrap().username), "odd");
 
     server.delete_secret("stores/a").await;
-    assert_eq!(read(&vault, "stores/a").await.unwrap_err(), SourceFault::Deleted);
+    assert_eq!(read(&vault, "stores/a").await.unwrap_err(), SourceFault::Deleted(2));
     server.destroy_secret("stores/a", version).await;
-    assert_eq!(read(&vault, "stores/a").await.unwrap_err(), SourceFault::Destroyed);
+    assert_eq!(read(&vault, "stores/a").await.unwrap_err(), SourceFault::Destroyed(2));
     server.forget_secret("stores/a").await;
     assert_eq!(read(&vault, "stores/a").await.unwrap_err(), SourceFault::NeverWritten);
     assert_eq!(read(&vault, "stores/never").await.unwrap_err(), SourceFault::NeverWritten);
@@ -187,14 +190,13 @@ async fn what_is_no_version_2_engine_is_said_to_be_none() {
     let mut config = config(server.address(), token(server.root_token()));
     let vault = Vault::new(&config).unwrap();
     vault.log_in().await.unwrap();
-    let names = FieldNames::default();
-
-    let fault = vault.read("nowhere", "stores/a", &names).await.unwrap_err();
+    let fault = vault.read(&SecretLocation::new("nowhere", "stores/a")).await.unwrap_err();
     assert!(fault.to_string().contains("mount"), "{fault}");
     let version_1 = json!({ "type": "kv", "options": { "version": "1" } });
     server.request("POST", "sys/mounts/kv1", Some(version_1)).await;
     server.request("POST", "kv1/data/a", Some(json!({ "username": "u" }))).await;
-    let fault = vault.read("kv1", "a", &names).await.unwrap_err();
+    let configured = SecretLocation { kv_version: Some(KvVersion::Two), ..SecretLocation::new("kv1", "a") };
+    let fault = vault.read(&configured).await.unwrap_err();
     assert!(fault.to_string().contains("KV version 2"), "{fault}");
 
     // HashiCorp Vault has namespaces only in its Enterprise edition.
@@ -205,7 +207,7 @@ async fn what_is_no_version_2_engine_is_said_to_be_none() {
         config.namespace = Some("team".into());
         let vault = Vault::new(&config).unwrap();
         vault.log_in().await.unwrap();
-        vault.read("kv", "a", &names).await.unwrap();
+        vault.read(&SecretLocation::new("kv", "a")).await.unwrap();
     }
 }
 

@@ -35,7 +35,7 @@ async fn a_message_arrives_whole_and_signed() {
     assert_eq!(header("webhook-id"), "acme~2eeu:regenerated_or_revoked:1700000000000:2");
     assert_eq!(header("webhook-timestamp"), "1700000123");
     // Python: hmac.new(base64.b64decode(key), b"<id>.<timestamp>." + <the body below, as it was sent>, "sha256")
-    assert_eq!(header("webhook-signature"), "v1,dwZjL5S/Nh9qpDRDPewzFECOjfRmBFCu0v5mdCkcaLo=");
+    assert_eq!(header("webhook-signature"), "v1,lEoRkUXspHMrTbuXGHV07MbrsEj7I0wghagK4ihfU1M=");
     assert_eq!(
         serde_json::from_slice::<Value>(&request.body).unwrap(),
         json!({
@@ -47,14 +47,14 @@ async fn a_message_arrives_whole_and_signed() {
                 "cause": "regenerated_or_revoked",
                 "severity": "critical",
                 "title": "API token regenerated or revoked",
-                "headline": "acme.eu: resolved: API token regenerated or revoked: regenerated, caught up: a newer \
-                             version in Vault was accepted by the store and is published",
+                "headline": "acme.eu: resolved: API token regenerated or revoked: regenerated, caught up: what \
+                             Vault has now was accepted by the store and is published",
                 "opened_at": "2023-11-14T22:13:20.000Z",
                 "evidence": ["rejected 3 times in a row (HTTP 401)"],
                 "remedy": "Regenerate the token and write it to Vault.",
                 "resolution": "regenerated_caught_up",
-                "resolution_text": "regenerated, caught up: a newer version in Vault was accepted by the store \
-                                    and is published",
+                "resolution_text": "regenerated, caught up: what Vault has now was accepted by the store and is \
+                                    published",
                 "messages": 2,
             },
         })

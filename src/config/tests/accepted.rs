@@ -265,3 +265,47 @@ fn a_file_is_loaded_and_a_missing_or_unreadable_one_is_named() {
     let error = load().unwrap_err();
     assert!(error.ends_with("config.toml:2:6: this is no UTF-8; save the file as UTF-8"), "{error}");
 }
+
+#[test]
+fn a_mount_has_the_version_that_is_given_for_it_and_for_no_other() {
+    let text = r#"
+        [vault]
+        address = "http://127.0.0.1:8200"
+        mount = "kv"
+        kv_version = 1
+        [vault.auth.token_file]
+        path = "/token"
+        [output]
+        directory = "/out"
+        [state]
+        directory = "/state"
+        [[stores]]
+        name = "default"
+        path = "a"
+        [[stores]]
+        name = "named"
+        mount = "kv"
+        path = "a"
+        [[stores]]
+        name = "other"
+        mount = "secret"
+        path = "a"
+        version = 7
+        fields = { json_field = "credentials" }
+        [[stores]]
+        name = "given"
+        mount = "secret"
+        path = "a"
+        kv_version = 2
+    "#;
+    let config = parse(text).unwrap();
+    let locations = config.stores.iter().map(Store::location);
+    let found: Vec<_> = locations.map(|location| (location.kv_version, location.pinned)).collect();
+    let (one, two) = (Some(KvVersion::One), Some(KvVersion::Two));
+    assert_eq!(found, [(one, None), (one, None), (None, Some(7)), (two, None)]);
+    assert_eq!(config.stores[2].fields.json_field.as_deref(), Some("credentials"));
+
+    let pinned = text.replace("name = \"named\"", "name = \"named\"\nversion = 7");
+    let refused = refusal(&pinned, &[]);
+    assert!(refused.contains("stores[1].version: cannot be pinned where kv_version is 1"), "{refused}");
+}

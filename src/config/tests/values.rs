@@ -84,6 +84,11 @@ fn a_bad_value_is_refused_with_its_key_and_what_would_be_right() {
         ("stores", "mount = \"/kv\"", "stores[0].mount", "begins or ends with a slash"),
         ("stores", "fields = { username = \"\" }", "stores[0].fields.username", "is empty"),
         ("stores", "fields = { username = \"api_token\" }", "stores[0].fields", "names one field twice"),
+        ("stores", "fields = { json_field = \"\" }", "stores[0].fields.json_field", "is empty"),
+        ("stores", "version = 0", "stores[0].version", "from 1 to 4294967295"),
+        ("stores", "version = \"7\"", "stores[0].version", "must be a whole number"),
+        ("stores", "kv_version = 3", "stores[0].kv_version", "from 1 to 2"),
+        ("vault", "kv_version = \"2\"", "vault.kv_version", "from 1 to 2"),
     ];
     for (table, line, key, reason) in cases {
         let text = with(table, line);

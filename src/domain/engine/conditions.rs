@@ -1,12 +1,13 @@
 //! Which incidents a store should have now: the evidence table, as a pure function of what is known.
 
 mod certificate;
+mod secret;
+mod unstable;
+mod words;
 
-use super::source::GRACE;
-use super::store::{Candidate, Certificate, ReadProblem, Rejection, Store, Streak};
+use super::store::{Certificate, Rejection, Store, Streak};
 use super::{Condition, Context, Judged, OnRejection};
 use crate::domain::incident::Cause;
-use crate::domain::source::SourceFaultKind;
 use crate::domain::time::{Instant, Timestamp};
 use crate::domain::verdict::VerdictKind;
 
@@ -14,16 +15,17 @@ const ADMIN: &str =
     "In the store's admin, under Advanced Settings > Legacy API Settings, open the account with Edit";
 
 /// Judges every cause that a store can have.
-pub(super) fn judge(store: &Store, source_fault: Option<&str>, cx: &Context<'_>) -> [Judged; 13] {
+pub(super) fn judge(store: &Store, source_fault: Option<&str>, cx: &Context<'_>) -> [Judged; 14] {
     [
         (Cause::RegeneratedOrRevoked, regenerated_or_revoked(store, source_fault, cx)),
         (Cause::BadWrite, bad_write(store, cx)),
         (Cause::Misconfigured, misconfigured(store, cx)),
         (Cause::Forbidden, answered(store, VerdictKind::Forbidden, cx)),
         (Cause::Moved, answered(store, VerdictKind::Moved, cx)),
-        (Cause::SecretMissing, secret_missing(store, cx)),
-        (Cause::SecretMalformed, secret_malformed(store)),
+        (Cause::SecretMissing, secret::missing(store, cx)),
+        (Cause::SecretMalformed, secret::malformed(store)),
         (Cause::PublishFailed, publish_failed(store)),
+        (Cause::FilesUnstable, unstable::unstable(store, cx)),
         (Cause::ReloadFailed, reload_failed(store)),
         (Cause::Unacknowledged, unacknowledged(store, cx.now.instant)),
         (Cause::SupersededLive, superseded_live(store, cx)),
@@ -37,7 +39,9 @@ pub(super) fn next_change(store: &Store, cx: &Context<'_>) -> Option<Instant> {
     let published = store.good.as_ref().map(|_| last_certainty(store));
     let candidate = store.candidate.as_ref().map(|candidate| candidate.seen.instant);
     let stale = published.into_iter().chain(candidate).map(|since| since.plus(cx.settings.stale_after));
-    stale.chain(store.acknowledgement_due()).filter(|at| *at > cx.now.instant).min()
+    let unstable = cx.shared.book.is_open(Some(store.name()), Cause::FilesUnstable);
+    let calm = unstable.then(|| store.left_alone_at(cx));
+    stale.chain(store.acknowledgement_due()).chain(calm).filter(|at| *at > cx.now.instant).min()
 }
 
 fn holds(evidence: Vec<String>, remedy: String) -> Condition {
@@ -80,11 +84,10 @@ fn regenerated_or_revoked(store: &Store, source_fault: Option<&str>, cx: &Contex
     if !(asked || source_fault.is_some()) || untried || waiting || held || writing {
         return Condition::Unknown;
     }
-    let version = good.stamp.version;
     let mut evidence = vec![
-        rejected_words(&format!("the published credentials (version {version})"), &rejection),
+        rejected_words(&format!("the published credentials ({})", good.stamp.name()), &rejection),
         format!("It had accepted them before, last at {accepted}."),
-        source_words(store, source_fault, version),
+        words::of_source(store, source_fault, good.stamp.version),
     ];
     if rejection.none_seen {
         evidence.push(
@@ -98,7 +101,7 @@ fn regenerated_or_revoked(store: &Store, source_fault: Option<&str>, cx: &Contex
          look the same."
             .into(),
     );
-    let secret = &store.spec.location;
+    let place = words::where_to_write(store);
     let meanwhile = match store.spec.on_rejection {
         OnRejection::Keep => "until then apps keep the rejected credentials",
         OnRejection::Withdraw => "until then apps have none, as on_rejection says",
@@ -106,10 +109,9 @@ fn regenerated_or_revoked(store: &Store, source_fault: Option<&str>, cx: &Contex
     holds(
         evidence,
         format!(
-            "{ADMIN}. If it is there, copy its Username, API Token and API Path into a new version of {secret} in \
-             Vault; if its token is not to be seen, press Generate New Token, then Save, and copy that one. If the \
-             account is gone, use another account of the store. The new version is verified and published by \
-             itself; {meanwhile}."
+            "{ADMIN}. If it is there, copy its Username, API Token and API Path into {place}; if its token is not to be seen, press Generate New Token, then Save, and copy that one. If the \
+             account is gone, use another account of the store. What is new is verified and published by itself; \
+             {meanwhile}."
         ),
     )
 }
@@ -120,30 +122,6 @@ fn rejected_words(what: &str, rejection: &Rejection) -> String {
         "The store rejected {what} with 401 {times}, from {} to {}.",
         rejection.first.wall, rejection.latest.wall
     )
-}
-
-fn source_words(store: &Store, source_fault: Option<&str>, version: u64) -> String {
-    if let Some(fault) = source_fault {
-        return format!("Whether Vault has a newer version is not known: {fault}.");
-    }
-    match (&store.problem, &store.candidate, store.read_success) {
-        (Some(ReadProblem::Fault(fault)), _, _) => {
-            format!("Whether Vault has a newer version is not known: {fault}.")
-        }
-        (Some(ReadProblem::Malformed { version, error }), _, _) => {
-            format!("Vault has a newer version {version}, which cannot be used: {error}.")
-        }
-        (None, Some(Candidate { version, streak, .. }), _) => {
-            let verdict = streak.last.as_ref().map(ToString::to_string).unwrap_or_default();
-            format!("Vault has a newer version {version}, which is not published: {verdict}.")
-        }
-        (None, None, Some(at)) => format!(
-            "Vault was read again at {}: version {} is its newest, and it has nothing newer.",
-            at.wall,
-            store.newest_version.unwrap_or(version)
-        ),
-        (None, None, None) => "Vault has not been read yet.".into(),
-    }
 }
 
 fn bad_write(store: &Store, cx: &Context<'_>) -> Condition {
@@ -162,14 +140,14 @@ fn bad_write(store: &Store, cx: &Context<'_>) -> Condition {
     };
     holds(
         vec![
-            rejected_words(&format!("version {} in Vault", candidate.version), &rejection),
-            format!("It still accepts the published version {}, last at {}.", good.stamp.version, still.wall),
+            rejected_words(&format!("{} in Vault", candidate.version), &rejection),
+            format!("It still accepts the published {}, last at {}.", good.stamp.name(), still.wall),
         ],
         format!(
-            "Version {} of {} was probably mistyped, or copied before Save was pressed. {ADMIN}, compare its \
-             Username, API Token and API Path, and write them again as a new version. Apps keep the published \
-             credentials, which work.",
-            candidate.version, store.spec.location
+            "{} was probably mistyped, or copied before Save was pressed. {ADMIN}, compare its Username, API Token \
+             and API Path, and write them again into {}. Apps keep the published credentials, which work.",
+            words::capital(&words::of_secret(candidate.version, &store.spec.location)),
+            words::where_to_write(store)
         ),
     )
 }
@@ -180,9 +158,9 @@ fn misconfigured(store: &Store, cx: &Context<'_>) -> Condition {
     }
     let remedy = || {
         format!(
-            "{ADMIN} and compare its Username, API Token and API Path with {} in Vault; write what differs as a \
-             new version.",
-            store.spec.location
+            "{ADMIN} and compare its Username, API Token and API Path with {} in Vault; write what differs into {}.",
+            store.spec.location,
+            words::where_to_write(store)
         )
     };
     match (&store.good, &store.candidate) {
@@ -193,7 +171,7 @@ fn misconfigured(store: &Store, cx: &Context<'_>) -> Condition {
         (None, Some(candidate)) => match candidate_confirmed(store, cx) {
             Some(rejection) => holds(
                 vec![
-                    rejected_words(&format!("version {} in Vault", candidate.version), &rejection),
+                    rejected_words(&format!("{} in Vault", candidate.version), &rejection),
                     "It has never accepted credentials since this daemon first saw them; nothing is published.".into(),
                 ],
                 remedy(),
@@ -204,7 +182,7 @@ fn misconfigured(store: &Store, cx: &Context<'_>) -> Condition {
         (Some(good), _) if accepted_at(store).is_none() => match confirmed(store, cx) {
             Some(rejection) => holds(
                 vec![
-                    rejected_words(&format!("the published version {}", good.stamp.version), &rejection),
+                    rejected_words(&format!("the published {}", good.stamp.name()), &rejection),
                     "It was published without being verified, and was not accepted since this daemon started.".into(),
                 ],
                 remedy(),
@@ -219,14 +197,14 @@ fn misconfigured(store: &Store, cx: &Context<'_>) -> Condition {
 fn answered(store: &Store, kind: VerdictKind, cx: &Context<'_>) -> Condition {
     let least = cx.settings.confirmations;
     let published =
-        store.good.as_ref().map(|good| (&store.streak, good.stamp.version, "the published version"));
+        store.good.as_ref().map(|good| (&store.streak, format!("the published {}", good.stamp.name())));
     let candidate =
-        store.candidate.as_ref().map(|candidate| (&candidate.streak, candidate.version, "version"));
+        store.candidate.as_ref().map(|candidate| (&candidate.streak, candidate.version.to_string()));
     let both = published.into_iter().chain(candidate);
-    if let Some((streak, version, what)) = both.clone().find(|(streak, ..)| streak.is(kind, least)) {
+    if let Some((streak, what)) = both.clone().find(|(streak, _)| streak.is(kind, least)) {
         let verdict = streak.last.as_ref().map(ToString::to_string).unwrap_or_default();
         let evidence = format!(
-            "Asked about {what} {version}, the store answered {} times from {} to {}: {verdict}.",
+            "Asked about {what}, the store answered {} times from {} to {}: {verdict}.",
             streak.count, streak.first.wall, streak.latest.wall
         );
         let remedy = if kind == VerdictKind::Moved {
@@ -256,66 +234,13 @@ fn answered(store: &Store, kind: VerdictKind, cx: &Context<'_>) -> Condition {
         | None => false,
     };
     let mut any = false;
-    for (streak, ..) in both {
+    for (streak, _) in both {
         any = true;
         if !conclusive(streak.kind()) {
             return Condition::Unknown;
         }
     }
     if any { Condition::Clear } else { Condition::Unknown }
-}
-
-fn secret_missing(store: &Store, cx: &Context<'_>) -> Condition {
-    let fault = match &store.problem {
-        None if store.read_success.is_some() => return Condition::Clear,
-        Some(ReadProblem::Malformed { .. }) => return Condition::Clear,
-        None => return Condition::Unknown,
-        Some(ReadProblem::Fault(fault)) => fault,
-    };
-    let secret = &store.spec.location;
-    let kept = if store.good.is_some() { " What is published stays in place." } else { "" };
-    match fault.kind() {
-        SourceFaultKind::Missing => holds(
-            vec![format!("Vault was asked for {secret}: {fault}.")],
-            format!(
-                "Write the fields '{}', '{}' and '{}' to {secret}, or correct the store's path in the \
-                 configuration.{kept}",
-                secret.fields.username, secret.fields.api_token, secret.fields.api_path
-            ),
-        ),
-        SourceFaultKind::Forbidden if store.refused => holds(
-            vec![format!("Vault was asked for {secret} with a token that works: permission denied.")],
-            format!(
-                "Give the daemon's policy the capability 'read' on {secret}, and see that the mount exists.{kept}"
-            ),
-        ),
-        SourceFaultKind::Unavailable => match store.unanswered {
-            Some(since) if store.alone && cx.now.instant.since(since.instant) >= GRACE => holds(
-                vec![format!(
-                    "Vault has not answered for {secret} since {}, although it answers for others: {fault}.",
-                    since.wall
-                )],
-                format!("Look into Vault's log, and into what stands before it, for {secret}.{kept}"),
-            ),
-            Some(_) | None => Condition::Unknown,
-        },
-        SourceFaultKind::Forbidden | SourceFaultKind::LoginRefused => Condition::Unknown,
-    }
-}
-
-fn secret_malformed(store: &Store) -> Condition {
-    match &store.problem {
-        Some(ReadProblem::Malformed { version, error }) => holds(
-            vec![format!("Version {version} of {} in Vault cannot be used: {error}.", store.spec.location)],
-            format!(
-                "Write the secret again with all three fields, as the account's Edit form shows them.{}",
-                if store.good.is_some() { " What is published stays in place." } else { "" }
-            ),
-        ),
-        Some(ReadProblem::Fault(fault)) if fault.kind() == SourceFaultKind::Missing => Condition::Clear,
-        None if store.read_success.is_some() => Condition::Clear,
-        Some(ReadProblem::Fault(_)) | None => Condition::Unknown,
-    }
 }
 
 fn publish_failed(store: &Store) -> Condition {
@@ -407,10 +332,10 @@ fn superseded_live(store: &Store, cx: &Context<'_>) -> Condition {
     }
     holds(
         vec![
-            format!("Version {} has been published since {}.", good.stamp.version, old.since.wall),
+            format!("{} has been published since {}.", words::capital(&good.stamp.name()), old.since.wall),
             format!(
-                "The store still accepts the credentials of version {}, last at {}.",
-                old.version, old.streak.latest.wall
+                "The store still accepts the credentials of {}, last at {}.",
+                old.name, old.streak.latest.wall
             ),
         ],
         "If nobody needs the old account any more, delete it in the store's admin, under Advanced Settings > Legacy \
@@ -459,8 +384,9 @@ fn unverified(store: &Store, cx: &Context<'_>) -> Condition {
         return holds(
             vec![
                 format!(
-                    "Version {} in Vault could not be verified since {}; it is not published.",
-                    candidate.version, candidate.seen.wall
+                    "{} in Vault could not be verified since {}; it is not published.",
+                    words::capital(&candidate.version.to_string()),
+                    candidate.seen.wall
                 ),
                 format!(
                     "The store's last answer: {}.",

@@ -4,15 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::request::{Reply, Request};
-use crate::domain::credentials::{AddressPolicy, Credentials, FieldNames, StoreName};
+use crate::domain::credentials::{AddressPolicy, Credentials, StoreName};
 use crate::domain::discovery::{Discovered, Discovery, Found};
 use crate::domain::incident::{Incident, Message, Severity};
 use crate::domain::publication::{
     Acknowledged, GenerationId, GenerationStamp, Note, OnDisk, PublishFault, Published, ReloadFault, Sign,
     Told,
 };
-use crate::domain::source::{Folder, Lease, Listing, SecretVersion, SourceFault};
+use crate::domain::source::{Folder, Lease, Listing, SecretLocation, SecretVersion, SourceFault};
 use crate::domain::verdict::ProbeOutcome;
+use crate::domain::version::KvVersion;
 
 /// What the engine judges by, for all stores.
 #[derive(Clone, Debug)]
@@ -115,38 +116,6 @@ pub struct Acknowledge {
     pub within: Option<Duration>,
     /// What it acknowledged last, as far as an earlier life has left word of it.
     pub last: Option<Acknowledged>,
-}
-
-/// Where a secret is in the source.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SecretLocation {
-    /// Mount of the engine.
-    pub mount: String,
-    /// Path below the mount.
-    pub path: String,
-    /// Names of its fields.
-    pub fields: FieldNames,
-}
-
-impl SecretLocation {
-    /// The folder that the secret is in.
-    #[must_use]
-    pub fn folder(&self) -> Folder {
-        let path = self.path.rsplit_once('/').map_or("", |(path, _)| path);
-        Folder { mount: self.mount.clone(), path: path.to_owned() }
-    }
-
-    /// The secret's name in its folder.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        self.path.rsplit_once('/').map_or(&self.path, |(_, name)| name)
-    }
-}
-
-impl std::fmt::Display for SecretLocation {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{}/{}", self.mount, self.path)
-    }
 }
 
 /// Whether a new configuration names another source than the one before.
@@ -280,6 +249,8 @@ pub enum Action {
     List {
         /// The folder.
         folder: Arc<Folder>,
+        /// The version of its engine, where it is known; none: the source finds out.
+        kv_version: Option<KvVersion>,
         /// With their versions, which not every server tells; else their names alone.
         detailed: bool,
     },

@@ -14,6 +14,7 @@ use crate::domain::incident::{Cause, Severity};
 use crate::domain::schedule::{next_turn, phase};
 use crate::domain::source::{Folder, Listing, SourceFault, SourceFaultKind};
 use crate::domain::time::{Instant, Now};
+use crate::domain::version::KvVersion;
 
 /// How long a source that does not list versions is not asked again. Its policy may be changed, or the server.
 const REFUSED_PAUSE: Duration = Duration::from_secs(600);
@@ -36,6 +37,7 @@ pub(super) struct Listings {
 
 #[derive(Debug)]
 struct State {
+    kv_version: Option<KvVersion>,
     /// Where its stores are.
     stores: Vec<usize>,
     next: Instant,
@@ -60,24 +62,39 @@ impl Listings {
     /// Finds the folders of the stores anew. What is known of one that was there before stays known.
     pub(super) fn regroup(&mut self, stores: &mut [Store], cx: &Context<'_>) {
         self.restocking = false;
-        let mut folders: BTreeMap<Folder, Vec<usize>> = BTreeMap::new();
+        let mut folders: BTreeMap<Folder, (Option<KvVersion>, Vec<usize>)> = BTreeMap::new();
         for (at, store) in stores.iter_mut().enumerate() {
             store.unlisted(cx);
-            folders.entry(store.spec.location.folder()).or_default().push(at);
+            let location = &store.spec.location;
+            // A listing tells of the newest version, and only where versions are counted.
+            if location.pinned.is_some() || location.kv_version == Some(KvVersion::One) {
+                continue;
+            }
+            let (kv_version, stores) = folders.entry(location.folder()).or_default();
+            *kv_version = kv_version.or(location.kv_version);
+            stores.push(at);
         }
         let discovered: BTreeSet<&Folder> =
             cx.settings.discoveries.iter().map(|discovery| &discovery.folder).collect();
-        folders.retain(|folder, stores| stores.len() > 1 || discovered.contains(folder));
-        for folder in &discovered {
-            folders.entry(Folder::clone(folder)).or_default();
+        folders.retain(|folder, (_, stores)| stores.len() > 1 || discovered.contains(folder));
+        for discovery in &cx.settings.discoveries {
+            let (kv_version, _) = folders.entry(discovery.folder.clone()).or_default();
+            *kv_version = kv_version.or(discovery.kv_version);
         }
         let mut before = std::mem::take(&mut self.folders);
-        for (folder, members) in folders {
+        for (folder, (kv_version, members)) in folders {
             let discovery = discovered.contains(&folder);
             let folder = Arc::new(folder);
             let mut state = match before.remove(&folder) {
-                Some(state) => State { stores: members, ..state },
+                Some(state) => State {
+                    kv_version,
+                    stores: members,
+                    // The interval may be a shorter one now.
+                    next: state.next.min(cx.now.instant.plus(cx.settings.poll_interval / 2)),
+                    ..state
+                },
                 None => State {
+                    kv_version,
                     stores: members,
                     // Each secret is read once before that: a listing then spares the second time.
                     next: cx.now.instant.plus(cx.settings.poll_interval / 2),
@@ -115,7 +132,8 @@ impl Listings {
                 state.under_way = true;
                 let detailed =
                     state.discovery.is_none() || state.listed != Some(false) || now >= state.detailed_again;
-                cx.actions.push(Action::List { folder: Arc::clone(folder), detailed });
+                let kv_version = state.kv_version;
+                cx.actions.push(Action::List { folder: Arc::clone(folder), kv_version, detailed });
             }
         }
         let judged = self.unlistable(usable, cx.now);

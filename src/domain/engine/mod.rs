@@ -32,8 +32,8 @@ use super::secret::FingerprintKey;
 use super::time::{Instant, Now};
 
 pub use self::interface::{
-    Acknowledge, Action, Decision, Event, FirstCheck, Gate, Hook, OnRejection, SecretLocation, Settings,
-    SourceChange, StoreSpec, TokenOrigin,
+    Acknowledge, Action, Decision, Event, FirstCheck, Gate, Hook, OnRejection, Settings, SourceChange,
+    StoreSpec, TokenOrigin,
 };
 pub use self::outcome::Outcome;
 pub use self::request::{AcknowledgeOutcome, Acknowledging, Reply, ReportOutcome, Reported, Request};

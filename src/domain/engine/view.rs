@@ -3,8 +3,8 @@
 use super::store::{Disk, ReadProblem, Store};
 use super::{Context, Engine};
 use crate::domain::snapshot::{
-    AcknowledgementStatus, CandidateStatus, ChannelStatus, ConfigurationStatus, ReloadRun, ReloadStatus,
-    Snapshot, SourceStatus, StoreState, StoreStatus, Vitals,
+    AcknowledgementStatus, CandidateStatus, ChannelStatus, ConfigurationStatus, MountStatus, ReloadRun,
+    ReloadStatus, Snapshot, SourceStatus, StoreState, StoreStatus, Vitals,
 };
 use crate::domain::source::SourceFaultKind;
 use crate::domain::time::{Now, Timestamp};
@@ -19,6 +19,8 @@ pub struct About {
     pub started_at: Timestamp,
     /// When the loop last completed a pass.
     pub last_pass: Now,
+    /// The mounts that stores are read from.
+    pub mounts: Vec<MountStatus>,
     /// Every channel of alerts.
     pub channels: Vec<ChannelStatus>,
     /// The configuration in force.
@@ -59,6 +61,7 @@ impl Engine {
                 list_requests: self.listings.requests,
                 listed_stores: self.listings.watched(),
                 errors: self.source.errors.clone(),
+                mounts: about.mounts,
             },
             stores,
             incidents: self.shared.book.incidents(now),
@@ -119,11 +122,11 @@ impl Store {
             (Some(candidate), _) => {
                 let verdict = candidate.streak.last.as_ref();
                 let verdict = verdict.map_or_else(|| "being verified".to_owned(), ToString::to_string);
-                return format!("version {} in Vault is not published: {verdict}", candidate.version);
+                return format!("{} in Vault is not published: {verdict}", candidate.version);
             }
             (None, Some(ReadProblem::Fault(fault))) => return format!("the secret cannot be read: {fault}"),
             (None, Some(ReadProblem::Malformed { version, error })) => {
-                return format!("version {version} in Vault cannot be used: {error}");
+                return format!("{version} in Vault cannot be used: {error}");
             }
             (None, None) => {}
         }
@@ -188,6 +191,7 @@ impl Store {
         StoreStatus {
             name: self.name().clone(),
             secret: self.spec.location.to_string(),
+            pinned_version: self.spec.location.pinned,
             state: self.state(cx),
             detail: self.detail(cx),
             published: self.good.as_ref().filter(|_| self.is_published()).map(|good| good.stamp.clone()),
@@ -205,6 +209,11 @@ impl Store {
             last_read_attempt_at: at(self.read_attempt),
             last_read_at: at(self.read_success),
             read_error,
+            read_fault: match &self.problem {
+                Some(ReadProblem::Fault(fault)) => Some(fault.label()),
+                Some(ReadProblem::Malformed { .. }) => Some("malformed_secret"),
+                None => None,
+            },
             publish_error: self.publish_fault.as_ref().map(ToString::to_string),
             reload: self.reload_status(cx),
             requests_remaining: self.requests_remaining,

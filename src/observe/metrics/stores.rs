@@ -60,12 +60,14 @@ pub(super) fn gauges(families: &mut Families<'_>, snapshot: &Snapshot) -> fmt::R
     let numbers: [StoreGauge<u64>; 4] = [
         (
             "store_secret_version",
-            "The newest version of the secret that was read, published or not.",
+            "The version of the secret that was read last, published or not; none with KV version 1.",
             newest_version,
         ),
-        ("store_published_version", "The version of the secret that is published.", |store| {
-            Some(store.published.as_ref()?.version)
-        }),
+        (
+            "store_published_version",
+            "The version of the secret that is published; none with KV version 1.",
+            |store| store.published.as_ref()?.version.number(),
+        ),
         ("store_published_generation", "The number of the published generation.", |store| {
             Some(store.published.as_ref()?.generation)
         }),
@@ -118,12 +120,12 @@ pub(super) fn counters(families: &mut Families<'_>, snapshot: &Snapshot) -> fmt:
     )
 }
 
-/// A candidate is newer than what is published; without one, what is published is the newest. What was
-/// published before a restart says nothing of the source until it was read.
+/// A candidate is what was read last; without one, what is published is. What was published before a restart
+/// says nothing of the source until it was read.
 pub(super) fn newest_version(store: &StoreStatus) -> Option<u64> {
     store.last_read_at?;
     let published = store.published.as_ref().map(|stamp| stamp.version);
-    store.candidate.as_ref().map(|candidate| candidate.version).or(published)
+    store.candidate.as_ref().map(|candidate| candidate.version).or(published)?.number()
 }
 
 pub(super) fn each_store(

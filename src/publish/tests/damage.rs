@@ -76,6 +76,29 @@ fn without_a_data_link_nothing_is_published() {
     assert_eq!(place.generations().len(), 1);
 }
 
+/// As a copy is in which links were followed, or what an app has made there.
+fn replace_by_directory(path: &Path) {
+    fs::remove_file(path).unwrap();
+    fs::create_dir_all(path.join("nested".repeat(3)).join("twice")).unwrap();
+    fs::write(path.join("api_token"), "token1").unwrap();
+    set_mode(path, 0o500);
+}
+
+#[test]
+fn a_directory_in_the_place_of_a_link_is_removed() {
+    for (name, why) in [("..data", "..data: it is not a link"), ("username", "username: it is not a link")] {
+        told(|place| replace_by_directory(&place.path(name)), why);
+    }
+    let place = Place::new();
+    place.publish(1);
+    replace_by_directory(&place.path("..data"));
+    // Nor is it an obstacle where the link is prepared, however deep it is.
+    fs::create_dir_all(place.path("..data_tmp").join("1/2/3/4/5/6/7/8/9/10/11/12")).unwrap();
+    place.publish(2);
+    assert_eq!(place.published(), Some(2));
+    assert_eq!(place.names().iter().filter(|name| name.starts_with("..data")).count(), 1);
+}
+
 #[test]
 fn an_edited_file() {
     for (name, content) in [
@@ -156,6 +179,39 @@ fn a_stamp_that_cannot_be_read() {
             },
         );
     }
+}
+
+#[test]
+fn a_stamp_that_was_edited_tells_nobody_anything() {
+    for (from, to) in [
+        ("\"generation\":1,", "\"generation\":18446744073709551615,"),
+        ("\"version\":11,", "\"version\":99,"),
+        ("05:51:22.123Z", "05:51:22.124Z"),
+        ("\"verified_at\":\"2026-11-23T05:51:21.000Z\",", ""),
+        ("}", ",\"restores\":1}"),
+        ("}", "}\n"),
+    ] {
+        told(
+            |place| {
+                let path = file(place, "generation.json");
+                let text = fs::read_to_string(&path).unwrap();
+                assert!(text.contains(from), "{text}");
+                fs::write(&path, text.replace(from, to)).unwrap();
+            },
+            "generation.json: its seal does not match: it was edited",
+        );
+    }
+}
+
+#[test]
+fn a_number_that_somebody_invented_is_not_gone_on_from() {
+    let place = Place::new();
+    place.publish(7);
+    let path = file(&place, "generation.json");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("\"generation\":7,", "\"generation\":18446744073709551614,")).unwrap();
+    assert_eq!(place.publish(8).stamp.generation, 8);
+    assert_eq!(place.publish(9).stamp.generation, 9);
 }
 
 #[test]

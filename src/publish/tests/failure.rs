@@ -116,15 +116,28 @@ fn what_cannot_be_removed_does_not_keep_the_rest() {
     place.publish(1);
     place.publish(2);
     let kept = place.generations();
-    // Deeper than anything of ours, and so it is left alone.
+    // Deeper than anything that is removed.
     let (first, last) = ("..2001_01_01_00_00_00.1", "..2031_01_01_00_00_00.1");
-    fs::create_dir_all(place.path(first).join("1/2/3/4/5/6/7/8/9")).unwrap();
+    fs::create_dir_all(place.path(first).join("deep/".repeat(70))).unwrap();
     fs::create_dir(place.path(last)).unwrap();
     let fault = place.publisher.inspect(&store()).swept.unwrap_err();
     assert!(fault.path.ends_with(first), "{fault}");
     let mut left = kept;
     left.insert(0, first.to_owned());
     assert_eq!(place.generations(), left);
+    assert_eq!(place.published(), Some(2));
+}
+
+#[test]
+fn a_directory_that_somebody_fills_is_told_and_published_in_all_the_same() {
+    let place = Place::new();
+    place.publish(1);
+    for number in 0..=directory::MAX_NAMES {
+        symlink("/nowhere", place.path(&format!("stranger{number}"))).unwrap();
+    }
+    let fault = place.publisher.inspect(&store()).swept.unwrap_err();
+    assert!(fault.to_string().contains("it holds more than 10000 names"), "{fault}");
+    place.publish(2);
     assert_eq!(place.published(), Some(2));
 }
 
@@ -261,20 +274,4 @@ fn planted_temporaries_do_not_matter() {
     assert_eq!(place.published(), Some(2));
     assert_eq!(fs::read_to_string(elsewhere.join("file")).unwrap(), "mine");
     assert!(!place.names().iter().any(|name| name.ends_with("_tmp")));
-}
-
-#[test]
-fn a_directory_planted_as_a_link_is_a_fault_and_breaks_nothing() {
-    for name in ["..data", "username"] {
-        let place = Place::new();
-        place.publish(1);
-        fs::remove_file(place.path(name)).unwrap();
-        fs::create_dir(place.path(name)).unwrap();
-        let generations = place.generations();
-        let fault = place.try_publish(&place.publisher, 2).unwrap_err();
-        assert_eq!(fault.operation, "cannot rename a link to");
-        assert_eq!(fault.path, place.path(name).display().to_string());
-        assert_eq!(place.generations(), generations);
-        assert!(!place.names().iter().any(|name| name.ends_with("_tmp")));
-    }
 }

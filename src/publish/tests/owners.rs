@@ -92,6 +92,39 @@ fn what_was_given_away_is_told_also_where_no_owner_is_configured() {
 }
 
 #[test]
+fn a_store_directory_that_was_given_away_is_taken_back_by_root_alone() {
+    let place = Place::new();
+    place.publish(1);
+    let give = |owner| {
+        let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
+        chownat(CWD, place.path(""), Some(Uid::from_raw(owner)), None, flags)
+    };
+    if !geteuid().is_root() {
+        assert_eq!(give(NOBODY), Err(Errno::PERM));
+        return;
+    }
+    give(NOBODY).unwrap();
+    assert_eq!(place.damage(), "acme: its owner is 65534, not 0");
+    place.publish(2);
+    assert_eq!(place.published(), Some(2));
+    assert_eq!(fs::metadata(place.path("")).unwrap().uid(), 0);
+
+    // Somebody else cannot take it back, and has been let in.
+    let theirs = Arc::new(Place::with(|output| output.directory_mode = 0o777));
+    theirs.publisher.prepare().unwrap();
+    fs::create_dir(theirs.path("")).unwrap();
+    set_mode(theirs.path(""), 0o777);
+    set_mode(theirs.root.path(), 0o755);
+    chownat(CWD, theirs.path(""), Some(Uid::from_raw(12_345)), None, rustix::fs::AtFlags::empty()).unwrap();
+    let place = Arc::clone(&theirs);
+    without_privileges(move || {
+        place.publish(1);
+        assert_eq!(place.published(), Some(1));
+    });
+    assert_eq!(fs::metadata(theirs.path("")).unwrap().uid(), 12_345);
+}
+
+#[test]
 fn where_the_volume_gives_other_owners_they_are_no_damage() {
     if !geteuid().is_root() {
         // Only root can make a directory of another group.

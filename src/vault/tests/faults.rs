@@ -80,7 +80,7 @@ async fn an_answer_that_drips_is_broken_off_in_time() {
         let vault = Vault::new(&config).unwrap();
         vault.log_in().await.unwrap();
         let began = std::time::Instant::now();
-        let fault = vault.read("secret", "a", &FieldNames::default()).await.unwrap_err();
+        let fault = vault.read(&at("secret", "a")).await.unwrap_err();
         assert_eq!(fault, SourceFault::Unreachable("timed out while waiting for the answer".into()));
         assert!(server.written() > 0 && began.elapsed() < Duration::from_secs(10));
     }

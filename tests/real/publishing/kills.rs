@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use super::privileges::{Need, may};
-use super::rig::{Outside, Rig, was_killed};
+use super::rig::{Files, Outside, Rig, was_killed};
 use super::tracing::{Call, Injection};
 use super::work_off;
 
@@ -20,13 +20,31 @@ fn real_kills_at_every_system_call_of_a_publication_leave_whole_sets() {
     ) {
         return;
     }
+    println!("{}", kill_everywhere(Files::Usual, READS));
+}
+
+#[test]
+#[ignore = "needs strace: ./tests/run --real"]
+fn real_kills_at_every_system_call_leave_whole_sets_of_several_formats_too() {
+    if !may(
+        Need::Trace,
+        "publishing::kills::real_kills_at_every_system_call_leave_whole_sets_of_several_formats_too",
+    ) {
+        return;
+    }
+    // How many sets are read is proven with the usual files.
+    println!("{}", kill_everywhere(Files::Several, 1));
+}
+
+/// Kills at each call of a publication, once or until readers have seen enough. Returns the figures.
+fn kill_everywhere(files: Files, least_reads: u64) -> String {
     let begun = Instant::now();
-    let calls = Rig::new(&Outside::start(), 0).trace();
+    let calls = Rig::new(&Outside::start(), 0, files).trace();
     let killed = AtomicUsize::new(0);
     let mut reads = 0;
     // Mostly once; again where the machine is so fast that readers have not seen enough.
-    while reads < READS {
-        reads += work_off(calls.clone(), |rig, call| {
+    while reads < least_reads {
+        reads += work_off(files, calls.clone(), |rig, call| {
             rig.rotate();
             let ended = rig.injected(&Injection::Kill(call.clone()));
             assert!(was_killed(ended), "not killed at {call:?}: {ended}: {}", rig.log());
@@ -34,13 +52,13 @@ fn real_kills_at_every_system_call_of_a_publication_leave_whole_sets() {
             rig.succeed();
         });
     }
-    println!(
-        "crash points: {} calls of a publication; {} kills; {reads} sets read meanwhile, 0 torn; published after each; \
+    format!(
+        "crash points, {files:?} files: {} calls of a publication; {} kills; {reads} sets read meanwhile, 0 torn; published after each; \
          {:.0} s",
         calls.len(),
         killed.into_inner(),
         begun.elapsed().as_secs_f64(),
-    );
+    )
 }
 
 #[test]
@@ -50,7 +68,7 @@ fn real_kills_in_the_sweep_at_the_start_leave_it_to_the_next_start() {
     {
         return;
     }
-    let mut rig = Rig::new(&Outside::start(), 0);
+    let mut rig = Rig::new(&Outside::start(), 0, Files::Usual);
     let calls = rig.trace();
     let swap = calls.iter().find(|call| call.name == "renameat").unwrap();
     let mut kills = 0;

@@ -10,18 +10,19 @@ mod readers;
 mod rig;
 mod tracing;
 mod volumes;
+mod watches;
 
 use std::sync::Mutex;
 use std::thread;
 
 use self::readers::Readers;
-use self::rig::{Outside, Rig};
+use self::rig::{Files, Outside, Rig};
 
 /// How many directories are worked on at once: a run mostly waits for strace and the simulated store.
 const RIGS: usize = 4;
 
 /// Works off everything with several rigs at once, each with readers of its own; returns how often was read.
-fn work_off<T: Send>(points: Vec<T>, work: impl Fn(&mut Rig, T) + Sync) -> u64 {
+fn work_off<T: Send>(files: Files, points: Vec<T>, work: impl Fn(&mut Rig, T) + Sync) -> u64 {
     let outside = Outside::start();
     let waiting = Mutex::new(points.into_iter());
     let next = || waiting.lock().unwrap().next();
@@ -30,7 +31,7 @@ fn work_off<T: Send>(points: Vec<T>, work: impl Fn(&mut Rig, T) + Sync) -> u64 {
             .map(|number| {
                 let (outside, work, next) = (&outside, &work, &next);
                 scope.spawn(move || {
-                    let mut rig = Rig::new(outside, number);
+                    let mut rig = Rig::new(outside, number, files);
                     let readers = Readers::start(&rig);
                     while let Some(point) = next() {
                         work(&mut rig, point);

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::privileges::{Need, may};
-use super::rig::{Outside, Rig};
+use super::rig::{Files, Outside, Rig};
 
 /// One call in a trace: its name, and the path that it is about.
 struct Traced {
@@ -101,7 +101,7 @@ fn real_order_of_a_publication_is_rights_bytes_syncs_swap_sync_and_only_then_rem
     ) {
         return;
     }
-    let mut rig = Rig::new(&Outside::start(), 0);
+    let mut rig = Rig::new(&Outside::start(), 0, Files::Usual);
     let lines: Vec<_> = rig.trace().into_iter().map(|call| call.line).collect();
     check_order(&traced(&lines), &rig.directory());
 }
@@ -115,7 +115,7 @@ fn real_order_of_a_first_publication_syncs_each_directory_that_it_makes() {
     ) {
         return;
     }
-    let mut rig = Rig::bare(&Outside::start(), 0);
+    let mut rig = Rig::bare(&Outside::start(), 0, Files::Usual);
     let calls = traced(&rig.trace_of_a_first());
     let store = rig.directory();
     let swap = check_order(&calls, &store);

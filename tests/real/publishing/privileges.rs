@@ -11,6 +11,8 @@ pub(super) enum Need {
     Trace,
     /// To mount file systems that nobody else sees.
     Mount,
+    /// To lower limits for nobody else: also root does that in a user namespace.
+    Limits,
 }
 
 /// Whether this process may. If not, the test is run in one that may, and this one has nothing more to do.
@@ -21,7 +23,7 @@ pub(super) fn may(need: Need, test: &str) -> bool {
     }
     let mut command = Command::new("unshare");
     command.args(["--mount", "--propagation", "private"]);
-    if !root {
+    if !root || need == Need::Limits {
         command.arg("--map-root-user");
     }
     command.arg(std::env::current_exe().unwrap()).args(["--exact", test, "--ignored", "--nocapture"]);

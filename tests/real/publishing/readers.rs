@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use serde_json::Value;
 
-use super::rig::{Rig, Versions};
+use super::rig::{Files, Rig, Versions};
 
 /// How many readers look at one store.
 const READERS: usize = 2;
@@ -25,6 +25,7 @@ pub(super) struct Readers {
 struct Reader {
     data: PathBuf,
     versions: Versions,
+    files: Files,
     /// Counts the runs, each of which may publish once.
     runs: Arc<AtomicU64>,
 }
@@ -37,6 +38,7 @@ impl Readers {
                 let reader = Reader {
                     data: rig.directory().join("..data"),
                     versions: rig.versions(),
+                    files: rig.files(),
                     runs: rig.runs(),
                 };
                 let stop = Arc::clone(&stop);
@@ -90,11 +92,12 @@ impl Reader {
         let mut stamp: Value = serde_json::from_str(&read(&directory, "generation.json")?)
             .map_err(|error| format!("generation.json: {error}"))?;
         let version = stamp["version"].take().as_u64().unwrap();
-        for (name, value) in [
+        let values = [
             ("username", Versions::username(version)),
             ("api_token", Versions::api_token(version)),
             ("api_path", self.versions.api_path(version)),
-        ] {
+        ];
+        for (name, value) in values.into_iter().chain(self.files.contents(&self.versions, version)) {
             let is = read(&directory, name)?;
             if is != value {
                 return Err(format!("{name} of version {version}: {is:?}"));

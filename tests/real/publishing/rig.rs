@@ -77,6 +77,47 @@ impl Versions {
     }
 }
 
+/// Which files a store is published in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Files {
+    /// The three values.
+    Usual,
+    /// Some of the values, and other formats, a template among them.
+    Several,
+}
+
+impl Files {
+    /// What apps open, in the published generation.
+    const fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::Usual => &["api_path", "api_token", "username"],
+            Self::Several => &["api_token", "app.conf", "credentials.env", "credentials.json", "netrc"],
+        }
+    }
+
+    /// What the other formats hold.
+    pub(super) fn contents(self, versions: &Versions, version: u64) -> Vec<(&'static str, String)> {
+        if self == Self::Usual {
+            return Vec::new();
+        }
+        let (username, token) = (Versions::username(version), Versions::api_token(version));
+        let path = versions.api_path(version);
+        let fields = json!({ "username": username, "api_token": token, "api_path": path });
+        let json = format!(
+            "{{\"username\":{},\"api_token\":{},\"api_path\":{}}}\n",
+            fields["username"], fields["api_token"], fields["api_path"]
+        );
+        let env = format!(
+            "BIGCOMMERCE_USERNAME={username}\nBIGCOMMERCE_API_TOKEN={token}\nBIGCOMMERCE_API_PATH={path}\n"
+        );
+        let netrc = format!("machine 127.0.0.1\nlogin {username}\npassword {token}\n");
+        let conf = format!("user '{username}' token '{token}' path '{path}'\n");
+        vec![("credentials.json", json), ("credentials.env", env), ("netrc", netrc), ("app.conf", conf)]
+    }
+}
+
+const TEMPLATE: &str = "user {{ username }} token {{ api_token }} path {{ api_path }}\n";
+
 /// One store and its output directory.
 pub(super) struct Rig {
     vault: SmallVault,
@@ -87,6 +128,7 @@ pub(super) struct Rig {
     versions: Versions,
     newest: u64,
     before: Vec<String>,
+    files: Files,
     /// Counts the runs, each of which may publish once.
     runs: Arc<AtomicU64>,
     home: TempDir,
@@ -94,8 +136,8 @@ pub(super) struct Rig {
 
 impl Rig {
     /// A store with two generations, the second of them published.
-    pub(super) fn new(outside: &Outside, number: usize) -> Self {
-        let mut rig = Self::bare(outside, number);
+    pub(super) fn new(outside: &Outside, number: usize, files: Files) -> Self {
+        let mut rig = Self::bare(outside, number, files);
         for _ in 0..2 {
             rig.rotate();
             rig.succeed();
@@ -104,7 +146,7 @@ impl Rig {
     }
 
     /// A store of which nothing was published yet.
-    pub(super) fn bare(outside: &Outside, number: usize) -> Self {
+    pub(super) fn bare(outside: &Outside, number: usize, files: Files) -> Self {
         // In memory, as the volume is that this is written for.
         let home = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         let gate = Gate::new(outside.bigcommerce.address());
@@ -125,6 +167,25 @@ impl Rig {
             rights.push_str("group = 12345\n");
         }
         configuration.edit("[output]\n", &rights);
+        if files == Files::Several {
+            let template = home.path().join("app.conf.j2");
+            std::fs::write(&template, TEMPLATE).unwrap();
+            let mut list = String::new();
+            for (name, format) in [
+                ("api_token", "api_token"),
+                ("credentials.json", "json"),
+                ("credentials.env", "env"),
+                ("netrc", "netrc"),
+            ] {
+                list.push_str(&format!("[[output.files]]\nname = \"{name}\"\nformat = \"{format}\"\n"));
+            }
+            let template = template.display();
+            list.push_str(&format!(
+                "[[output.files]]\nname = \"app.conf\"\nformat = \"template\"\ntemplate = \"{template}\"\n\
+                 escape = \"shell\"\n[check]\n"
+            ));
+            configuration.edit("[check]\n", &list);
+        }
         configuration.edit("[check]\n", "[check]\nconcurrency = 1\n");
         configuration.write();
         Self {
@@ -136,6 +197,7 @@ impl Rig {
             store,
             newest: 0,
             before: Vec::new(),
+            files,
             runs: Arc::default(),
             home,
         }
@@ -164,6 +226,10 @@ impl Rig {
 
     pub(super) fn versions(&self) -> Versions {
         self.versions.clone()
+    }
+
+    pub(super) const fn files(&self) -> Files {
+        self.files
     }
 
     pub(super) fn runs(&self) -> Arc<AtomicU64> {
@@ -255,7 +321,9 @@ impl Rig {
         let names = names(&self.directory());
         let generations = names.iter().filter(|name| name.starts_with("..20")).count();
         assert_eq!(generations, self.newest.min(2) as usize, "{names:?}");
-        assert_eq!(names.len() - generations, 5, "{names:?}");
+        // Beside the files, `..data` and what says of the generation what it is.
+        assert_eq!(names.len() - generations, self.files.names().len() + 2, "{names:?}");
+        assert!(self.files.names().iter().all(|name| names.iter().any(|is| is == name)), "{names:?}");
         assert_eq!(self.published(), self.newest);
     }
 

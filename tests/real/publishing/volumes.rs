@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::privileges::{Need, may};
 use super::readers::Readers;
-use super::rig::{Outside, Rig, names};
+use super::rig::{Files, Outside, Rig, names};
 use crate::support::daemon::Daemon;
 use crate::support::wait::wait_until;
 
@@ -58,7 +58,7 @@ async fn real_volumes_that_are_full_or_read_only_are_an_incident_and_heal() {
     ) {
         return;
     }
-    let mut rig = Rig::bare(&Outside::start(), 0);
+    let mut rig = Rig::bare(&Outside::start(), 0, Files::Usual);
     let path = rig.volume();
     let volume = Volume::mount(&path);
     rig.rotate();

@@ -82,11 +82,13 @@ impl Store {
         let Some(stamp) = published else { return };
         // What was there before the generation was published says nothing of it.
         let later = |at: Timestamp| at.plus(TICK) >= stamp.published_at;
+        // Where the clock was ahead at the publication, times tell nothing until it is there again; a number still does.
+        let timeless = cx.now.wall < stamp.published_at;
         let (number, at) = match sign {
             Sign::None => return,
             Sign::Touched(at) if later(at) => (stamp.generation, at),
             Sign::Touched(_) => return,
-            Sign::Number(number, at) if number < stamp.generation || later(at) => (number, at),
+            Sign::Number(number, at) if number < stamp.generation || later(at) || timeless => (number, at),
             Sign::Number(..) => return,
             Sign::Unfit(why) => {
                 self.acknowledgement.problem = Some(why);

@@ -3,6 +3,7 @@
 mod acknowledging;
 mod certificate;
 mod checking;
+mod contest;
 mod looking;
 mod publishing;
 mod reading;
@@ -25,10 +26,13 @@ use crate::domain::schedule::{next_turn, phase};
 use crate::domain::source::SourceFault;
 use crate::domain::time::{Instant, Now, Timestamp};
 use crate::domain::verdict::VerdictKind;
+use crate::domain::version::Version;
 
 use self::acknowledging::Acknowledgement;
 pub(super) use self::certificate::Certificate;
 pub(super) use self::checking::{Rejection, Streak};
+pub(super) use self::contest::AT_ONCE;
+use self::contest::Contest;
 use self::looking::Looks;
 use self::reloading::Reload;
 use self::reporting::Reports;
@@ -47,18 +51,18 @@ pub(super) enum Disk {
     Published,
 }
 
-/// Why the newest version of the secret is of no use.
+/// Why what the source holds is of no use.
 #[derive(Debug)]
 pub(super) enum ReadProblem {
     Fault(SourceFault),
-    Malformed { version: u64, error: FieldError },
+    Malformed { version: Version, error: FieldError },
 }
 
 /// A version of the secret that is not published.
 #[derive(Debug)]
 pub(super) struct Candidate {
     pub(super) credentials: Arc<Credentials>,
-    pub(super) version: u64,
+    pub(super) version: Version,
     pub(super) created_at: Option<Timestamp>,
     pub(super) seen: Now,
     pub(super) accepted_at: Option<Timestamp>,
@@ -106,7 +110,10 @@ pub(super) struct Store {
     pub(super) problem: Option<ReadProblem>,
     pub(super) read_attempt: Option<Now>,
     pub(super) read_success: Option<Now>,
-    pub(super) newest_version: Option<u64>,
+    /// What the source calls what it holds now.
+    pub(super) held: Option<Version>,
+    /// When that was written, as far as the source says.
+    held_since: Option<Timestamp>,
 
     probing: Option<Arc<Credentials>>,
     /// When this store may ask, where its account's budget was used up.
@@ -127,6 +134,7 @@ pub(super) struct Store {
     withdrawn: bool,
     next_publish: Instant,
     publish_failures: u32,
+    pub(super) contest: Contest,
     pub(super) publish_fault: Option<PublishFault>,
     pub(super) reload: Reload,
     pub(super) reports: Reports,
@@ -168,7 +176,8 @@ impl Store {
             problem: None,
             read_attempt: None,
             read_success: None,
-            newest_version: None,
+            held: None,
+            held_since: None,
             probing: None,
             turn: None,
             next_check: now.instant,
@@ -183,6 +192,7 @@ impl Store {
             withdrawn: false,
             next_publish: now.instant,
             publish_failures: 0,
+            contest: Contest::from(now.instant),
             publish_fault: None,
             reload,
             reports: Reports::default(),
@@ -248,7 +258,7 @@ impl Store {
             (self.forbidden, self.refused) = (None, false);
             self.problem = None;
             self.read_success = None;
-            self.newest_version = None;
+            self.held = None;
         }
         if moved || old.addresses != new.addresses {
             // It may be refused now, so it is read again before it is asked about or published.
@@ -266,6 +276,7 @@ impl Store {
         self.inspection_outdated = true;
         self.want_read(now);
         self.next_publish = now;
+        self.contest.hasten(now);
         if new.check_interval < old.check_interval {
             let turn = self.check_turn(cx).max(self.not_before);
             self.next_check = self.next_check.min(turn);
@@ -280,6 +291,7 @@ impl Store {
         self.looks.next = now.instant;
         self.want_read(now.instant);
         self.next_publish = now.instant;
+        self.contest.hasten(now.instant);
         self.hasten_reload(now.instant);
         let probe = self.not_before.max(now.instant);
         self.next_check = self.next_check.min(probe);
@@ -304,9 +316,9 @@ impl Store {
             cx.actions.push(Action::Read { store: self.name().clone(), location });
         }
         if !matches!(self.disk, Disk::Unknown) {
-            if let Some((credentials, stamp)) =
-                self.wanted(cx).filter(|_| !self.publishing && !self.inspecting && now >= self.next_publish)
-            {
+            if let Some((credentials, stamp)) = self.wanted(cx).filter(|(_, stamp)| {
+                !self.publishing && !self.inspecting && now >= self.may_publish_at(stamp)
+            }) {
                 self.publishing = true;
                 cx.actions.push(Action::Publish { store: self.name().clone(), credentials, stamp });
             }
@@ -346,6 +358,7 @@ impl Store {
             | Cause::SecretMissing
             | Cause::SecretMalformed
             | Cause::PublishFailed
+            | Cause::FilesUnstable
             | Cause::ReloadFailed
             | Cause::Unacknowledged
             | Cause::CertificateTrouble
@@ -371,8 +384,8 @@ impl Store {
             due.push(self.next_read);
         }
         if !matches!(self.disk, Disk::Unknown) {
-            if !self.publishing && !self.inspecting && self.wanted(cx).is_some() {
-                due.push(self.next_publish);
+            if !self.publishing && !self.inspecting {
+                due.extend(self.wanted(cx).map(|(_, stamp)| self.may_publish_at(&stamp)));
             }
             if self.probing.is_none() {
                 due.extend(self.probes(cx).map(|(at, _)| at.max(self.not_before)));

@@ -35,12 +35,18 @@ impl Store {
             return;
         }
         let absent = match result {
+            Ok(OnDisk::Published(published) | OnDisk::Outdated(published)) if self.is_older(&published) => {
+                Some(format!("generation {} was put back", published.stamp.generation))
+            }
             Ok(OnDisk::Published(published)) => return self.seen_published(published, cx),
             Ok(OnDisk::Outdated(published)) => return self.seen_outdated(published, cx),
             Ok(OnDisk::Nothing) => None,
             Ok(OnDisk::Damaged(why)) => Some(why),
             Err(fault) => Some(fault.to_string()),
         };
+        if absent.is_some() || (self.good.is_some() && !self.withdrawn) {
+            self.damaged(absent.as_deref().unwrap_or("it is gone"), cx);
+        }
         if self.is_published() {
             let why = absent.as_deref().unwrap_or("it is gone");
             self.say(
@@ -58,6 +64,12 @@ impl Store {
         self.disk = Disk::Absent(absent);
     }
 
+    /// Whether this is a generation from before the last good one: somebody has put it back, for nobody here does.
+    fn is_older(&self, published: &Published) -> bool {
+        let good = self.good.as_ref().filter(|_| !self.withdrawn);
+        good.is_some_and(|good| published.stamp.generation < good.stamp.generation)
+    }
+
     pub(super) fn seen_published(&mut self, published: Published, cx: &mut Context<'_>) {
         self.disk = Disk::Published;
         let same = self.good.as_ref().is_some_and(|good| good.credentials.same_as(&published.credentials));
@@ -68,10 +80,14 @@ impl Store {
             cx,
             None,
             format!(
-                "generation {} is published (version {}, {})",
+                "generation {} is published ({}, {})",
                 published.stamp.generation, published.stamp.version, published.stamp.fingerprint
             ),
         );
+        if self.good.is_some() {
+            // The source may well hold what was published before, and a listing would say that nothing is new there.
+            self.read_soon(cx.now.instant);
+        }
         self.adopt(published, None, cx);
         self.next_check = match cx.settings.first_check {
             FirstCheck::AtOnce => cx.now.instant,
@@ -140,7 +156,7 @@ impl Store {
             Some(false) => ("published", ", in the files that are configured now,"),
             None => ("published", ", which the store accepted,"),
         };
-        let text = format!("{what} version {}{why} as generation {}", stamp.version, stamp.generation);
+        let text = format!("{what} {}{why} as generation {}", stamp.version, stamp.generation);
         self.say(cx, None, text);
         if same_files.is_some() {
             self.resolution = self.resolution.or(Some(Resolution::AcceptedAgain));
@@ -148,14 +164,17 @@ impl Store {
         match same_files {
             Some(true) => {
                 self.restorations += 1;
+                self.restored(cx.now);
                 return self.restamped(published.stamp, cx);
             }
             Some(false) => {
                 self.publications += 1;
+                self.replaced();
                 return self.reissued(published.stamp);
             }
             None => self.publications += 1,
         }
+        self.replaced();
         self.resolution = self.good.as_ref().map(|good| {
             if good.credentials.same_account(&published.credentials) {
                 Resolution::RegeneratedCaughtUp

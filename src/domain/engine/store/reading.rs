@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::super::Context;
 use super::super::source::{Bearing, LONGEST_PAUSE};
-use super::super::{Context, SecretLocation};
 use super::{Candidate, FIRST_WAIT, ReadProblem, Store, Streak};
 use crate::domain::credentials::Credentials;
 use crate::domain::incident::Severity;
 use crate::domain::schedule::{backoff, next_turn, phase};
-use crate::domain::source::{ListedVersion, SecretVersion, SourceFault, SourceFaultKind};
+use crate::domain::source::{ListedVersion, SecretLocation, SecretVersion, SourceFault, SourceFaultKind};
 use crate::domain::time::{Instant, Timestamp};
+use crate::domain::version::Version;
 
 /// However often listings say that a secret is the same, it is read once in this time.
 const LONGEST_UNREAD: Duration = Duration::from_secs(24 * 3600);
@@ -29,9 +30,15 @@ impl Store {
         self.reading = false;
         self.read_attempt = Some(cx.now);
         self.note(result.as_ref().err().map(SourceFault::kind), bearing, cx);
+        if let Ok(secret) = &result {
+            (self.held, self.held_since) = (Some(secret.version), secret.created_at);
+        }
         let parsed = result.map_err(ReadProblem::Fault).and_then(|secret| {
             let SecretVersion { version, created_at, fields } = secret;
-            Credentials::parse(fields, &self.spec.location.fields, cx.settings.addresses)
+            fields
+                .and_then(|fields| {
+                    Credentials::parse(fields, &self.spec.location.fields, cx.settings.addresses)
+                })
                 .map(|credentials| (credentials, version, created_at))
                 .map_err(|error| ReadProblem::Malformed { version, error })
         });
@@ -56,9 +63,10 @@ impl Store {
     pub(in crate::domain::engine) fn listed(&mut self, version: Option<ListedVersion>, cx: &Context<'_>) {
         self.is_listed = true;
         // What a read has found is what counts: only that it is still the same can be said without one.
-        let is_same = version
-            .is_some_and(|listed| listed.present && Some(listed.version) == self.newest_version)
-            && !matches!(self.problem, Some(ReadProblem::Fault(_)))
+        let is_same = version.is_some_and(|listed| {
+            let number = Some(listed.version) == self.held.and_then(Version::number);
+            listed.present && number && listed.created_at == self.held_since
+        }) && !matches!(self.problem, Some(ReadProblem::Fault(_)))
             && self.read_success.is_some();
         if !is_same {
             self.read_soon(cx.now.instant);
@@ -82,7 +90,10 @@ impl Store {
     /// No listing will come: the secret is read in each interval.
     pub(in crate::domain::engine) fn unlisted(&mut self, cx: &Context<'_>) {
         if std::mem::take(&mut self.is_listed) {
-            self.next_read = self.next_read.min(self.poll_turn(cx));
+            // The turn alone could make it wait for longer than an interval since the last time.
+            let asked = self.read_attempt.unwrap_or(cx.now).instant;
+            let latest = asked.plus(cx.settings.poll_interval).max(cx.now.instant);
+            self.next_read = self.next_read.min(self.poll_turn(cx)).min(latest);
         }
     }
 
@@ -106,11 +117,10 @@ impl Store {
     pub(super) fn found(
         &mut self,
         found: Credentials,
-        version: u64,
+        version: Version,
         created_at: Option<Timestamp>,
         cx: &mut Context<'_>,
     ) {
-        self.newest_version = Some(version);
         if self.good.as_ref().is_some_and(|good| good.credentials.same_as(&found)) {
             self.candidate = None;
             self.candidate_rejection = None;
@@ -122,7 +132,7 @@ impl Store {
             (candidate.version, candidate.created_at) = (version, created_at);
             return;
         }
-        self.say(cx, None, format!("version {version} in Vault is new; verifying it"));
+        self.say(cx, None, format!("{version} in Vault is new; verifying it"));
         self.candidate_rejection = None;
         self.candidate = Some(Candidate {
             credentials: Arc::new(found),
@@ -145,6 +155,10 @@ impl Store {
             ReadProblem::Fault(fault) if fault.kind() == SourceFaultKind::Unavailable && !self.alone
         );
         self.next_read = match &problem {
+            // It may have been the token that was dead; whatever failed before, the next one tells.
+            ReadProblem::Fault(fault) if fault.kind() == SourceFaultKind::Forbidden && !self.refused => {
+                cx.now.instant.plus(FIRST_WAIT.min(cx.settings.poll_interval))
+            }
             ReadProblem::Fault(_) | ReadProblem::Malformed { .. }
                 if self.good.is_some() && self.faults > 1 && !unavailable =>
             {
@@ -170,13 +184,12 @@ impl Store {
             let text = match &problem {
                 ReadProblem::Fault(fault) => format!("the secret cannot be read: {fault}"),
                 ReadProblem::Malformed { version, error } => {
-                    format!("version {version} in Vault cannot be used: {error}")
+                    format!("{version} in Vault cannot be used: {error}")
                 }
             };
             self.say(cx, Some(Severity::Warning), text);
         }
-        if let ReadProblem::Malformed { version, .. } = &problem {
-            self.newest_version = Some(*version);
+        if let ReadProblem::Malformed { .. } = &problem {
             self.read_success = Some(cx.now);
         }
         // A candidate that is no longer what the source holds must not be published.

@@ -18,7 +18,8 @@ const WATCH: Duration = Duration::from_secs(24 * 3600);
 #[derive(Debug)]
 pub(in crate::domain::engine) struct Superseded {
     pub(super) credentials: Arc<Credentials>,
-    pub(in crate::domain::engine) version: u64,
+    /// What it is called.
+    pub(in crate::domain::engine) name: String,
     pub(in crate::domain::engine) since: Now,
     pub(in crate::domain::engine) streak: Streak,
     rejection: Option<Rejection>,
@@ -43,7 +44,7 @@ impl Store {
         self.superseded_end = live.then_some(Resolution::NoLongerWatched);
         self.superseded = (other && !dead).then(|| Superseded {
             credentials: old.credentials,
-            version: old.stamp.version,
+            name: old.stamp.name(),
             since: now,
             streak: Streak::default(),
             rejection: None,
@@ -72,13 +73,13 @@ impl Store {
             | Verdict::Tls(_) => cx.settings.check_interval,
         };
         if verdict.kind() == VerdictKind::Accepted && old.streak.kind() != Some(VerdictKind::Accepted) {
-            let text = format!("version {}, which is no longer published, is still accepted", old.version);
+            let text = format!("{}, which is no longer published, is still accepted", old.name);
             self.say(cx, None, text);
         }
         old.streak.push(verdict, cx.now);
         old.next_probe = cx.now.instant.plus(wait);
         if old.rejection.is_some_and(|rejection| self.confirmed(&rejection, cx)) {
-            self.say(cx, None, format!("version {} is dead, and forgotten", old.version));
+            self.say(cx, None, format!("{} is dead, and forgotten", old.name));
         } else {
             self.superseded = Some(old);
         }

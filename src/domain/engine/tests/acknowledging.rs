@@ -6,6 +6,7 @@ use crate::domain::engine::{AcknowledgeOutcome, Acknowledging, Event, Reply, Req
 use crate::domain::incident::{Cause, MessageKind};
 use crate::domain::publication::Sign;
 use crate::domain::snapshot::AcknowledgementStatus;
+use crate::domain::time::Timestamp;
 
 const OPENED: (MessageKind, Cause) = (MessageKind::Opened, Cause::Unacknowledged);
 const RESOLVED: (MessageKind, Cause) = (MessageKind::Resolved, Cause::Unacknowledged);
@@ -142,7 +143,7 @@ fn a_restored_set_is_acknowledged_by_whoever_runs_on_its_content() {
 fn a_file_counts_by_its_number_or_by_its_time() {
     let mut world = world();
     let published = world.store("acme").published.unwrap().published_at;
-    let before = crate::domain::time::Timestamp::from_millis(published.as_millis() - 20);
+    let before = Timestamp::from_millis(published.as_millis() - 20);
     for nothing in [Sign::None, Sign::Touched(before), Sign::Number(1, before)] {
         sign(&mut world, nothing.clone());
         assert!(status(&mut world).pending, "{nothing:?}");
@@ -164,7 +165,7 @@ fn a_file_counts_by_its_number_or_by_its_time() {
     assert!(status(&mut world).pending);
     // Its time may be a tick older than the publication that it follows, and somebody may put it ahead.
     let published = world.store("acme").published.unwrap().published_at;
-    let tick = crate::domain::time::Timestamp::from_millis(published.as_millis() - 4);
+    let tick = Timestamp::from_millis(published.as_millis() - 4);
     sign(&mut world, Sign::Touched(tick));
     let said = status(&mut world);
     assert_eq!((said.pending, said.generation, said.lag_ms), (false, Some(2), Some(0)));
@@ -172,6 +173,21 @@ fn a_file_counts_by_its_number_or_by_its_time() {
     let now = world.now.wall;
     sign(&mut world, Sign::Touched(now.plus(DAY)));
     assert_eq!(status(&mut world).at, Some(world.now.wall));
+}
+
+#[test]
+fn a_number_counts_also_where_the_clock_was_ahead_at_the_publication() {
+    let mut world = world();
+    world.now.wall = Timestamp::from_millis(world.now.wall.as_millis() - 24 * 3_600_000);
+    let now = world.now.wall;
+    sign(&mut world, Sign::Touched(now));
+    assert!(status(&mut world).pending, "from before the publication, for all that is known");
+    world.pass(SECOND);
+    sign(&mut world, Sign::Number(1, now));
+    let is = status(&mut world);
+    assert_eq!((is.pending, is.generation, is.lag_ms, is.error), (false, Some(1), Some(0), None));
+    world.pass(HOUR);
+    assert_eq!(world.said(), []);
 }
 
 #[test]

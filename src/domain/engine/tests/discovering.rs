@@ -116,7 +116,7 @@ fn what_is_only_not_listed_is_not_withdrawn() {
 #[test]
 fn a_deleted_version_is_no_secret_that_is_gone() {
     let mut world = world(&["acme", "bravo"], Some(HOUR));
-    world.read_faults.insert("acme".into(), SourceFault::Deleted);
+    world.read_faults.insert("acme".into(), SourceFault::Deleted(1));
     world.pass(3 * HOUR);
     assert_eq!(world.published("acme"), Some((1, "token-1".into())));
     assert_eq!(world.said(), [(MessageKind::Opened, Cause::SecretMissing)]);

@@ -32,7 +32,7 @@ fn they_are_a_new_generation_that_the_app_is_told_of_and_vault_is_not_needed() {
     let store = world.store("acme");
     assert_eq!((store.publications, store.restorations), (2, 0));
     let stamp = store.published.unwrap();
-    assert_eq!((stamp.generation, stamp.version, stamp.files_fingerprint), (2, 1, others()));
+    assert_eq!((stamp.generation, stamp.version.number(), stamp.files_fingerprint), (2, Some(1), others()));
     assert_eq!(generations(&world), [1, 2]);
     world.pass(HOUR);
     assert_eq!(world.publications.len(), 2, "once is enough");

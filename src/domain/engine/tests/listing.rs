@@ -1,10 +1,14 @@
 //! Listings: changes are found without reading each secret, and nothing is missed where they do not come.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::world::{DAY, HOUR, MINUTE, SECOND, World};
+use super::shops::Shop;
+use super::world::{DAY, HOUR, MINUTE, SECOND, World, settings};
+use crate::domain::engine::{Settings, StoreSpec};
 use crate::domain::incident::{Cause, MessageKind};
-use crate::domain::source::SourceFault;
+use crate::domain::publication::OnDisk;
+use crate::domain::source::{SecretLocation, SourceFault};
 
 const STORES: [&str; 3] = ["acme", "bravo", "corp"];
 
@@ -103,4 +107,68 @@ fn each_secret_is_read_once_a_day_whatever_is_listed() {
         world.pass(DAY / 48 + Duration::from_millis(1));
     }
     assert_eq!(world.calls("read") - reads, 3);
+}
+
+#[test]
+fn a_secret_that_was_removed_and_written_anew_is_read_although_its_number_is_the_same() {
+    let mut world = listed();
+    world.pass(HOUR);
+    world.secrets.remove("bravo");
+    world.write("bravo", "user", "token-2");
+    // The old one works on: no rejection causes a read.
+    let pair = |token: &str| ("user".to_owned(), token.to_owned());
+    world.shops.insert("bravo".into(), Shop::Accepts(vec![pair("token-1"), pair("token-2")]));
+    world.pass(2 * MINUTE);
+    assert_eq!(world.published("bravo"), Some((1, "token-2".into())));
+}
+
+#[test]
+fn a_pinned_version_is_read_by_itself_and_the_others_are_listed() {
+    let mut world = listed();
+    let pinned = |world: &World| {
+        let spec = world.spec("acme");
+        let location = SecretLocation { pinned: Some(1), ..(*spec.location).clone() };
+        StoreSpec { location: Arc::new(location), ..spec }
+    };
+    let specs = vec![pinned(&world), world.spec("bravo"), world.spec("corp")];
+    world.configure_specs(specs);
+    world.pass(2 * MINUTE);
+    let reads = world.calls("read");
+    world.write("acme", "user", "token-2");
+    world.pass(HOUR);
+    assert_eq!(world.calls("read") - reads, 60);
+    assert_eq!(world.published("acme"), Some((1, "token-1".into())));
+    assert_eq!(world.snapshot().source.listed_stores, 2);
+}
+
+#[test]
+fn a_secret_is_read_before_its_listing_does_not_come() {
+    let mut world = World::with(&STORES, Settings { poll_interval: HOUR, ..settings() });
+    world.pass(SECOND);
+    let (mut reads, mut waited) = (world.calls("read"), Duration::ZERO);
+    for _ in 0..4 * 60 {
+        world.pass(MINUTE);
+        waited = if world.calls("read") == reads { waited + MINUTE } else { Duration::ZERO };
+        reads = world.calls("read");
+        assert!(waited <= HOUR + MINUTE, "{waited:?}");
+    }
+    assert!(world.calls("list") > 0);
+}
+
+#[test]
+fn what_somebody_else_has_published_is_compared_with_the_secret_although_its_listing_is_the_same() {
+    let mut world = listed();
+    let OnDisk::Published(mut other) = world.disks["acme"].clone() else { panic!("nothing is published") };
+    world.write("acme", "user", "token-2");
+    world.shops.insert(
+        "acme".into(),
+        Shop::Accepts(vec![("user".into(), "token-1".into()), ("user".into(), "token-2".into())]),
+    );
+    world.pass(2 * MINUTE);
+    assert_eq!(world.published("acme"), Some((2, "token-2".into())));
+    // As from another life of the directory, whose numbers were higher.
+    other.stamp.generation = 7;
+    world.disks.insert("acme".into(), OnDisk::Published(other));
+    world.pass(2 * MINUTE);
+    assert_eq!(world.published("acme"), Some((2, "token-2".into())));
 }

@@ -18,5 +18,6 @@ mod source;
 mod stock;
 mod superseded;
 mod token;
+mod versions;
 mod withdrawal;
 mod world;

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::world::{HOUR, MINUTE, SECOND, World, settings, spec};
 use crate::domain::credentials::AddressPolicy;
-use crate::domain::engine::{Event, FirstCheck, Outcome, SecretLocation, Settings, SourceChange};
+use crate::domain::engine::{Event, FirstCheck, Outcome, Settings, SourceChange};
 use crate::domain::incident::{Cause, MessageKind};
 use crate::domain::publication::{OnDisk, PublishFault};
-use crate::domain::source::SourceFault;
+use crate::domain::source::{SecretLocation, SourceFault};
 
 #[test]
 fn nothing_is_written_where_somebody_looks_at_the_disk() {

@@ -273,7 +273,7 @@ fn a_source_that_reads_nothing_is_not_asked_more_often_than_one_that_works() {
 fn a_token_that_only_found_a_secret_deleted_has_shown_that_it_lives() {
     let mut world = World::new(&["acme"]);
     world.pass(10 * MINUTE);
-    world.read_fault = Some(SourceFault::Deleted);
+    world.read_fault = Some(SourceFault::Deleted(1));
     world.token_dead = true;
     world.pass(10 * MINUTE);
     let said = world.said().len();

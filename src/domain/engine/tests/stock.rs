@@ -12,6 +12,7 @@ impl World {
     pub(super) fn discovering(configured: &[&str], withdraw_after: Option<Duration>) -> Self {
         let discovery = Discovery {
             folder: Folder { mount: "secret".into(), path: "bc".into() },
+            kv_version: None,
             pattern: NamePattern::parse("{store}").unwrap(),
             withdraw_after,
         };

@@ -66,6 +66,26 @@ fn a_store_that_cannot_tell_keeps_the_question_open() {
 }
 
 #[test]
+fn a_store_that_asks_to_wait_is_asked_about_neither_set_until_then() {
+    let wait = 20 * MINUTE;
+    for shop in [Shop::Status(429, Some(wait)), Shop::Status(503, Some(wait))] {
+        let mut world = replaced();
+        world.shops.insert("acme".into(), shop.clone());
+        world.probed_at.clear();
+        world.pass(3 * HOUR);
+        let gaps = world.probed_at.windows(2).map(|two| two[1].since(two[0]));
+        assert!(gaps.clone().all(|gap| gap >= wait), "{shop:?}: {:?}", world.probed_at);
+        assert!(gaps.count() >= 3, "{shop:?}: {:?}", world.probed_at);
+        // The set before was among them: it still works, and that is found out at once.
+        let both = [("user", "token-1"), ("other", "token-9")];
+        let both = both.map(|(user, token)| (user.into(), token.into()));
+        world.shops.insert("acme".into(), Shop::Accepts(both.to_vec()));
+        world.pass(HOUR);
+        assert_eq!(world.said().last(), Some(&(MessageKind::Opened, Cause::SupersededLive)), "{shop:?}");
+    }
+}
+
+#[test]
 fn what_a_restart_forgets_is_not_said_to_be_dead() {
     let mut world = replaced();
     world.pass(20 * MINUTE);
@@ -90,13 +110,14 @@ fn a_live_set_that_makes_room_for_another_one_is_not_said_to_be_dead() {
 fn a_superseded_set_that_somebody_restores_is_the_published_one_and_nothing_else() {
     let mut world = World::new(&["acme"]);
     world.pass(HOUR);
-    let old = world.disks["acme"].clone();
     world.write("acme", "other", "token-9");
     let both = [("user", "token-1"), ("other", "token-9")].map(|(user, token)| (user.into(), token.into()));
     world.shops.insert("acme".into(), Shop::Accepts(both.to_vec()));
     world.pass_until(|world| world.publications.len() == 2);
-    world.disks.insert("acme".into(), old);
+    world.write("acme", "user", "token-1");
+    world.pass_until(|world| world.publications.len() == 3);
     world.accept("acme", "user", "token-1");
     world.pass(HOUR);
-    assert_eq!(world.said(), [(MessageKind::Opened, Cause::BadWrite)]);
+    assert_eq!(world.published("acme"), Some((3, "token-1".into())));
+    assert_eq!(world.said(), []);
 }

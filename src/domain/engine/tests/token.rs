@@ -1,15 +1,26 @@
 //! The token's life: renewals that are spread, tokens that others care for, and log-ins that leave tokens behind.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::world::{DAY, HOUR, MINUTE, SECOND, World, settings};
-use crate::domain::engine::{Event, Settings, TokenOrigin};
+use crate::domain::engine::{Engine, Event, Settings, TokenOrigin};
 use crate::domain::incident::{Cause, MessageKind};
+use crate::domain::secret::FingerprintKey;
 use crate::domain::source::{Lease, SourceFault};
 
 fn lease(duration: Duration, renewable: bool) -> Result<Lease, SourceFault> {
     Ok(Lease { duration, renewable })
+}
+
+/// A world of an installation whose key is made of this byte.
+fn installation(seed: u8) -> World {
+    let mut world = World::new(&["acme"]);
+    let key = Arc::new(FingerprintKey::new(&[seed; 32]));
+    let stores = vec![world.spec("acme")];
+    world.engine = Engine::new(world.settings.clone(), stores, key, Vec::new(), world.now);
+    world
 }
 
 /// A world whose token was given to the daemon.
@@ -40,8 +51,7 @@ fn pass_to_the_end(world: &mut World, from: Duration, time: Duration, renewable:
 fn renewals_come_at_other_moments_on_other_machines_and_each_time() {
     let mut pauses = BTreeSet::new();
     for seed in 0..8 {
-        let mut world = World::new(&["acme"]);
-        world.seed(seed);
+        let mut world = installation(seed);
         let mut last = world.now.instant;
         for renewals in 1..=5 {
             world.pass_until(|world| world.calls("renew") == renewals);
@@ -57,8 +67,7 @@ fn renewals_come_at_other_moments_on_other_machines_and_each_time() {
 #[test]
 fn instances_that_lost_the_server_together_do_not_come_back_together() {
     let tries = |seed| {
-        let mut world = World::new(&["acme"]);
-        world.seed(seed);
+        let mut world = installation(seed);
         world.log_in = Err(SourceFault::Unavailable { status: 503 });
         let mut at = Vec::new();
         for log_ins in 1..=8 {
@@ -143,7 +152,7 @@ fn a_token_that_cannot_be_replaced_serves_to_its_end() {
     world.write("acme", "user", "token-2");
     world.accept("acme", "user", "token-2");
     world.pass(2 * MINUTE);
-    assert_eq!(world.snapshot().stores[0].published.as_ref().map(|set| set.version), Some(2));
+    assert_eq!(world.published("acme"), Some((2, "token-2".into())));
     world.read_faults.insert("acme".into(), SourceFault::Forbidden);
     world.pass(3 * MINUTE);
     assert_eq!(world.said()[1..], [(MessageKind::Opened, Cause::SecretMissing)]);

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::shops::Shop;
-use crate::domain::credentials::{AddressPolicy, Field, FieldNames, Fields, StoreName};
+use crate::domain::credentials::{AddressPolicy, Field, Fields, StoreName};
 use crate::domain::discovery::Found;
 use crate::domain::engine::{
-    About, Acknowledge, Action, Engine, Event, FirstCheck, Gate, Hook, OnRejection, Reply, Request,
-    SecretLocation, Settings, SourceChange, StoreSpec, TokenOrigin,
+    About, Acknowledge, Action, Engine, Event, FirstCheck, Gate, Hook, OnRejection, Reply, Request, Settings,
+    SourceChange, StoreSpec, TokenOrigin,
 };
 use crate::domain::incident::{Cause, Incident, Message, MessageKind};
 use crate::domain::publication::{
@@ -17,7 +17,7 @@ use crate::domain::publication::{
 };
 use crate::domain::secret::{Fingerprint, FingerprintKey, Secret};
 use crate::domain::snapshot::{Snapshot, StoreStatus};
-use crate::domain::source::{Lease, ListedVersion, Listing, SecretVersion, SourceFault};
+use crate::domain::source::{Lease, ListedVersion, Listing, SecretLocation, SourceFault};
 use crate::domain::time::{Instant, Now, Timestamp};
 use crate::domain::verdict::Validity;
 
@@ -32,6 +32,12 @@ pub(super) struct World {
     pub(super) now: Now,
     /// Version, user, token (none: the field is missing).
     pub(super) secrets: BTreeMap<String, (u64, String, Option<String>)>,
+    /// What was written before, by store and version.
+    pub(super) overwritten: BTreeMap<(String, u64), (u64, String, Option<String>)>,
+    /// When each secret was written, where somebody has.
+    pub(super) written_at: BTreeMap<String, Timestamp>,
+    /// The source counts no versions.
+    pub(super) unversioned: bool,
     /// The host of every API Path; none: each store has its own.
     pub(super) host: Option<&'static str>,
     pub(super) read_fault: Option<SourceFault>,
@@ -100,11 +106,9 @@ pub(super) fn settings() -> Settings {
 }
 
 pub(super) fn spec(name: &str) -> StoreSpec {
-    let location =
-        SecretLocation { mount: "secret".into(), path: format!("bc/{name}"), fields: FieldNames::default() };
     StoreSpec {
         name: StoreName::parse(name).unwrap(),
-        location: Arc::new(location),
+        location: Arc::new(SecretLocation::new("secret", format!("bc/{name}"))),
         hook: Some(Hook { min_interval: Duration::ZERO, retries: 3, told: None }),
         on_rejection: OnRejection::Keep,
         acknowledge: Some(Acknowledge { within: None, last: None }),
@@ -112,7 +116,7 @@ pub(super) fn spec(name: &str) -> StoreSpec {
     }
 }
 
-fn fields(host: &str, user: &str, token: Option<&str>) -> Fields {
+pub(super) fn fields(host: &str, user: &str, token: Option<&str>) -> Fields {
     let text = |text: &str| Field::Text(Secret::new(text.into()));
     Fields {
         username: text(user),
@@ -134,6 +138,9 @@ impl World {
             settings,
             now,
             secrets: BTreeMap::new(),
+            overwritten: BTreeMap::new(),
+            written_at: BTreeMap::new(),
+            unversioned: false,
             host: None,
             read_fault: None,
             read_faults: BTreeMap::new(),
@@ -176,7 +183,12 @@ impl World {
 
     /// Writes a new version of a store's secret.
     pub(super) fn write(&mut self, store: &str, user: &str, token: &str) {
-        let version = self.secrets.get(store).map_or(0, |secret| secret.0) + 1;
+        let before = self.secrets.get(store).cloned();
+        let version = before.as_ref().map_or(0, |secret| secret.0) + 1;
+        if let Some(before) = before {
+            self.overwritten.insert((store.to_owned(), before.0), before);
+        }
+        self.written_at.insert(store.into(), self.now.wall);
         self.secrets.insert(store.into(), (version, user.into(), Some(token.into())));
     }
 
@@ -201,12 +213,6 @@ impl World {
     /// What the daemon does first.
     pub(super) fn start(&mut self) {
         self.send(Event::Tick);
-    }
-
-    /// It is another installation, which has not begun.
-    pub(super) fn seed(&mut self, seed: u8) {
-        let stores: Vec<StoreSpec> = self.secrets.keys().map(|name| self.spec(name)).collect();
-        self.engine = engine_of(seed, stores, &self.settings, Vec::new(), self.now);
     }
 
     /// A store as it is configured now, with what its app was told as far as the disk says.
@@ -323,22 +329,18 @@ impl World {
             Action::Read { store, location } => {
                 count("read");
                 let fault = self.read_faults.get(store.as_str()).or(self.read_fault.as_ref());
-                let result = match (fault, self.secrets.get(store.as_str())) {
+                let result = match fault {
                     _ if self.token_dead => Err(SourceFault::Forbidden),
-                    (Some(fault), _) => Err(SourceFault::clone(fault)),
-                    (None, None) => Err(SourceFault::NeverWritten),
-                    (None, Some((version, user, token))) => Ok(SecretVersion {
-                        version: *version,
-                        created_at: Some(self.now.wall),
-                        fields: fields(self.host.unwrap_or(store.as_str()), user, token.as_deref()),
-                    }),
+                    Some(fault) => Err(SourceFault::clone(fault)),
+                    None => self.secret(store.as_str(), location.pinned),
                 };
                 Event::Read { store, location, result }
             }
-            Action::List { folder, detailed } => {
+            Action::List { folder, kv_version: _, detailed } => {
                 count(if detailed { "list" } else { "list names" });
                 let listed = |(name, secret): (&String, &(u64, String, Option<String>))| {
-                    let version = ListedVersion { version: secret.0, present: true };
+                    let created_at = self.written_at.get(name).copied();
+                    let version = ListedVersion { version: secret.0, created_at, present: true };
                     (name.clone(), detailed.then_some(version))
                 };
                 let result = match if detailed { &self.listing } else { &self.names } {
@@ -445,11 +447,12 @@ impl World {
         self.messages.iter().map(|message| (message.kind, message.incident.cause)).collect()
     }
 
-    /// What is published for a store: version and token.
+    /// What is published for a store: version, 0 where it has none, and token.
     pub(super) fn published(&self, store: &str) -> Option<(u64, String)> {
         match self.disks.get(store)? {
             OnDisk::Published(published) | OnDisk::Outdated(published) => {
-                Some((published.stamp.version, published.credentials.api_token().expose().to_owned()))
+                let version = published.stamp.version.number().unwrap_or_default();
+                Some((version, published.credentials.api_token().expose().to_owned()))
             }
             OnDisk::Nothing | OnDisk::Damaged(_) => None,
         }
@@ -483,17 +486,6 @@ fn engine(
     open: Vec<Incident>,
     now: Now,
 ) -> Engine {
-    engine_of(7, stores, settings, open, now)
-}
-
-/// The engine of an installation whose key is made of this byte.
-fn engine_of(
-    seed: u8,
-    stores: impl IntoIterator<Item = StoreSpec>,
-    settings: &Settings,
-    open: Vec<Incident>,
-    now: Now,
-) -> Engine {
-    let key = Arc::new(FingerprintKey::new(&[seed; 32]));
+    let key = Arc::new(FingerprintKey::new(&[7; 32]));
     Engine::new(settings.clone(), stores.into_iter().collect(), key, open, now)
 }

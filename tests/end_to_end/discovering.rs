@@ -1,0 +1,136 @@
+//! Stores that are found below a path of Vault, and changes that are found by listing it.
+
+use std::time::Duration;
+
+use bc_secrets_sync::sandbox::store::Account;
+use serde_json::{Value, json};
+
+use crate::support::daemon::{Daemon, run_with};
+use crate::support::files::listing;
+use crate::support::wait::{wait_until, wait_within};
+use crate::support::world::{World, about};
+
+const NAMES: &str = r#"
+path "secret/data/stores/*" { capabilities = ["read"] }
+path "secret/metadata/stores" { capabilities = ["list"] }
+path "secret/metadata/stores/" { capabilities = ["list"] }
+"#;
+const VERSIONS: &str = r#"
+path "secret/detailed-metadata/stores" { capabilities = ["list"] }
+path "secret/detailed-metadata/stores/" { capabilities = ["list"] }
+"#;
+
+/// A world whose stores are all that is below `secret/stores`.
+async fn world(policy: &str, more: &str) -> World {
+    let mut world = World::start().await;
+    world.bao.put_policy("stores", policy).await;
+    world.configuration.more = format!("\n[[discover]]\nprefix = \"stores\"\n{more}");
+    world
+}
+
+async fn create(world: &World, name: &str) -> Account {
+    let account = world.bigcommerce.create_account(name, &format!("user-of-{name}"));
+    world.write(name, &account).await;
+    account
+}
+
+async fn names(daemon: &Daemon) -> Vec<Value> {
+    let status = daemon.status().await;
+    status["stores"].as_array().unwrap().iter().map(|store| store["name"].clone()).collect()
+}
+
+#[tokio::test]
+async fn stores_come_and_go_without_a_restart() {
+    let world = world(NAMES, "withdraw_after = \"1m\"\n").await;
+    let acme = create(&world, "acme").await;
+    world.bao.write_secret("stores/no name", json!({ "a": 1 })).await;
+    world.bao.write_secret("stores/folder/inside", json!({ "a": 1 })).await;
+    let daemon = world.daemon().await;
+    world.wait_published("acme", &acme).await;
+    let bravo = create(&world, "bravo").await;
+    world.wait_published("bravo", &bravo).await;
+    assert_eq!(names(&daemon).await, ["acme", "bravo"]);
+    assert!(daemon.log_text().contains("a secret below secret/stores is no store"));
+
+    let before = listing(&world.configuration.output);
+    world.bao.forget_secret("stores/acme").await;
+    world.wait_messages(1).await;
+    assert_eq!(world.told(), [about("acme", "secret_missing", "opened")]);
+    assert_eq!(listing(&world.configuration.output), before);
+    // A restart knows it although Vault does not, and has not told it again.
+    daemon.stop().await;
+    let daemon = world.daemon().await;
+    daemon.checked("acme", 1).await;
+    assert_eq!(names(&daemon).await, ["acme", "bravo"]);
+    assert_eq!(listing(&world.configuration.output), before);
+
+    world.write("acme", &acme).await;
+    world.wait_messages(2).await;
+    assert_eq!(world.told()[1], about("acme", "secret_missing", "resolved"));
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn what_may_not_be_listed_is_an_incident_and_heals() {
+    let world = world(POLICY_WITHOUT_LIST, "").await;
+    let acme = create(&world, "acme").await;
+    let daemon = world.daemon().await;
+    wait_until("it is said", async || daemon.log_text().contains("cannot be discovered: permission denied"))
+        .await;
+    let checked = run_with(&world.configuration, "check", &[]).await;
+    assert_eq!(checked.code, Some(12), "{checked:?}");
+    assert!(checked.stdout.contains("secret/stores/: permission denied"), "{checked:?}");
+    world.bao.put_policy("stores", NAMES).await;
+    world.wait_published("acme", &acme).await;
+    let checked = run_with(&world.configuration, "check", &[]).await;
+    assert_eq!((checked.code, checked.stdout.contains("acme")), (Some(0), true), "{checked:?}");
+    daemon.stop().await;
+}
+
+const POLICY_WITHOUT_LIST: &str = r#"path "secret/data/stores/*" { capabilities = ["read"] }"#;
+
+#[tokio::test]
+async fn a_single_pass_publishes_what_it_finds() {
+    let world = world(NAMES, "").await;
+    let acme = create(&world, "acme").await;
+    let bravo = create(&world, "bravo").await;
+    let pass = run_with(&world.configuration, "run", &["--one-time"]).await;
+    assert_eq!(pass.code, Some(0), "{pass:?}");
+    world.wait_published("acme", &acme).await;
+    world.wait_published("bravo", &bravo).await;
+}
+
+/// The figure of the issue: a poll of 1,000 unchanged stores costs at most five requests.
+#[tokio::test]
+async fn a_poll_of_a_thousand_unchanged_stores_costs_at_most_five_requests() {
+    let mut world = world(&format!("{NAMES}{VERSIONS}"), "").await;
+    world.configuration.poll_interval = "4s";
+    world.configuration.check_interval = "30m";
+    for at in 0..1000 {
+        create(&world, &format!("store-{at:04}")).await;
+    }
+    let daemon = world.daemon().await;
+    wait_within(Duration::from_secs(120), "all are published and listed", async || {
+        let status = daemon.status().await;
+        let verified = |stores: &Vec<Value>| stores.iter().all(|store| store["state"] == "verified");
+        let stores = status["stores"].as_array().filter(|stores| stores.len() == 1000 && verified(stores));
+        (stores.is_some() && status["source"]["listed_stores"] == 1000).then_some(())
+    })
+    .await;
+    let lists = async || daemon.metric("source_list_requests_total").await.unwrap();
+    let reads = async || daemon.metric("source_reads_total").await.unwrap();
+    let poll = async |before: f64| wait_until("a poll", async || lists().await > before).await;
+    // All requests of a poll are counted at its end.
+    let (begun, read) = (lists().await, reads().await);
+    poll(begun).await;
+    let once = lists().await - begun;
+    assert!((1.0..=5.0).contains(&once), "{once} requests");
+    poll(lists().await).await;
+    assert_eq!((lists().await - begun, reads().await), (2.0 * once, read));
+
+    let changed = world.bigcommerce.create_account("other", "user-2");
+    world.write("store-0500", &changed).await;
+    world.wait_published("store-0500", &changed).await;
+    assert_eq!(reads().await, read + 1.0);
+    daemon.stop().await;
+}
