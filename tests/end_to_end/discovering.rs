@@ -44,6 +44,9 @@ async fn stores_come_and_go_without_a_restart() {
     world.wait_published("bravo", &bravo).await;
     assert_eq!(names(&daemon).await, ["acme", "bravo"]);
     assert!(daemon.log_text().contains("a secret below secret/stores is no store"));
+    let folders = daemon.status().await["source"]["folders"].clone();
+    let folder = json!({ "path": "secret/stores", "stores": 2, "changes": "by_reading", "discovers": true, "error": null });
+    assert_eq!(folders, json!([folder]));
 
     let before = listing(&world.configuration.output);
     world.bao.forget_secret("stores/acme").await;
@@ -126,5 +129,6 @@ async fn a_poll_of_a_thousand_unchanged_stores_costs_at_most_five_requests() {
     world.write("store-0500", &changed).await;
     world.wait_published("store-0500", &changed).await;
     assert_eq!(reads().await, read + 1.0);
+    assert_eq!(daemon.status().await["source"]["folders"][0]["changes"], "by_listing");
     daemon.stop().await;
 }

@@ -60,6 +60,7 @@ impl Engine {
                 reads: self.source.reads,
                 list_requests: self.listings.requests,
                 listed_stores: self.listings.watched(),
+                folders: self.listings.status(),
                 errors: self.source.errors.clone(),
                 mounts: about.mounts,
             },
