@@ -123,12 +123,16 @@ async fn a_poll_of_a_thousand_unchanged_stores_costs_at_most_five_requests() {
     let once = lists().await - begun;
     assert!((1.0..=5.0).contains(&once), "{once} requests");
     poll(lists().await).await;
-    assert_eq!((lists().await - begun, reads().await), (2.0 * once, read));
+    assert_eq!(lists().await - begun, 2.0 * once);
+    // Each secret is read once a day even so: one of a thousand in a minute and a half.
+    let of_the_day = reads().await - read;
+    assert!(of_the_day <= 2.0, "{of_the_day} reads");
 
     let changed = world.bigcommerce.create_account("other", "user-2");
     world.write("store-0500", &changed).await;
     world.wait_published("store-0500", &changed).await;
-    assert_eq!(reads().await, read + 1.0);
+    let reads = reads().await - read;
+    assert!((1.0..=4.0).contains(&reads), "{reads} reads");
     assert_eq!(daemon.status().await["source"]["folders"][0]["changes"], "by_listing");
     daemon.stop().await;
 }

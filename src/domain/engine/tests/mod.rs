@@ -18,6 +18,7 @@ mod source;
 mod stock;
 mod superseded;
 mod tally;
+mod token;
 mod versions;
 mod withdrawal;
 mod world;
