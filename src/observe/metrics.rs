@@ -39,8 +39,24 @@ const STORE_SIZE: usize = 2560;
 /// # Errors
 /// Never, as far as is known: a string takes whatever is written to it.
 pub(super) fn encode(snapshot: Arc<Snapshot>, exposition: Exposition) -> Result<String, fmt::Error> {
+    encode_into(room(&snapshot), snapshot, exposition)
+}
+
+/// An empty text that the metrics of a snapshot fit into.
+pub(super) fn room(snapshot: &Snapshot) -> String {
     let shown = snapshot.stores.len().min(snapshot.configuration.metrics_store_limit);
-    let mut text = String::with_capacity(BASE_SIZE + STORE_SIZE * shown);
+    String::with_capacity(BASE_SIZE + STORE_SIZE * shown)
+}
+
+/// The same as [`encode`], into a text that was made elsewhere.
+///
+/// # Errors
+/// As [`encode`].
+pub(super) fn encode_into(
+    mut text: String,
+    snapshot: Arc<Snapshot>,
+    exposition: Exposition,
+) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
     let process = machine::Process { snapshot: snapshot.clone(), exposition };
     registry.register_collector(Box::new(process));

@@ -9,7 +9,7 @@ use http_body_util::Full;
 use hyper::body::{Body, Bytes};
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixStream;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::api::{self, Resource};
 use super::feed::{Heartbeat, NoAnswer, RequestSource, SnapshotSource};
@@ -27,6 +27,9 @@ const JSON: &str = "application/json";
 /// With more stores than that, metrics are written beside the daemon's loop, which would stand still meanwhile: one
 /// thread runs both. With fewer that takes some milliseconds, and another thread would cost memory.
 const ENCODED_AT_ONCE: usize = 200;
+
+/// One text at a time is written there: each may take 25 MB.
+static ASIDE: Semaphore = Semaphore::const_new(1);
 
 /// Who asks.
 #[derive(Clone, Copy, Debug)]
@@ -138,8 +141,7 @@ impl Pages {
             Err(reason) => return unavailable(reason),
         };
         let encoded = if snapshot.stores.len() > ENCODED_AT_ONCE {
-            let encode = move || metrics::encode(snapshot, exposition);
-            tokio::task::spawn_blocking(encode).await.unwrap_or_else(|_| Err(std::fmt::Error))
+            encode_aside(snapshot, exposition).await
         } else {
             metrics::encode(snapshot, exposition)
         };
@@ -217,6 +219,14 @@ impl Route {
             Self::Incidents => "the open incidents, as JSON",
         }
     }
+}
+
+async fn encode_aside(snapshot: Arc<Snapshot>, exposition: Exposition) -> Result<String, std::fmt::Error> {
+    let _alone = ASIDE.acquire().await;
+    // Made here and not there: the allocator would keep as much again for each thread that ever did it.
+    let text = metrics::room(&snapshot);
+    let encode = move || metrics::encode_into(text, snapshot, exposition);
+    tokio::task::spawn_blocking(encode).await.unwrap_or(Err(std::fmt::Error))
 }
 
 fn index() -> String {
