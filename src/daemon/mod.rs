@@ -13,6 +13,7 @@ mod pass;
 mod restock;
 mod services;
 mod settings;
+mod timeline;
 mod work;
 
 pub use self::error::DaemonError;

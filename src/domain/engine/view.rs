@@ -4,7 +4,7 @@ use super::store::{Disk, ReadProblem, Store};
 use super::{Context, Engine};
 use crate::domain::snapshot::{
     AcknowledgementStatus, CandidateStatus, ChannelStatus, ConfigurationStatus, MountStatus, ReloadRun,
-    ReloadStatus, Snapshot, SourceStatus, StoreState, StoreStatus, Vitals,
+    ReloadStatus, Snapshot, SourceStatus, StoreState, StoreStatus, TimelineEvent, Vitals,
 };
 use crate::domain::source::SourceFaultKind;
 use crate::domain::time::{Now, Timestamp};
@@ -23,6 +23,8 @@ pub struct About {
     pub mounts: Vec<MountStatus>,
     /// Every channel of alerts.
     pub channels: Vec<ChannelStatus>,
+    /// The last things that were decided or told, the oldest first.
+    pub events: Vec<TimelineEvent>,
     /// The configuration in force.
     pub configuration: ConfigurationStatus,
     /// Reports of apps that were refused because of their token, since the start.
@@ -67,6 +69,7 @@ impl Engine {
             incidents: self.shared.book.incidents(now),
             incidents_opened: self.shared.book.opened.clone(),
             channels: about.channels,
+            events: about.events,
             configuration: about.configuration,
             reports_refused: about.reports_refused,
         }
@@ -112,6 +115,20 @@ impl Store {
             (None, Some(VerdictKind::Accepted)) => StoreState::Verified,
             (None, _) => StoreState::Unverified,
         }
+    }
+
+    /// Since when the store is in its state, as far as this life can tell.
+    fn since(&self) -> Timestamp {
+        let rejection = match &self.good {
+            Some(_) => &self.rejection,
+            None => &self.candidate_rejection,
+        };
+        let since = match (rejection, &self.good, &self.streak.last) {
+            (Some(rejection), ..) => rejection.first,
+            (None, Some(_), Some(_)) => self.streak.first,
+            (None, ..) => self.known_since,
+        };
+        since.wall
     }
 
     fn detail(&self, cx: &Context<'_>) -> String {
@@ -193,6 +210,7 @@ impl Store {
             secret: self.spec.location.to_string(),
             pinned_version: self.spec.location.pinned,
             state: self.state(cx),
+            since: self.since(),
             detail: self.detail(cx),
             published: self.good.as_ref().filter(|_| self.is_published()).map(|good| good.stamp.clone()),
             candidate: self.candidate.as_ref().map(|candidate| CandidateStatus {
