@@ -3,12 +3,17 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
+use tokio::runtime::Handle;
 
 use super::browser::Browser;
-use super::support::wait::wait_until;
+use super::support::wait::wait_within;
 use super::support::world::World;
+
+/// How long a thousand stores may take, unoptimised and on a busy machine.
+const LIMIT: Duration = Duration::from_secs(240);
 
 /// The demo, after it has told its story; stopped when it is dropped.
 struct Demo {
@@ -16,6 +21,7 @@ struct Demo {
     page: String,
     buttons: String,
     client: reqwest::Client,
+    runtime: Handle,
 }
 
 impl Demo {
@@ -35,11 +41,12 @@ impl Demo {
         std::thread::spawn(move || lines.for_each(drop));
         bc_secrets_sync::system::crypto::choose();
         let client = reqwest::Client::builder().tls_certs_only([]).no_proxy().build().unwrap();
-        Self { child, page, buttons, client }
+        Self { child, page, buttons, client, runtime: runtime() }
     }
 
-    async fn press(&self, button: &str) {
-        let answer = self.client.post(format!("http://{}/{button}", self.buttons)).send().await.unwrap();
+    fn press(&self, button: &str) {
+        let request = self.client.post(format!("http://{}/{button}", self.buttons));
+        let answer = self.runtime.block_on(request.send()).unwrap();
         assert_eq!(answer.status(), 200, "{button}");
     }
 }
@@ -51,15 +58,23 @@ impl Drop for Demo {
     }
 }
 
+/// A runtime on a thread of its own: what the world consists of goes on while the browser is waited for.
+fn runtime() -> Handle {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let handle = runtime.handle().clone();
+    std::thread::spawn(move || runtime.block_on(std::future::pending::<()>()));
+    handle
+}
+
 /// What the timeline says, the oldest first.
 fn timeline(browser: &mut Browser) -> Vec<String> {
     let lines = browser.eval("[...document.querySelectorAll('#timeline li')].map(one => one.innerText)");
     lines.as_array().unwrap().iter().rev().map(|line| line.as_str().unwrap().to_owned()).collect()
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test]
 #[ignore = "needs Chromium: ./tests/run --real"]
-async fn real_chromium_shows_the_story_as_it_happens_and_no_secret() {
+fn real_chromium_shows_the_story_as_it_happens_and_no_secret() {
     let place = tempfile::tempdir().unwrap();
     let directory = place.path().join("demo");
     let demo = Demo::start(&directory);
@@ -80,11 +95,11 @@ async fn real_chromium_shows_the_story_as_it_happens_and_no_secret() {
     for part in [
         "logged in to Vault",
         "version 1 in Vault is new",
-        "generation 1 is published",
+        "published version 1, which the store accepted, as generation 1",
         "incident opened: API token regenerated or revoked",
         "version 2 in Vault is new",
-        "generation 2 is published",
         "incident resolved: API token regenerated or revoked: regenerated, caught up",
+        "published version 2, which the store accepted, as generation 2",
         "incident opened: API token regenerated or revoked",
     ] {
         assert!(rest.any(|line| line.contains(part)), "{part:?} is missing, or comes too early: {told:#?}");
@@ -95,8 +110,8 @@ async fn real_chromium_shows_the_story_as_it_happens_and_no_secret() {
     browser.eval("document.querySelector('#store-acme summary').focus()");
     browser.press("Enter");
     browser.wait("document.querySelector('#store-acme details').open");
-    demo.press("create-account").await;
-    demo.press("write-to-vault").await;
+    demo.press("create-account");
+    demo.press("write-to-vault");
     browser.wait_text("#store-acme", "generation 3, version 3");
     browser.wait_text(".verdict", "All is well");
     browser.wait_text("#incidents", "None.");
@@ -109,24 +124,24 @@ async fn real_chromium_shows_the_story_as_it_happens_and_no_secret() {
     assert_eq!(browser.eval("document.querySelector('#store-acme details').open"), true);
     assert_eq!(browser.eval("document.activeElement.closest('tr')?.id"), "store-acme");
 
-    demo.press("generate-new-token").await;
+    demo.press("generate-new-token");
     browser.wait_text("#store-acme .state", "rejected");
     browser.wait_text(".incident h3", "API token regenerated or revoked");
     browser.wait_text(".incident", "Generate New Token");
-    browser.wait_text(".incident", "with 401 3 times");
+    browser.wait_text(".incident", "with 401");
     browser.wait("document.querySelector('#store-acme a.minor').hash.startsWith('#acme:regenerated')");
     browser.wait_text("#said", "New incident: critical acme");
     browser.shoot("story-3-the-token-was-regenerated");
     documents.push(browser.document());
 
-    demo.press("write-to-vault").await;
+    demo.press("write-to-vault");
     browser.wait_text("#store-acme", "generation 4, version 4");
     browser.wait_text(".verdict", "All is well");
     browser.shoot("story-4-caught-up");
     documents.push(browser.document());
     secrets.push(token());
 
-    demo.press("mistype").await;
+    demo.press("mistype");
     browser.wait_text(".incident h3", "new credentials in Vault are rejected by the store");
     browser.wait_text("#store-acme", "version 5 in Vault is tried again");
     browser.wait_text("#store-acme", "generation 4, version 4");
@@ -134,7 +149,7 @@ async fn real_chromium_shows_the_story_as_it_happens_and_no_secret() {
     browser.shoot("story-5-a-mistyped-token");
     documents.push(browser.document());
 
-    demo.press("delete-account").await;
+    demo.press("delete-account");
     browser.wait_text(".verdict", "1 critical incident");
     browser.look(1280, "dark");
     browser.shoot("story-6-deleted-dark");
@@ -169,27 +184,31 @@ async fn real_chromium_shows_the_story_as_it_happens_and_no_secret() {
     browser.shoot("story-7-not-live");
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test]
 #[ignore = "needs Chromium: ./tests/run --real"]
-async fn real_chromium_is_at_ease_with_a_thousand_stores() {
-    let mut world = World::start().await;
-    world.configuration.check_interval = "60s";
-    world.configuration.poll_interval = "60s";
-    for number in 0..1_000 {
-        let name = format!("store-{number:04}");
-        if number == 700 {
-            world.add_store_without_secret(&name);
-        } else {
-            world.add_store(&name).await;
+fn real_chromium_is_at_ease_with_a_thousand_stores() {
+    let runtime = runtime();
+    let (world, daemon) = runtime.block_on(async {
+        let mut world = World::start().await;
+        world.configuration.check_interval = "60s";
+        world.configuration.poll_interval = "60s";
+        for number in 0..1_000 {
+            let name = format!("store-{number:04}");
+            if number == 700 {
+                world.add_store_without_secret(&name);
+            } else {
+                world.add_store(&name).await;
+            }
         }
-    }
-    let daemon = world.daemon().await;
-    wait_until("all but one are published", async || {
-        let status = daemon.status().await;
-        let stores = status["stores"].as_array().unwrap();
-        stores.iter().filter(|store| store["state"] == "verified").count() == 999
-    })
-    .await;
+        let daemon = world.daemon().await;
+        wait_within(LIMIT, "all but one are published", async || {
+            let status = daemon.status().await;
+            let stores = status["stores"].as_array().unwrap();
+            (stores.iter().filter(|store| store["state"] == "verified").count() == 999).then_some(())
+        })
+        .await;
+        (world, daemon)
+    });
 
     let mut browser = Browser::start();
     browser.look(1280, "light");
@@ -219,7 +238,6 @@ async fn real_chromium_is_at_ease_with_a_thousand_stores() {
 
     // One of them changes: it moves to the top, and nothing else is touched.
     browser.eval("document.querySelector('#counts a.verified').click()");
-    browser.eval("document.getElementById('store-0500') ?? document.getElementById('store-store-0500').classList.add('mark')");
     world.bigcommerce.regenerate_token("store-0123");
     daemon.signal(Signal::USR1);
     browser.wait(&format!("{shown}.indexOf('store-0123') < 2"));
@@ -238,7 +256,7 @@ async fn real_chromium_is_at_ease_with_a_thousand_stores() {
     browser.order("Emulation.setScriptExecutionDisabled", serde_json::json!({"value": true}));
     browser.open(&format!("http://{}/?q=012&sort=name", daemon.address()));
     browser.shoot("thousand-without-script");
-    let page = daemon.page("/?q=012&state=verified&sort=name").await;
+    let page = runtime.block_on(daemon.page("/?q=012&state=verified&sort=name"));
     assert!(page.contains("store-0012") && !page.contains("store-0013"), "{page}");
     assert!(page.contains("This page does not follow by itself: reload it."));
     assert_eq!(browser.complaints(), [""; 0]);

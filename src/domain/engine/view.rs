@@ -156,6 +156,9 @@ impl Store {
         }
         match (&self.good, &self.streak.last, self.rejection) {
             (None, ..) => "waiting for the secret".into(),
+            (Some(_), _, Some(rejection)) if self.confirmed(&rejection, cx) => {
+                format!("rejected by the store, {} times", rejection.count)
+            }
             (Some(_), _, Some(rejection)) => {
                 format!("rejected by the store {} of {} times", rejection.count, cx.settings.confirmations)
             }

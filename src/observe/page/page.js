@@ -26,16 +26,18 @@
   }
 
   // One element takes the place of another, and nobody loses the focus or an opened part.
-  const places = "a[href], summary, button, input, select";
   function swap(old, fresh) {
-    const focused = old.contains(document.activeElement)
-      ? [...old.querySelectorAll(places)].indexOf(document.activeElement) : -1;
+    const focus = old.contains(document.activeElement) ? document.activeElement : null;
+    const kind = focus?.localName, number = focus && [...old.querySelectorAll(kind)].indexOf(focus);
     const opened = old.querySelectorAll("details");
     fresh.querySelectorAll("details").forEach((part, number) => { part.open = !!opened[number]?.open; });
     compare(old, fresh);
     tell(fresh);
     old.replaceWith(fresh);
-    if (focused >= 0) fresh.querySelectorAll(places)[focused]?.focus({ preventScroll: true });
+    if (focus) {
+      const heir = fresh.querySelectorAll(kind)[number] || fresh.querySelector("summary, a");
+      heir?.focus({ preventScroll: true });
+    }
   }
   function compare(old, fresh) {
     const titles = (part) => new Map([...part.querySelectorAll("article")].map(
@@ -147,8 +149,12 @@
       apply(JSON.parse(event.data));
     });
     source.addEventListener("stale", () => { close(); reload(); });
-    // Too many listeners: the browser would not try again.
-    source.addEventListener("error", () => { if (source?.readyState === 2) close(); });
+    source.addEventListener("error", () => {
+      // A stream that ends is opened again in a moment. If not, that is said soon.
+      heard = Math.min(heard, Date.now() - silence + 5000);
+      // Too many listeners: the browser would not try again.
+      if (source?.readyState === 2) close();
+    });
   }
   async function reload() {
     try {
@@ -184,6 +190,7 @@
       loses();
       close();
       heard = Date.now() - silence + 5000;
+      open();
     } else if (!source) {
       open();
     }

@@ -302,7 +302,9 @@ async fn a_stream_ends_when_the_listener_stops_and_keeps_its_connection_until_th
         next(&mut stream).await.unwrap();
         assert_eq!(*seen.borrow(), Instant::now());
     }
-    let (ended, ()) = tokio::join!(next(&mut stream), async { drop(stop.send(true)) });
+    let (ended, ()) = tokio::join!(next(&mut stream), async {
+        stop.send_replace(true);
+    });
     assert_eq!(ended, None);
 }
 
