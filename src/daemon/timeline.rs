@@ -57,7 +57,8 @@ impl Timeline {
         }
         let mut text = text.to_owned();
         if text.len() > LONGEST {
-            text.truncate(text.floor_char_boundary(LONGEST));
+            let end = (0..=LONGEST).rev().find(|end| text.is_char_boundary(*end));
+            text.truncate(end.unwrap_or_default());
             text.push('\u{2026}');
         }
         self.0.push_back(TimelineEvent { at, store, severity, text });

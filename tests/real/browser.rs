@@ -153,7 +153,8 @@ impl Browser {
         self.order("Emulation.setEmulatedMedia", json!({ "features": features }));
     }
 
-    /// Writes what is to be seen: the window, or the whole page up to a height that can be looked at.
+    /// Writes what is to be seen: the page, up to a height that can be looked at.
+    #[allow(clippy::print_stdout, reason = "says where to look")]
     pub(crate) fn shoot(&mut self, name: &str) {
         let height = self.eval("Math.min(document.documentElement.scrollHeight, 2400)");
         let width = self.eval("innerWidth");

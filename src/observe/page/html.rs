@@ -49,9 +49,17 @@ impl Html {
 
     /// Writes a time as one tells it: how long ago, or how long from now. That it grows old is no change.
     pub(super) fn when(&mut self, at: Timestamp) -> &mut Self {
-        self.markup("<time class=\"ago\" datetime=\"").text(at).markup("\" title=\"").text(Clock(at));
-        self.markup("\">");
-        self.text.push_str(&relative(at, self.now));
+        self.relative("<time class=\"ago\" datetime=\"", at, self.now)
+    }
+
+    /// Writes when something comes: how long from now, and not how late it is.
+    pub(super) fn due(&mut self, at: Timestamp) -> &mut Self {
+        self.relative("<time class=\"ago due\" datetime=\"", at, self.now.min(at))
+    }
+
+    fn relative(&mut self, tag: &'static str, at: Timestamp, now: Timestamp) -> &mut Self {
+        self.markup(tag).text(at).markup("\" title=\"").text(Clock(at)).markup("\">");
+        self.text.push_str(&relative(at, now));
         self.markup("</time>")
     }
 
@@ -153,6 +161,9 @@ mod tests {
         let time = "2025-08-25 00:00:00 UTC";
         let expected = "<time class=\"ago\" datetime=\"2025-08-25T00:00:00.000Z\" title=\"";
         assert_eq!(html.done().text, format!("{expected}{time}\">60 s ago</time>"));
+        let mut html = Html::new(after(60));
+        html.due(NOON);
+        assert!(html.done().text.ends_with("\">now</time>"), "what is due comes now");
     }
 
     #[test]

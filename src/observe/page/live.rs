@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use hyper::body::Bytes;
 use serde::Serialize;
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Mutex, MutexGuard, OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::html::Part;
-use super::{sections, stores};
+use super::{rows, sections};
 use crate::domain::snapshot::Snapshot;
-use crate::observe::feed::{NoAnswer, SnapshotSource};
+use crate::observe::feed::{ANSWER_LIMIT, NoAnswer, SnapshotSource};
 
 /// How many listeners there may be at once; they leave most connections to others.
 const LISTENERS: usize = 16;
@@ -30,6 +30,8 @@ const KEPT: usize = 256 * 1024;
 #[derive(Clone, Debug, Default)]
 pub(in crate::observe) struct Live {
     shared: Arc<Mutex<Shared>>,
+    /// Held by who asks the loop, so that snapshots are taken in by turns and nobody waits for a loop who need not.
+    asking: Arc<Mutex<()>>,
     listeners: Listeners,
 }
 
@@ -100,11 +102,8 @@ impl Live {
         &self,
         source: &SnapshotSource,
     ) -> Result<(Arc<Snapshot>, Place), NoAnswer> {
-        let shared = self.shared.clone().lock_owned().await;
-        let begun = Instant::now();
-        let snapshot = source.snapshot().await?;
-        let (shared, snapshot) = digested(shared, snapshot, begun).await?;
-        Ok((snapshot, shared.place))
+        let _turn = self.turn().await?;
+        self.look(source, Instant::now()).await
     }
 
     /// When one may look again for changes.
@@ -114,17 +113,41 @@ impl Live {
 
     /// Looks for changes, unless that was done after `seen`. `false`: it is too early.
     pub(super) async fn refresh(&self, source: &SnapshotSource, seen: Instant) -> Result<bool, NoAnswer> {
-        let shared = self.shared.clone().lock_owned().await;
-        if shared.rendered_at.is_some_and(|rendered| rendered > seen) {
+        let _turn = self.turn().await?;
+        let (rendered_at, next) = {
+            let shared = self.shared.lock().await;
+            (shared.rendered_at, shared.next)
+        };
+        if rendered_at.is_some_and(|rendered| rendered > seen) {
             return Ok(true);
         }
         let begun = Instant::now();
-        if shared.next.is_some_and(|next| next > begun) {
+        if next.is_some_and(|next| next > begun) {
             return Ok(false);
         }
-        let snapshot = source.snapshot().await?;
-        digested(shared, snapshot, begun).await?;
+        self.look(source, begun).await?;
         Ok(true)
+    }
+
+    async fn turn(&self) -> Result<MutexGuard<'_, ()>, NoAnswer> {
+        timeout(ANSWER_LIMIT, self.asking.lock()).await.map_err(|_| NoAnswer::InTime)
+    }
+
+    /// Takes in how things stand. Whoever calls has the turn.
+    async fn look(
+        &self,
+        source: &SnapshotSource,
+        begun: Instant,
+    ) -> Result<(Arc<Snapshot>, Place), NoAnswer> {
+        let snapshot = source.snapshot().await?;
+        let mut shared = self.shared.clone().lock_owned().await;
+        // Away from the loop's thread, which has better things to do.
+        let work = spawn_blocking(move || {
+            shared.digest(&snapshot, begun);
+            (snapshot, shared.place)
+        });
+        // A panic has ended the process already.
+        work.await.map_err(|_| NoAnswer::Ended)
     }
 
     /// What has happened after this place.
@@ -143,22 +166,6 @@ impl Live {
     }
 }
 
-type Guard = tokio::sync::OwnedMutexGuard<Shared>;
-
-/// Away from the loop's thread, which has better things to do.
-async fn digested(
-    mut shared: Guard,
-    snapshot: Arc<Snapshot>,
-    begun: Instant,
-) -> Result<(Guard, Arc<Snapshot>), NoAnswer> {
-    let work = spawn_blocking(move || {
-        shared.digest(&snapshot, begun);
-        (shared, snapshot)
-    });
-    // A panic has ended the process already.
-    work.await.map_err(|_| NoAnswer::Ended)
-}
-
 /// An update as the script reads it.
 #[derive(Serialize)]
 struct Update<'a> {
@@ -170,7 +177,7 @@ struct Update<'a> {
 
 impl Shared {
     fn digest(&mut self, snapshot: &Snapshot, begun: Instant) {
-        let troubles = stores::troubles(snapshot);
+        let troubles = rows::troubles(snapshot);
         let mut names = DefaultHasher::new();
         snapshot.stores.iter().for_each(|store| store.name.hash(&mut names));
         let names = names.finish();
@@ -178,10 +185,10 @@ impl Shared {
         let is_known = self.place.life == life && self.names == names && !self.digests.is_empty();
 
         let sections = sections::SECTIONS.iter();
-        let sections = sections.map(|(id, write)| ((*id).to_owned(), sections::section(*write, snapshot)));
+        let sections = sections.map(|section| (section.0.to_owned(), sections::section(*section, snapshot)));
         let rows = snapshot.stores.iter();
         let rows =
-            rows.map(|store| (format!("store-{}", store.name), stores::row(store, &troubles, snapshot.at)));
+            rows.map(|store| (format!("store-{}", store.name), rows::row(store, &troubles, snapshot.at)));
         let mut old = std::mem::take(&mut self.digests).into_iter();
         let mut changed: Vec<(String, Part)> = Vec::new();
         for (id, part) in sections.chain(rows) {

@@ -3,8 +3,8 @@
 mod html;
 mod live;
 mod query;
+mod rows;
 mod sections;
-mod stores;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -23,6 +23,9 @@ pub(super) use self::stream::{EventStream, Hold};
 pub(super) const STYLE: &str = include_str!("page.css");
 pub(super) const SCRIPT: &str = include_str!("page.js");
 pub(super) const ICON: &str = include_str!("icon.svg");
+
+/// Up to so many stores are shown before the rest of the page, more of them after it.
+const FEW: usize = 20;
 
 /// What browsers are told on every page.
 const GUARDS: [(HeaderName, &str); 5] = [
@@ -58,15 +61,19 @@ pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
 pub(super) fn render(snapshot: &Snapshot, query: Option<&str>, at: &str) -> String {
     let mut html = Html::new(snapshot.at);
     head(&mut html, snapshot, at);
-    for (id, write) in sections::SECTIONS {
-        if id == "counts" {
-            html.markup("<section id=\"stores\" aria-labelledby=\"stores-title\">");
-            html.markup("<h2 id=\"stores-title\">Stores</h2>\n");
-        }
-        html.part(&sections::section(write, snapshot));
-        if id == "counts" {
-            table(&mut html, snapshot, &Query::of(query));
-        }
+    let query = Query::of(query);
+    let section = |section| sections::section(section, snapshot);
+    html.part(&section(sections::HEADLINE)).part(&section(sections::INCIDENTS));
+    // What is short comes before what is long.
+    let is_long = snapshot.stores.len() > FEW;
+    if !is_long {
+        stores(&mut html, snapshot, &query);
+    }
+    for part in [sections::VAULT, sections::CHANNELS, sections::TIMELINE] {
+        html.part(&section(part));
+    }
+    if is_long {
+        stores(&mut html, snapshot, &query);
     }
     foot(&mut html, snapshot);
     html.done().text
@@ -80,16 +87,27 @@ fn head(html: &mut Html, snapshot: &Snapshot, at: &str) {
     html.markup("<link rel=\"icon\" type=\"image/svg+xml\" href=\"icon.svg\">");
     html.markup("<link rel=\"stylesheet\" href=\"page.css\">");
     html.markup("<script src=\"page.js\" defer></script></head>\n<body data-at=\"").text(at);
-    html.markup("\" data-now=\"").text(snapshot.at.as_millis()).markup("\">");
-    html.markup("<a class=\"skip\" href=\"#incidents\">To the open incidents</a>\n");
-    html.markup("<header><h1>bc-secrets-sync</h1><p id=\"live\">As of ").clock(snapshot.at);
+    html.markup("\" data-now=\"").text(snapshot.at.as_millis()).markup("\">\n");
+    html.markup("<header><h1>bc-secrets-sync</h1><nav aria-label=\"On this page\">");
+    for (part, title) in [
+        ("#incidents", "Incidents"),
+        ("#stores", "Stores"),
+        ("#vault", "Vault"),
+        ("#channels", "Alerts"),
+        ("#timeline", "Last events"),
+    ] {
+        html.markup("<a href=\"").markup(part).markup("\">").markup(title).markup("</a> ");
+    }
+    html.markup("</nav><p id=\"live\">As of ").clock(snapshot.at);
     html.markup(". This page does not follow by itself: reload it.</p></header>\n");
     html.markup("<p id=\"said\" class=\"quiet\" role=\"status\"></p>\n<main>\n");
 }
 
-fn table(html: &mut Html, snapshot: &Snapshot, query: &Query) {
-    let troubles = stores::troubles(snapshot);
-    let (wanted, more) = stores::wanted(snapshot, &troubles, query);
+fn stores(html: &mut Html, snapshot: &Snapshot, query: &Query) {
+    html.markup("<section id=\"stores\" aria-labelledby=\"stores-title\">");
+    html.markup("<h2 id=\"stores-title\">Stores</h2>\n").part(&sections::section(sections::COUNTS, snapshot));
+    let troubles = rows::troubles(snapshot);
+    let (wanted, more) = rows::wanted(snapshot, &troubles, query);
     form(html, query);
     html.markup("<p id=\"shown\">");
     if more > 0 {
@@ -106,7 +124,7 @@ fn table(html: &mut Html, snapshot: &Snapshot, query: &Query) {
     html.markup("<th scope=\"col\">State</th><th scope=\"col\">Why</th><th scope=\"col\">Published</th>");
     html.markup("<th scope=\"col\">Next</th></tr></thead><tbody>\n");
     for store in wanted {
-        html.part(&stores::row(store, &troubles, snapshot.at));
+        html.part(&rows::row(store, &troubles, snapshot.at));
     }
     html.markup("</tbody></table></div></section>\n");
 }

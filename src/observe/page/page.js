@@ -4,7 +4,7 @@
   const byId = (id) => document.getElementById(id);
   const live = byId("live"), table = byId("table"), rows = table.tBodies[0], form = document.forms[0];
   const { q, state, sort } = form.elements;
-  const silence = 25000;
+  const silence = 15000;
   let at = document.body.dataset.at;
   let ahead = Number(document.body.dataset.now) - Date.now();
   let source = null, heard = Date.now(), lost = null, news = [];
@@ -20,7 +20,8 @@
     const now = Date.now() + ahead;
     for (const time of root.querySelectorAll("time.ago")) {
       const past = now - Date.parse(time.dateTime), seconds = Math.floor(Math.abs(past) / 1000);
-      const words = seconds < 1 ? "now" : past > 0 ? span(seconds) + " ago" : "in " + span(seconds);
+      const words = seconds < 1 || (past > 0 && time.classList.contains("due"))
+        ? "now" : past > 0 ? span(seconds) + " ago" : "in " + span(seconds);
       if (time.textContent !== words) time.textContent = words;
     }
   }

@@ -4,8 +4,8 @@ use url::form_urlencoded::parse;
 
 use crate::domain::snapshot::StoreState;
 
-/// The longest text that is looked for, in bytes; store names and paths of secrets are hardly longer.
-const LONGEST: usize = 128;
+/// The longest text that is looked for, in letters.
+const LONGEST: usize = 100;
 
 /// In which order stores are shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,8 +60,7 @@ impl Query {
         for (key, value) in parse(query.unwrap_or_default().as_bytes()) {
             match key.as_ref() {
                 "q" => {
-                    let end = value.floor_char_boundary(LONGEST.min(value.len()));
-                    wanted.text = value.get(..end).unwrap_or_default().trim().to_lowercase();
+                    wanted.text = value.trim().chars().take(LONGEST).collect::<String>().to_lowercase();
                 }
                 "state" => wanted.state = StoreState::ALL.into_iter().find(|state| state.label() == value),
                 "sort" => {
@@ -86,6 +85,6 @@ mod tests {
         assert_eq!(query, expected);
         assert_eq!(Query::of(None), Query::default());
         assert_eq!(Query::of(Some("state=wild&sort=&q=%ff&&==")).state, None);
-        assert_eq!(Query::of(Some(&format!("q={}", "%C3%BC".repeat(100)))).text.len(), LONGEST);
+        assert_eq!(Query::of(Some(&format!("q={}", "%C3%BC".repeat(200)))).text.chars().count(), LONGEST);
     }
 }

@@ -10,22 +10,24 @@ use crate::domain::snapshot::{Snapshot, StoreState, TimelineEvent};
 const MOST_INCIDENTS: usize = 50;
 /// How many events are told.
 const MOST_EVENTS: usize = 100;
+/// How many of them are seen at once.
+const LAST_EVENTS: usize = 15;
 
 /// A part of the page, with the identifier of its element.
 pub(super) type Section = (&'static str, fn(&Snapshot, &mut Html));
 
 /// Every part that is replaced when it has changed.
-pub(super) const SECTIONS: [Section; 6] = [
-    ("headline", headline),
-    ("incidents", incidents),
-    ("counts", counts),
-    ("vault", vault),
-    ("channels", channels),
-    ("timeline", timeline),
-];
+pub(super) const SECTIONS: [Section; 6] = [HEADLINE, INCIDENTS, COUNTS, VAULT, CHANNELS, TIMELINE];
+
+pub(super) const HEADLINE: Section = ("headline", headline);
+pub(super) const INCIDENTS: Section = ("incidents", incidents);
+pub(super) const COUNTS: Section = ("counts", counts);
+pub(super) const VAULT: Section = ("vault", vault);
+pub(super) const CHANNELS: Section = ("channels", channels);
+pub(super) const TIMELINE: Section = ("timeline", timeline);
 
 /// A part, digested.
-pub(super) fn section(write: fn(&Snapshot, &mut Html), snapshot: &Snapshot) -> Part {
+pub(super) fn section((_, write): Section, snapshot: &Snapshot) -> Part {
     let mut html = Html::new(snapshot.at);
     write(snapshot, &mut html);
     html.done()
@@ -115,8 +117,8 @@ fn write_incident(incident: &Incident, html: &mut Html) {
     html.markup(incident.cause.title()).markup("</h3><p class=\"minor\">open since ");
     html.clock(incident.opened_at).markup(" (").when(incident.opened_at).markup("); ");
     match incident.silenced_until {
-        Some(until) => html.markup("silenced, reminders go on ").when(until),
-        None => html.markup("next reminder ").when(incident.next_reminder()),
+        Some(until) => html.markup("silenced, reminders go on ").due(until),
+        None => html.markup("next reminder ").due(incident.next_reminder()),
     };
     html.markup("</p>");
     if !incident.remedy.is_empty() {
@@ -218,8 +220,20 @@ fn timeline(snapshot: &Snapshot, html: &mut Html) {
     if snapshot.events.is_empty() {
         html.markup("<p class=\"none\">None yet.</p>");
     }
-    html.markup("<ol reversed>\n");
-    for TimelineEvent { at, store, severity, text } in snapshot.events.iter().rev().take(MOST_EVENTS) {
+    let events: Vec<&TimelineEvent> = snapshot.events.iter().rev().take(MOST_EVENTS).collect();
+    let (last, earlier) = events.split_at(events.len().min(LAST_EVENTS));
+    list(last, html);
+    if !earlier.is_empty() {
+        html.markup("<details><summary>").text(earlier.len()).markup(" earlier</summary>");
+        list(earlier, html);
+        html.markup("</details>");
+    }
+    html.markup("</section>\n");
+}
+
+fn list(events: &[&TimelineEvent], html: &mut Html) {
+    html.markup("<ol>\n");
+    for TimelineEvent { at, store, severity, text } in events {
         html.markup("<li");
         if let Some(severity) = severity {
             html.markup(" class=\"").markup(severity.label()).markup("\"");
@@ -233,5 +247,5 @@ fn timeline(snapshot: &Snapshot, html: &mut Html) {
         }
         html.text(text).markup("</li>\n");
     }
-    html.markup("</ol></section>\n");
+    html.markup("</ol>");
 }

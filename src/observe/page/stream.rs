@@ -16,9 +16,9 @@ use super::live::{Live, News, Place};
 use crate::observe::feed::{Heartbeat, SnapshotSource};
 use crate::observe::probes::Check;
 
-/// How often a stream shows that it lives. Less than the limit of time of a request, because each piece that is
-/// taken extends it.
-const BEAT: Duration = Duration::from_secs(10);
+/// How often a stream shows that it lives. Together with the time that the loop may take to answer it is less than a
+/// request may take, because each piece that is taken extends that.
+const BEAT: Duration = Duration::from_secs(5);
 /// How long a stream lasts; then the browser asks for another one. So nobody holds a place for good.
 const LIFETIME: Duration = Duration::from_secs(600);
 

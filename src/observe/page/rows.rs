@@ -92,6 +92,7 @@ fn write(html: &mut Html, store: &StoreStatus, incidents: &[&Incident]) {
         html.markup(incident.cause.title()).markup("</a>");
     }
     troubles_beside(html, store);
+    more(html, store);
     html.markup("</td>\n<td data-label=\"Published\">");
     match &store.published {
         Some(stamp) => published(html, stamp, store.verified_at),
@@ -99,7 +100,6 @@ fn write(html: &mut Html, store: &StoreStatus, incidents: &[&Incident]) {
     }
     html.markup("</td>\n<td data-label=\"Next\">");
     next(html, store);
-    more(html, store);
     html.markup("</td>\n</tr>\n");
 }
 
@@ -136,7 +136,7 @@ fn next(html: &mut Html, store: &StoreStatus) {
     if let Some(candidate) = &store.candidate {
         html.text(candidate.version);
         match (candidate.next_probe_at, candidate.last_verdict) {
-            (Some(at), Some(_)) => html.markup(" in Vault is tried again ").when(at),
+            (Some(at), Some(_)) => html.markup(" in Vault is tried again ").due(at),
             (Some(_), None) => html.markup(" in Vault is being verified"),
             (None, _) => html.markup(" in Vault is being published"),
         };
@@ -146,12 +146,12 @@ fn next(html: &mut Html, store: &StoreStatus) {
         html.markup("waits for new credentials in Vault");
     }
     if let Some(at) = store.next_check_at {
-        html.markup("<span class=\"minor\">next check ").when(at).markup("</span>");
+        html.markup("<span class=\"minor\">next check ").due(at).markup("</span>");
     }
     if let Some(reload) = store.reload.as_ref().filter(|reload| reload.pending) {
         html.markup("<span class=\"minor\">the app is told ");
         match reload.next_run_at {
-            Some(at) => html.when(at),
+            Some(at) => html.due(at),
             None => html.markup("now"),
         };
         html.markup("</span>");
