@@ -1,315 +1,279 @@
 //! The shape of the file: which keys exist in which table. What they may hold is checked elsewhere.
 
-use serde::Deserialize;
+use super::value::{Fill, Keys, Table, Value};
 
-use super::value::{Table, Value};
+/// Makes a struct of each table, and says which of its fields each key fills. Derived code would do the same at
+/// several times the size, once for each table.
+macro_rules! tables {
+    ($($table:ident { $($key:ident: $holds:ty,)* })*) => {$(
+        #[derive(Default)]
+        pub(super) struct $table {
+            $(pub(super) $key: $holds,)*
+        }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Config {
-    pub(super) vault: Option<Table<Vault>>,
-    pub(super) check: Option<Table<Check>>,
-    pub(super) output: Option<Table<Output>>,
-    pub(super) state: Option<Table<State>>,
-    pub(super) http: Option<Table<Http>>,
-    pub(super) control: Option<Table<Control>>,
-    pub(super) log: Option<Table<Log>>,
-    pub(super) alerts: Option<Table<Alerts>>,
-    pub(super) stores: Vec<Table<Store>>,
-    pub(super) discover: Vec<Table<Discover>>,
+        impl Keys for $table {
+            fn keys(&self) -> &'static [&'static str] {
+                &[$(stringify!($key)),*]
+            }
+
+            fn slot(&mut self, key: &str) -> Option<&mut dyn Fill> {
+                match key {
+                    $(stringify!($key) => Some(&mut self.$key),)*
+                    _ => None,
+                }
+            }
+        }
+    )*};
 }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Vault {
-    pub(super) address: Option<Value>,
-    pub(super) proxy: Option<Value>,
-    pub(super) namespace: Option<Value>,
-    pub(super) mount: Option<Value>,
-    pub(super) kv_version: Option<Value>,
-    pub(super) poll_interval: Option<Value>,
-    pub(super) timeout: Option<Value>,
-    pub(super) concurrency: Option<Value>,
-    pub(super) revoke_token_on_exit: Option<Value>,
-    pub(super) allow_plain_http: Option<Value>,
-    pub(super) tls: Option<Table<Tls>>,
-    pub(super) auth: Option<Table<Auth>>,
-}
+tables! {
+    Config {
+        vault: Option<Table<Vault>>,
+        check: Option<Table<Check>>,
+        output: Option<Table<Output>>,
+        state: Option<Table<State>>,
+        http: Option<Table<Http>>,
+        control: Option<Table<Control>>,
+        log: Option<Table<Log>>,
+        alerts: Option<Table<Alerts>>,
+        stores: Vec<Table<Store>>,
+        discover: Vec<Table<Discover>>,
+    }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Tls {
-    pub(super) ca_file: Option<Value>,
-    pub(super) ca_directory: Option<Value>,
-    pub(super) client_certificate_file: Option<Value>,
-    pub(super) client_key_file: Option<Value>,
-    pub(super) server_name: Option<Value>,
-}
+    Vault {
+        address: Option<Value>,
+        proxy: Option<Value>,
+        namespace: Option<Value>,
+        mount: Option<Value>,
+        kv_version: Option<Value>,
+        poll_interval: Option<Value>,
+        timeout: Option<Value>,
+        concurrency: Option<Value>,
+        revoke_token_on_exit: Option<Value>,
+        allow_plain_http: Option<Value>,
+        tls: Option<Table<Tls>>,
+        auth: Option<Table<Auth>>,
+    }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Auth {
-    pub(super) token_file: Option<Table<TokenFile>>,
-    pub(super) approle: Option<Table<AppRole>>,
-    pub(super) kubernetes: Option<Table<ServiceAccount>>,
-    pub(super) jwt: Option<Table<Jwt>>,
-    pub(super) cert: Option<Table<Cert>>,
-    pub(super) userpass: Option<Table<Userpass>>,
-}
+    Tls {
+        ca_file: Option<Value>,
+        ca_directory: Option<Value>,
+        client_certificate_file: Option<Value>,
+        client_key_file: Option<Value>,
+        server_name: Option<Value>,
+    }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct TokenFile {
-    pub(super) path: Option<Value>,
-}
+    Auth {
+        token_file: Option<Table<TokenFile>>,
+        approle: Option<Table<AppRole>>,
+        kubernetes: Option<Table<ServiceAccount>>,
+        jwt: Option<Table<Jwt>>,
+        cert: Option<Table<Cert>>,
+        userpass: Option<Table<Userpass>>,
+    }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct AppRole {
-    pub(super) role_id_file: Option<Value>,
-    pub(super) secret_id_file: Option<Value>,
-    pub(super) secret_id_wrapping_path: Option<Value>,
-    pub(super) mount: Option<Value>,
-}
+    TokenFile {
+        path: Option<Value>,
+    }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct ServiceAccount {
-    pub(super) role: Option<Value>,
-    pub(super) token_file: Option<Value>,
-    pub(super) mount: Option<Value>,
-}
+    AppRole {
+        role_id_file: Option<Value>,
+        secret_id_file: Option<Value>,
+        secret_id_wrapping_path: Option<Value>,
+        mount: Option<Value>,
+    }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Jwt {
-    pub(super) role: Option<Value>,
-    pub(super) token_file: Option<Value>,
-    pub(super) mount: Option<Value>,
-}
+    ServiceAccount {
+        role: Option<Value>,
+        token_file: Option<Value>,
+        mount: Option<Value>,
+    }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Cert {
-    pub(super) role: Option<Value>,
-    pub(super) mount: Option<Value>,
-}
+    Jwt {
+        role: Option<Value>,
+        token_file: Option<Value>,
+        mount: Option<Value>,
+    }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Userpass {
-    pub(super) username: Option<Value>,
-    pub(super) password_file: Option<Value>,
-    pub(super) mount: Option<Value>,
-}
+    Cert {
+        role: Option<Value>,
+        mount: Option<Value>,
+    }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Check {
-    pub(super) interval: Option<Value>,
-    pub(super) timeout: Option<Value>,
-    pub(super) confirmations: Option<Value>,
-    pub(super) confirmation_spacing: Option<Value>,
-    pub(super) stale_after: Option<Value>,
-    pub(super) certificate_warning: Option<Value>,
-    pub(super) concurrency: Option<Value>,
-    pub(super) allow_private_addresses: Option<Value>,
-    pub(super) ca_file: Option<Value>,
-    pub(super) verify_before_publish: Option<Value>,
-}
+    Userpass {
+        username: Option<Value>,
+        password_file: Option<Value>,
+        mount: Option<Value>,
+    }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Output {
-    pub(super) directory: Option<Value>,
-    pub(super) file_mode: Option<Value>,
-    pub(super) directory_mode: Option<Value>,
-    pub(super) owner: Option<Value>,
-    pub(super) group: Option<Value>,
-    pub(super) files: Option<Vec<Table<File>>>,
-}
+    Check {
+        interval: Option<Value>,
+        timeout: Option<Value>,
+        confirmations: Option<Value>,
+        confirmation_spacing: Option<Value>,
+        stale_after: Option<Value>,
+        certificate_warning: Option<Value>,
+        concurrency: Option<Value>,
+        allow_private_addresses: Option<Value>,
+        ca_file: Option<Value>,
+        verify_before_publish: Option<Value>,
+    }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct File {
-    pub(super) name: Option<Value>,
-    pub(super) format: Option<Value>,
-    pub(super) template: Option<Value>,
-    pub(super) escape: Option<Value>,
-}
+    Output {
+        directory: Option<Value>,
+        file_mode: Option<Value>,
+        directory_mode: Option<Value>,
+        owner: Option<Value>,
+        group: Option<Value>,
+        files: Option<Vec<Table<File>>>,
+    }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct State {
-    pub(super) directory: Option<Value>,
-}
+    File {
+        name: Option<Value>,
+        format: Option<Value>,
+        template: Option<Value>,
+        escape: Option<Value>,
+    }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Http {
-    pub(super) listen: Option<Value>,
-    pub(super) report_token_file: Option<Value>,
-}
+    State {
+        directory: Option<Value>,
+    }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Control {
-    pub(super) socket: Option<Value>,
-}
+    Http {
+        listen: Option<Value>,
+        report_token_file: Option<Value>,
+    }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Log {
-    pub(super) level: Option<Value>,
-    pub(super) format: Option<Value>,
-}
+    Control {
+        socket: Option<Value>,
+    }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Alerts {
-    pub(super) repeat_interval: Option<Value>,
-    pub(super) webhook: Option<Table<Webhook>>,
-    pub(super) slack: Option<Table<Slack>>,
-    pub(super) pagerduty: Option<Table<PagerDuty>>,
-    pub(super) alertmanager: Option<Table<Alertmanager>>,
-    pub(super) kubernetes: Option<Table<Kubernetes>>,
-    pub(super) command: Option<Table<AlertCommand>>,
-}
+    Log {
+        level: Option<Value>,
+        format: Option<Value>,
+    }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Webhook {
-    pub(super) url: Option<Value>,
-    pub(super) signing_secret_file: Option<Value>,
-    pub(super) timeout: Option<Value>,
-    pub(super) ca_file: Option<Value>,
-    pub(super) severity: Option<Value>,
-    pub(super) stores: Option<Value>,
-}
+    Alerts {
+        repeat_interval: Option<Value>,
+        webhook: Option<Table<Webhook>>,
+        slack: Option<Table<Slack>>,
+        pagerduty: Option<Table<PagerDuty>>,
+        alertmanager: Option<Table<Alertmanager>>,
+        kubernetes: Option<Table<Kubernetes>>,
+        command: Option<Table<AlertCommand>>,
+    }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Slack {
-    pub(super) url_file: Option<Value>,
-    pub(super) timeout: Option<Value>,
-    pub(super) ca_file: Option<Value>,
-    pub(super) severity: Option<Value>,
-    pub(super) stores: Option<Value>,
-}
+    Webhook {
+        url: Option<Value>,
+        signing_secret_file: Option<Value>,
+        timeout: Option<Value>,
+        ca_file: Option<Value>,
+        severity: Option<Value>,
+        stores: Option<Value>,
+    }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct PagerDuty {
-    pub(super) routing_key_file: Option<Value>,
-    pub(super) url: Option<Value>,
-    pub(super) timeout: Option<Value>,
-    pub(super) ca_file: Option<Value>,
-    pub(super) severity: Option<Value>,
-    pub(super) stores: Option<Value>,
-}
+    Slack {
+        url_file: Option<Value>,
+        timeout: Option<Value>,
+        ca_file: Option<Value>,
+        severity: Option<Value>,
+        stores: Option<Value>,
+    }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Alertmanager {
-    pub(super) urls: Option<Value>,
-    pub(super) resend_interval: Option<Value>,
-    pub(super) instance: Option<Value>,
-    pub(super) timeout: Option<Value>,
-    pub(super) ca_file: Option<Value>,
-    pub(super) severity: Option<Value>,
-    pub(super) stores: Option<Value>,
-}
+    PagerDuty {
+        routing_key_file: Option<Value>,
+        url: Option<Value>,
+        timeout: Option<Value>,
+        ca_file: Option<Value>,
+        severity: Option<Value>,
+        stores: Option<Value>,
+    }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Kubernetes {
-    pub(super) url: Option<Value>,
-    pub(super) namespace: Option<Value>,
-    pub(super) token_file: Option<Value>,
-    pub(super) ca_file: Option<Value>,
-    pub(super) timeout: Option<Value>,
-    pub(super) severity: Option<Value>,
-    pub(super) stores: Option<Value>,
-    pub(super) regarding: Option<Table<Regarding>>,
-}
+    Alertmanager {
+        urls: Option<Value>,
+        resend_interval: Option<Value>,
+        instance: Option<Value>,
+        timeout: Option<Value>,
+        ca_file: Option<Value>,
+        severity: Option<Value>,
+        stores: Option<Value>,
+    }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Regarding {
-    pub(super) api_version: Option<Value>,
-    pub(super) kind: Option<Value>,
-    pub(super) name: Option<Value>,
-    pub(super) uid: Option<Value>,
-}
+    Kubernetes {
+        url: Option<Value>,
+        namespace: Option<Value>,
+        token_file: Option<Value>,
+        ca_file: Option<Value>,
+        timeout: Option<Value>,
+        severity: Option<Value>,
+        stores: Option<Value>,
+        regarding: Option<Table<Regarding>>,
+    }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct AlertCommand {
-    pub(super) argv: Option<Value>,
-    pub(super) timeout: Option<Value>,
-    pub(super) severity: Option<Value>,
-    pub(super) stores: Option<Value>,
-}
+    Regarding {
+        api_version: Option<Value>,
+        kind: Option<Value>,
+        name: Option<Value>,
+        uid: Option<Value>,
+    }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Store {
-    pub(super) name: Option<Value>,
-    pub(super) mount: Option<Value>,
-    pub(super) path: Option<Value>,
-    pub(super) fields: Option<Table<Fields>>,
-    pub(super) version: Option<Value>,
-    pub(super) kv_version: Option<Value>,
-    pub(super) on_rejection: Option<Value>,
-    pub(super) files: Option<Vec<Table<File>>>,
-    pub(super) reload: Option<Table<Reload>>,
-    pub(super) acknowledge: Option<Table<Acknowledge>>,
-}
+    AlertCommand {
+        argv: Option<Value>,
+        timeout: Option<Value>,
+        severity: Option<Value>,
+        stores: Option<Value>,
+    }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Discover {
-    pub(super) mount: Option<Value>,
-    pub(super) kv_version: Option<Value>,
-    pub(super) prefix: Option<Value>,
-    pub(super) name: Option<Value>,
-    pub(super) withdraw_after: Option<Value>,
-    pub(super) fields: Option<Table<Fields>>,
-    pub(super) on_rejection: Option<Value>,
-    pub(super) files: Option<Vec<Table<File>>>,
-    pub(super) reload: Option<Table<Reload>>,
-}
+    Store {
+        name: Option<Value>,
+        mount: Option<Value>,
+        path: Option<Value>,
+        fields: Option<Table<Fields>>,
+        version: Option<Value>,
+        kv_version: Option<Value>,
+        on_rejection: Option<Value>,
+        files: Option<Vec<Table<File>>>,
+        reload: Option<Table<Reload>>,
+        acknowledge: Option<Table<Acknowledge>>,
+    }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Acknowledge {
-    pub(super) file: Option<Value>,
-    pub(super) within: Option<Value>,
-}
+    Discover {
+        mount: Option<Value>,
+        kv_version: Option<Value>,
+        prefix: Option<Value>,
+        name: Option<Value>,
+        withdraw_after: Option<Value>,
+        fields: Option<Table<Fields>>,
+        on_rejection: Option<Value>,
+        files: Option<Vec<Table<File>>>,
+        reload: Option<Table<Reload>>,
+    }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Reload {
-    pub(super) command: Option<Value>,
-    pub(super) shell: Option<Value>,
-    pub(super) url: Option<Value>,
-    pub(super) method: Option<Value>,
-    pub(super) bearer_token_file: Option<Value>,
-    pub(super) ca_file: Option<Value>,
-    pub(super) expected_statuses: Option<Value>,
-    pub(super) pid_file: Option<Value>,
-    pub(super) process: Option<Value>,
-    pub(super) signal: Option<Value>,
-    pub(super) timeout: Option<Value>,
-    pub(super) min_interval: Option<Value>,
-    pub(super) retries: Option<Value>,
-}
+    Acknowledge {
+        file: Option<Value>,
+        within: Option<Value>,
+    }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Fields {
-    pub(super) json_field: Option<Value>,
-    pub(super) username: Option<Value>,
-    pub(super) api_token: Option<Value>,
-    pub(super) api_path: Option<Value>,
+    Reload {
+        command: Option<Value>,
+        shell: Option<Value>,
+        url: Option<Value>,
+        method: Option<Value>,
+        bearer_token_file: Option<Value>,
+        ca_file: Option<Value>,
+        expected_statuses: Option<Value>,
+        pid_file: Option<Value>,
+        process: Option<Value>,
+        signal: Option<Value>,
+        timeout: Option<Value>,
+        min_interval: Option<Value>,
+        retries: Option<Value>,
+    }
+
+    Fields {
+        json_field: Option<Value>,
+        username: Option<Value>,
+        api_token: Option<Value>,
+        api_path: Option<Value>,
+    }
 }

@@ -2,13 +2,12 @@
 
 use std::ops::Range;
 
-use serde::Deserialize as _;
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
 use super::error::{ConfigError, Place, Problem};
 use super::raw;
 use super::spelling::nearest;
+use super::value::{Misfit, fill_table};
 
 /// Reads a file's text.
 ///
@@ -23,94 +22,39 @@ pub(super) fn read(text: &str, file: &str) -> Result<raw::Config, ConfigError> {
         ConfigError::new(vec![Problem { place, key, message }])
     };
     // The messages of the parser are fixed texts; its Display would print the line.
-    let deserializer = toml::Deserializer::parse(text).map_err(|error| {
+    let written = DeTable::parse(text).map_err(|error| {
         let message = format!("this is no valid TOML: {}", error.message());
         problem(error.span(), String::new(), message)
     })?;
-    raw::Config::deserialize(deserializer).map_err(|error| {
-        let (key, message) = explain(text, &error.span().unwrap_or_default(), error.message());
-        problem(error.span(), key, message)
-    })
+    let mut config = raw::Config::default();
+    fill_table(&mut config, written.into_inner(), "").map_err(|misfit| {
+        let (span, key, message) = explain(misfit);
+        problem(Some(span), key, message)
+    })?;
+    Ok(config)
 }
 
-/// The key at fault and what to say, given where it stands and serde's message, which may hold a value.
-fn explain(text: &str, span: &Range<usize>, message: &str) -> (String, String) {
-    // Only a refused file is parsed once more for its path: following the path while reading would cost each
-    // table of the shape a second reader in the binary.
-    let root = DeTable::parse(text).map(Spanned::into_inner).unwrap_or_default();
-    if let Some(existing) = existing_fields(message) {
-        let (table, name) = key_at(&root, "", span).unwrap_or_default();
-        return unknown_key(&table, &name, &existing);
-    }
-    let table = value_in(&root, "", span).unwrap_or_default();
-    let advice = if table == "stores" {
-        "must be a list of tables; begin each store with the line [[stores]]".to_owned()
-    } else if table.ends_with("files") {
-        let list = if table.starts_with("stores") { "stores.files" } else { "output.files" };
-        format!("must be a list of tables; begin each file with the line [[{list}]]")
-    } else if table.contains('[') {
-        "must be a table".to_owned()
-    } else {
-        format!("must be a table; begin it with the line [{table}]")
-    };
-    (table, advice)
-}
-
-/// The key that stands at `span`, and its table as people write it: `stores[1].fields`.
-fn key_at(table: &DeTable<'_>, path: &str, span: &Range<usize>) -> Option<(String, String)> {
-    table.iter().find_map(|(key, value)| {
-        if key.span() == *span {
-            return Some((path.to_owned(), key.get_ref().to_string()));
+/// The place, the key at fault, and what to say.
+fn explain(misfit: Misfit) -> (Range<usize>, String, String) {
+    match misfit {
+        Misfit::UnknownKey { table, key, span, existing } => {
+            let (key, message) = unknown_key(&table, &key, existing);
+            (span, key, message)
         }
-        tables_below(&below(path, key.get_ref()), value)
-            .into_iter()
-            .find_map(|(path, table)| key_at(table, &path, span))
-    })
-}
-
-/// The path of the value that stands at `span`; the outermost, where a table and its only value begin and end alike.
-fn value_in(table: &DeTable<'_>, path: &str, span: &Range<usize>) -> Option<String> {
-    table.iter().find_map(|(key, value)| {
-        let path = below(path, key.get_ref());
-        let entry = |(index, value): (usize, &Spanned<DeValue<'_>>)| {
-            (value.span() == *span).then(|| format!("{path}[{index}]"))
-        };
-        if value.span() == *span {
-            return Some(path);
+        Misfit::NoTable { path, span } => {
+            let advice = if path.contains('[') {
+                "must be a table".to_owned()
+            } else {
+                format!("must be a table; begin it with the line [{path}]")
+            };
+            (span, path, advice)
         }
-        let entry = value.get_ref().as_array().and_then(|list| list.iter().enumerate().find_map(entry));
-        entry.or_else(|| {
-            tables_below(&path, value).into_iter().find_map(|(path, table)| value_in(table, &path, span))
-        })
-    })
-}
-
-fn below(path: &str, key: &str) -> String {
-    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
-}
-
-/// The table that `value` is, or the tables of the list that it is, each with its path.
-fn tables_below<'t, 'i>(path: &str, value: &'t Spanned<DeValue<'i>>) -> Vec<(String, &'t DeTable<'i>)> {
-    match value.get_ref() {
-        DeValue::Table(table) => vec![(path.to_owned(), table)],
-        DeValue::Array(list) => list
-            .iter()
-            .enumerate()
-            .filter_map(|(index, value)| Some((format!("{path}[{index}]"), value.get_ref().as_table()?)))
-            .collect(),
-        DeValue::String(_)
-        | DeValue::Integer(_)
-        | DeValue::Float(_)
-        | DeValue::Boolean(_)
-        | DeValue::Datetime(_) => Vec::new(),
+        Misfit::NoList { path, span } => {
+            let list: String = path.split('[').map(|part| part.rsplit(']').next().unwrap_or(part)).collect();
+            let each = list.rsplit('.').next().unwrap_or(&list).trim_end_matches('s').to_owned();
+            (span, path, format!("must be a list of tables; begin each {each} with the line [[{list}]]"))
+        }
     }
-}
-
-/// The names that exist, of serde's message ``unknown field `NAME`, expected one of `A`, `B` ``. Only what comes
-/// after the name is ours, so it is cut from behind.
-fn existing_fields(message: &str) -> Option<Vec<&str>> {
-    let (_, existing) = message.strip_prefix("unknown field `")?.rsplit_once("`, expected ")?;
-    Some(existing.split('`').skip(1).step_by(2).collect())
 }
 
 fn unknown_key(table: &str, name: &str, existing: &[&str]) -> (String, String) {

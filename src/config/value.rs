@@ -1,14 +1,10 @@
 //! Values and tables as they were written, with their places. Reading a value never fails, so that all bad ones
 //! can be told at once.
 
-use std::fmt;
-use std::marker::PhantomData;
 use std::ops::Range;
 
-use serde::Deserialize;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 /// A value and where it stands.
 pub(super) struct Value {
@@ -47,74 +43,6 @@ pub(super) enum Origin {
     Nowhere,
 }
 
-impl<'de> Deserialize<'de> for Value {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let spanned = Spanned::<Kind>::deserialize(deserializer)?;
-        Ok(Self { origin: Origin::File(spanned.span()), kind: spanned.into_inner() })
-    }
-}
-
-impl<'de> Deserialize<'de> for Kind {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(KindVisitor)
-    }
-}
-
-struct KindVisitor;
-
-impl<'de> Visitor<'de> for KindVisitor {
-    type Value = Kind;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a value")
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Kind, E> {
-        Ok(Kind::Text(text.to_owned()))
-    }
-
-    fn visit_string<E>(self, text: String) -> Result<Kind, E> {
-        Ok(Kind::Text(text))
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Kind, E> {
-        Ok(Kind::Boolean(value))
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<Kind, E> {
-        Ok(Kind::Integer(number))
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<Kind, E> {
-        Ok(i64::try_from(number).map_or(Kind::Other, Kind::Integer))
-    }
-
-    fn visit_i128<E>(self, _: i128) -> Result<Kind, E> {
-        Ok(Kind::Other)
-    }
-
-    fn visit_u128<E>(self, _: u128) -> Result<Kind, E> {
-        Ok(Kind::Other)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Kind, E> {
-        Ok(Kind::Other)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Kind, A::Error> {
-        let mut values = Vec::new();
-        while let Some(value) = list.next_element::<Value>()? {
-            values.push(value);
-        }
-        Ok(Kind::List(values))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut table: A) -> Result<Kind, A::Error> {
-        while table.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Kind::Other)
-    }
-}
-
 /// A table and where it begins.
 pub(super) struct Table<T> {
     pub(super) content: T,
@@ -129,32 +57,107 @@ pub(super) fn open<T: Default>(table: Option<Table<T>>) -> (Option<Range<usize>>
     }
 }
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Table<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let spanned = Spanned::<OnlyTable<T>>::deserialize(deserializer)?;
-        Ok(Self { span: spanned.span(), content: spanned.into_inner().0 })
+/// A table's keys, and what each of them fills.
+pub(super) trait Keys {
+    /// All keys, in the order of the shape.
+    fn keys(&self) -> &'static [&'static str];
+
+    /// What a key fills; none: there is no such key.
+    fn slot(&mut self, key: &str) -> Option<&mut dyn Fill>;
+}
+
+/// What a key of the file fills.
+pub(super) trait Fill {
+    /// Takes what was written for it, which is at a path such as `stores[1].fields`.
+    fn fill(&mut self, written: Spanned<DeValue<'_>>, path: &str) -> Result<(), Misfit>;
+}
+
+/// Where the file has another shape than ours.
+pub(super) enum Misfit {
+    /// There is no such key in that table.
+    UnknownKey { table: String, key: String, span: Range<usize>, existing: &'static [&'static str] },
+    /// Something else is where a table must be.
+    NoTable { path: String, span: Range<usize> },
+    /// Something else is where a list of tables must be.
+    NoList { path: String, span: Range<usize> },
+}
+
+impl Fill for Option<Value> {
+    fn fill(&mut self, written: Spanned<DeValue<'_>>, _: &str) -> Result<(), Misfit> {
+        *self = Some(Value::from(written));
+        Ok(())
     }
 }
 
-/// Derived code would also take a list, with the values in the order of the declarations: `fields = ["a", "b"]`.
-struct OnlyTable<T>(T);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for OnlyTable<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(TableVisitor(PhantomData))
+impl<T: Keys + Default> Fill for Option<Table<T>> {
+    fn fill(&mut self, written: Spanned<DeValue<'_>>, path: &str) -> Result<(), Misfit> {
+        let mut table = Table { content: T::default(), span: written.span() };
+        fill_value(&mut table.content, written, path)?;
+        *self = Some(table);
+        Ok(())
     }
 }
 
-struct TableVisitor<T>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for TableVisitor<T> {
-    type Value = OnlyTable<T>;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a table")
+impl<T: Keys + Default> Fill for Vec<Table<T>> {
+    fn fill(&mut self, written: Spanned<DeValue<'_>>, path: &str) -> Result<(), Misfit> {
+        let span = written.span();
+        let DeValue::Array(list) = written.into_inner() else {
+            return Err(Misfit::NoList { path: path.to_owned(), span });
+        };
+        for (index, written) in list.into_iter().enumerate() {
+            let mut table = Table { content: T::default(), span: written.span() };
+            fill_value(&mut table.content, written, &format!("{path}[{index}]"))?;
+            self.push(table);
+        }
+        Ok(())
     }
+}
 
-    fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<OnlyTable<T>, A::Error> {
-        T::deserialize(MapAccessDeserializer::new(table)).map(OnlyTable)
+impl<T: Keys + Default> Fill for Option<Vec<Table<T>>> {
+    fn fill(&mut self, written: Spanned<DeValue<'_>>, path: &str) -> Result<(), Misfit> {
+        self.get_or_insert_default().fill(written, path)
+    }
+}
+
+fn fill_value(table: &mut dyn Keys, written: Spanned<DeValue<'_>>, path: &str) -> Result<(), Misfit> {
+    let span = written.span();
+    match written.into_inner() {
+        DeValue::Table(written) => fill_table(table, written, path),
+        DeValue::String(_)
+        | DeValue::Integer(_)
+        | DeValue::Float(_)
+        | DeValue::Boolean(_)
+        | DeValue::Datetime(_)
+        | DeValue::Array(_) => Err(Misfit::NoTable { path: path.to_owned(), span }),
+    }
+}
+
+/// Fills a table with what was written for each of its keys.
+pub(super) fn fill_table(table: &mut dyn Keys, written: DeTable<'_>, path: &str) -> Result<(), Misfit> {
+    for (key, written) in written {
+        let Some(slot) = table.slot(key.get_ref()) else {
+            let (table, existing) = (path.to_owned(), table.keys());
+            let (span, key) = (key.span(), key.into_inner().into_owned());
+            return Err(Misfit::UnknownKey { table, key, span, existing });
+        };
+        let dot = if path.is_empty() { "" } else { "." };
+        slot.fill(written, &format!("{path}{dot}{}", key.get_ref()))?;
+    }
+    Ok(())
+}
+
+impl From<Spanned<DeValue<'_>>> for Value {
+    fn from(written: Spanned<DeValue<'_>>) -> Self {
+        let origin = Origin::File(written.span());
+        let kind = match written.into_inner() {
+            DeValue::String(text) => Kind::Text(text.into_owned()),
+            DeValue::Integer(number) => {
+                i64::from_str_radix(number.as_str(), number.radix()).map_or(Kind::Other, Kind::Integer)
+            }
+            DeValue::Boolean(value) => Kind::Boolean(value),
+            DeValue::Array(list) => Kind::List(list.into_iter().map(Self::from).collect()),
+            DeValue::Float(_) | DeValue::Datetime(_) | DeValue::Table(_) => Kind::Other,
+        };
+        Self { kind, origin }
     }
 }

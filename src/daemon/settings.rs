@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use crate::config::{Auth, Config, Tls, Vault};
 use crate::domain::credentials::StoreName;
-use crate::domain::engine::{Acknowledge, FirstCheck, Gate, Hook, Settings, SourceChange, StoreSpec};
+use crate::domain::engine::{
+    Acknowledge, FirstCheck, Gate, Hook, Settings, SourceChange, StoreSpec, TokenOrigin,
+};
 use crate::domain::publication::{Acknowledged, Told};
 use crate::domain::snapshot::MountStatus;
 use crate::domain::version::KvVersion;
@@ -29,6 +31,12 @@ pub(super) fn settings(config: &Config, first_check: FirstCheck) -> Settings {
         stale_after: config.check.stale_after,
         certificate_warning: config.check.certificate_warning,
         repeat_interval: config.alerts.repeat_interval,
+        token_origin: match config.vault.auth {
+            Auth::TokenFile(_) | Auth::Token(_) => TokenOrigin::Given,
+            Auth::AppRole { .. } | Auth::Jwt { .. } | Auth::Certificate { .. } | Auth::Userpass { .. } => {
+                TokenOrigin::Own
+            }
+        },
         addresses: config.check.addresses,
         gate: if config.check.verify_before_publish { Gate::Verified } else { Gate::Open },
         first_check,

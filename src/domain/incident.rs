@@ -43,6 +43,8 @@ pub enum Cause {
     PlatformTrouble,
     /// The source refuses our log-in.
     SourceLoginRefused,
+    /// The token that was given to us for the source runs out, and there is no other.
+    SourceTokenExpiring,
     /// The source cannot be reached, is sealed or answers nonsense.
     SourceUnavailable,
     /// Nobody can tell which stores there are: the source does not list their secrets.
@@ -56,7 +58,7 @@ impl Cause {
     pub(crate) const LAST: Self = Self::DiscoveryFailed;
 
     /// Every cause that an incident can have, in the order of the labels; a test is none.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::RegeneratedOrRevoked,
         Self::BadWrite,
         Self::Misconfigured,
@@ -73,6 +75,7 @@ impl Cause {
         Self::Unverified,
         Self::PlatformTrouble,
         Self::SourceLoginRefused,
+        Self::SourceTokenExpiring,
         Self::SourceUnavailable,
         Self::DiscoveryFailed,
     ];
@@ -97,6 +100,7 @@ impl Cause {
             Self::Unverified => "unverified",
             Self::PlatformTrouble => "platform_trouble",
             Self::SourceLoginRefused => "source_login_refused",
+            Self::SourceTokenExpiring => "source_token_expiring",
             Self::SourceUnavailable => "source_unavailable",
             Self::DiscoveryFailed => "discovery_failed",
             Self::Test => "test",
@@ -123,6 +127,7 @@ impl Cause {
             Self::PlatformTrouble => "many stores reject their credentials at once",
             Self::Unverified => "credentials could not be verified for too long",
             Self::SourceLoginRefused => "Vault refuses the log-in",
+            Self::SourceTokenExpiring => "the token for Vault runs out",
             Self::SourceUnavailable => "Vault is unavailable",
             Self::DiscoveryFailed => "Vault does not tell which stores there are",
             Self::Test => "this is a test of the alerts, nothing is wrong",
@@ -149,6 +154,7 @@ impl Cause {
             | Self::SupersededLive
             | Self::CertificateTrouble
             | Self::Unverified
+            | Self::SourceTokenExpiring
             | Self::SourceUnavailable
             | Self::DiscoveryFailed
             | Self::Test => Severity::Warning,

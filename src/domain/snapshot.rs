@@ -84,14 +84,41 @@ pub struct SourceStatus {
     pub renewals: u64,
     /// Reads of secrets that worked, since the start.
     pub reads: u64,
-    /// Requests that listed the versions of many secrets, since the start.
+    /// Requests that listed secrets, since the start.
     pub list_requests: u64,
     /// How many stores are watched by such listings, instead of by reading each secret.
     pub listed_stores: usize,
+    /// The folders that are listed, for changes or for stores.
+    pub folders: Vec<FolderStatus>,
     /// What went wrong, by kind, since the start.
     pub errors: BTreeMap<SourceFaultKind, u64>,
     /// The mounts that stores are read from.
     pub mounts: Vec<MountStatus>,
+}
+
+/// How the secrets of a folder are watched.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FolderStatus {
+    /// The folder's path, that of its mount included.
+    pub path: String,
+    /// Its stores that a listing could watch.
+    pub stores: usize,
+    /// How changes are found; absent until the source was asked.
+    pub changes: Option<ChangesFound>,
+    /// Whether its secrets are stores, whichever there are.
+    pub discovers: bool,
+    /// Why it does not tell which ones there are, when it does not.
+    pub error: Option<String>,
+}
+
+/// How changes of secrets are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangesFound {
+    /// By listing all of them with their versions.
+    ByListing,
+    /// By reading each one: the server, or the policy, does not list versions.
+    ByReading,
 }
 
 /// A mount of the source.

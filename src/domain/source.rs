@@ -144,17 +144,41 @@ pub enum SourceFault {
     #[error("the server is sealed")]
     Sealed,
     /// The server answers that it cannot serve now (429, 5xx, standby).
-    #[error("the server is unavailable ({status})")]
+    #[error("the server is unavailable ({status}{})", meaning(*.status))]
     Unavailable {
         /// The status code.
         status: u16,
     },
+    /// The same, and it says how long it wants to be left alone.
+    #[error("the server is unavailable ({status}{}) and asks to be left alone for {}", meaning(*.status), humantime::format_duration(*.pause))]
+    Busy {
+        /// The status code.
+        status: u16,
+        /// For how long.
+        pause: Duration,
+    },
+    /// A log-in was sent, and no whole answer came: the server may have made a token that nobody knows.
+    #[error("the log-in was sent, and its answer got lost: {0}")]
+    Lost(String),
     /// No answer came; the reason in words.
     #[error("the server could not be reached: {0}")]
     Unreachable(String),
     /// An answer that is not Vault's; what was wrong with it, in words.
     #[error("the server's answer could not be used: {0}")]
     Malformed(String),
+}
+
+/// What a status says that not everybody knows.
+const fn meaning(status: u16) -> &'static str {
+    match status {
+        300..=399 => {
+            ": it leads elsewhere, which is not followed, so that the token goes nowhere else; name the server itself \
+             in vault.address, and let a standby forward requests"
+        }
+        429 => ": too many requests",
+        472 | 473 => ": a standby that does not answer by itself",
+        _ => "",
+    }
 }
 
 /// What a fault of the source means for those who wait for it.
@@ -192,7 +216,7 @@ impl SourceFault {
     /// none of this server's, may be that of one question alone.
     #[must_use]
     pub const fn is_of_the_source(&self) -> bool {
-        matches!(self, Self::Sealed | Self::Unavailable { .. } | Self::Unreachable(_))
+        matches!(self, Self::Sealed | Self::Unavailable { .. } | Self::Busy { .. } | Self::Unreachable(_))
     }
 
     /// The fault in one word, finer than its kind.
@@ -208,7 +232,8 @@ impl SourceFault {
             Self::Destroyed(_) => "destroyed",
             Self::NotKeyValue(_) => "not_key_value",
             Self::Sealed => "sealed",
-            Self::Unavailable { .. } => "unavailable",
+            Self::Unavailable { .. } | Self::Busy { .. } => "unavailable",
+            Self::Lost(_) => "log_in_lost",
             Self::Unreachable(_) => "unreachable",
             Self::Malformed(_) => "malformed_answer",
         }
@@ -225,9 +250,33 @@ impl SourceFault {
             | Self::Deleted(_)
             | Self::Destroyed(_)
             | Self::NotKeyValue(_) => SourceFaultKind::Missing,
-            Self::Sealed | Self::Unavailable { .. } | Self::Unreachable(_) | Self::Malformed(_) => {
-                SourceFaultKind::Unavailable
-            }
+            Self::Sealed
+            | Self::Unavailable { .. }
+            | Self::Busy { .. }
+            | Self::Lost(_)
+            | Self::Unreachable(_)
+            | Self::Malformed(_) => SourceFaultKind::Unavailable,
+        }
+    }
+
+    /// How long the source asks to be left alone.
+    #[must_use]
+    pub const fn pause(&self) -> Duration {
+        match self {
+            Self::Busy { pause, .. } => *pause,
+            Self::LoginRefused { .. }
+            | Self::LoginFile(_)
+            | Self::Forbidden
+            | Self::NeverWritten
+            | Self::NoSuchVersion(_)
+            | Self::Deleted(_)
+            | Self::Destroyed(_)
+            | Self::NotKeyValue(_)
+            | Self::Sealed
+            | Self::Unavailable { .. }
+            | Self::Lost(_)
+            | Self::Unreachable(_)
+            | Self::Malformed(_) => Duration::ZERO,
         }
     }
 }

@@ -155,7 +155,7 @@ fn source(families: &mut Families<'_>, snapshot: &Snapshot) -> fmt::Result {
     )?;
     families.counter(
         "source_list_requests_total",
-        "Requests to Vault that listed the versions of many secrets.",
+        "Requests to Vault that listed secrets, with their versions or by their names.",
         one(Value::Whole(source.list_requests)),
     )?;
     families.gauge(

@@ -24,6 +24,10 @@ pub(super) struct Answer {
     pub(super) status: u16,
     /// The body, at most [`super::transport::MAX_ANSWER`] bytes.
     pub(super) body: Zeroizing<Vec<u8>>,
+    /// For how long the server asks to be left alone.
+    pub(super) pause: Option<Duration>,
+    /// An Agent or Proxy with a cache has given it, and may give it to others too.
+    pub(super) cached: bool,
 }
 
 #[derive(Deserialize)]
@@ -38,6 +42,8 @@ struct Auth {
     lease_duration: u64,
     #[serde(default)]
     renewable: bool,
+    #[serde(default)]
+    token_type: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -129,7 +135,9 @@ pub(super) fn logged_in(answer: &Answer, credentials: &[&str]) -> Result<(Token,
             "the answer to the log-in holds no token; a role that asks for a second factor cannot be used",
         )
     })?;
-    Ok((token, lease(&auth)))
+    // One that a cache has may be in use by others, and a batch token cannot be revoked.
+    let ours = !answer.cached && auth.token_type.as_deref() != Some("batch");
+    Ok((if ours { token.made_for_us() } else { token }, lease(&auth)))
 }
 
 /// Whether a wrapping token that was looked up is alive and was made at `path`.
@@ -263,7 +271,10 @@ pub(super) fn fault(answer: &Answer) -> SourceFault {
         {
             SourceFault::Sealed
         }
-        status @ (300..=399 | 429 | 472 | 473 | 500..=599) => SourceFault::Unavailable { status },
+        status @ (300..=399 | 429 | 472 | 473 | 500..=599) => match answer.pause {
+            Some(pause) => SourceFault::Busy { status, pause },
+            None => SourceFault::Unavailable { status },
+        },
         status => SourceFault::Malformed(format!(
             "status {status}, which Vault does not give here; check vault.address and what stands before the server"
         )),

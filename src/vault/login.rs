@@ -31,7 +31,10 @@ const LIMIT: usize = 64 * 1024;
 
 /// A token in the form in which requests carry it: marked as sensitive, wiped when its last clone is dropped.
 #[derive(Clone)]
-pub(super) struct Token(HeaderValue);
+pub(super) struct Token {
+    header: HeaderValue,
+    ours: bool,
+}
 
 impl Token {
     /// Takes visible ASCII characters only: anything else cannot be a token, and must not get into a header.
@@ -41,11 +44,21 @@ impl Token {
         }
         let mut header = HeaderValue::from_maybe_shared(Bytes::from_owner(Text(text))).ok()?;
         header.set_sensitive(true);
-        Some(Self(header))
+        Some(Self { header, ours: false })
+    }
+
+    /// The same, made for us alone.
+    pub(super) fn made_for_us(self) -> Self {
+        Self { ours: true, ..self }
+    }
+
+    /// Whether it was made for us alone, and so is ours to revoke.
+    pub(super) const fn is_ours(&self) -> bool {
+        self.ours
     }
 
     pub(super) fn header(&self) -> HeaderValue {
-        self.0.clone()
+        self.header.clone()
     }
 }
 
@@ -105,17 +118,6 @@ impl LogIn {
         Self { method, timeout }
     }
 
-    /// Whether the tokens are made for us, and so are ours to revoke.
-    pub(super) const fn makes_own_tokens(&self) -> bool {
-        match self.method {
-            Method::AppRole { .. }
-            | Method::Jwt { .. }
-            | Method::Certificate { .. }
-            | Method::Userpass { .. } => true,
-            Method::TokenFile(_) | Method::Token(_) => false,
-        }
-    }
-
     pub(super) async fn log_in(&self, transport: &Transport) -> Result<(Token, Lease), SourceFault> {
         match &self.method {
             Method::TokenFile(file) => {
@@ -144,7 +146,7 @@ impl LogIn {
             }
             Method::Certificate { mount, role } => {
                 let request = LogInWithCertificate { mount: transport::path(mount)?, name: role.as_deref() };
-                answer::logged_in(&transport.send(&request, None).await?, &[])
+                answer::logged_in(&transport.send_log_in(&request).await?, &[])
             }
             Method::Userpass { mount, username, password_file } => {
                 let password = self.credential("password", password_file).await?;
@@ -210,7 +212,7 @@ async fn approle(
         role_id: role_id.to_owned(),
         secret_id: secret_id.to_owned(),
     };
-    let answer = transport.send(&request, None).await;
+    let answer = transport.send_log_in(&request).await;
     request.role_id.zeroize();
     request.secret_id.zeroize();
     answer::logged_in(&answer?, &[role_id, secret_id])
@@ -228,7 +230,7 @@ async fn jwt(
         role: role.unwrap_or_default().to_owned(),
         jwt: token.to_owned(),
     };
-    let answer = transport.send(&request, None).await;
+    let answer = transport.send_log_in(&request).await;
     request.jwt.zeroize();
     answer::logged_in(&answer?, &[token])
 }
@@ -244,7 +246,7 @@ async fn userpass(
         username: username.to_owned(),
         password: password.to_owned(),
     };
-    let answer = transport.send(&request, None).await;
+    let answer = transport.send_log_in(&request).await;
     request.password.zeroize();
     answer::logged_in(&answer?, &[password])
 }

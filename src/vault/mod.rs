@@ -191,15 +191,13 @@ impl Vault {
     }
 
     /// Revokes the token if we logged in for it ourselves, and forgets it. A token that was given to us
-    /// belongs to somebody else and stays as it is.
+    /// belongs to somebody else and stays as it is; so does one that came through an Agent or Proxy on this host,
+    /// which may give it to others too, or put its own in the place of ours.
     ///
     /// This is a courtesy when the daemon stops: if it fails, the token ends with its lease.
     pub async fn revoke(&self) {
-        if !self.0.log_in.makes_own_tokens() {
-            return;
-        }
-        let token = self.token().take();
-        if let Some(token) = token {
+        let token = self.token().take_if(|token| token.is_ours());
+        if let Some(token) = token.filter(|_| !self.0.transport.is_shared()) {
             let _answer = self.0.transport.send(&RevokeTokenSelfRequest {}, Some(&token)).await;
         }
     }

@@ -1,5 +1,6 @@
 //! The source against servers that misbehave.
 
+mod faults;
 mod kv;
 mod log_in;
 mod server;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
+use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::body::Bytes;
 use reqwest::Proxy;
 use reqwest::redirect::Policy;
@@ -31,6 +31,8 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 const TOKEN: HeaderName = HeaderName::from_static("x-vault-token");
 const NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");
 const REQUEST: HeaderName = HeaderName::from_static("x-vault-request");
+/// An Agent or Proxy with a cache puts this into its answers.
+const CACHE: HeaderName = HeaderName::from_static("x-cache");
 
 /// Where endpoints are asked for their path and body. They join a base with a path prefix wrongly, so they
 /// never see the real address.
@@ -231,12 +233,29 @@ impl Transport {
         &self.address
     }
 
+    /// Whether what we log in for may be used by others too, since an Agent or Proxy on this host stands between.
+    pub(super) fn is_shared(&self) -> bool {
+        self.recipe.socket.is_some()
+    }
+
+    /// Sends a request for a token. When no answer comes, it is told whether there may be a token all the same.
+    pub(super) async fn send_log_in<E: Endpoint>(&self, endpoint: &E) -> Result<Answer, SourceFault> {
+        self.ask(endpoint, None).await.map_err(|unanswered| match unanswered {
+            Unanswered { fault: SourceFault::Unreachable(words), was_sent: true } => SourceFault::Lost(words),
+            Unanswered { fault, .. } => fault,
+        })
+    }
+
     /// Sends a request and returns the answer, whatever its status.
     pub(super) async fn send<E: Endpoint>(
         &self,
         endpoint: &E,
         token: Option<&Token>,
     ) -> Result<Answer, SourceFault> {
+        self.ask(endpoint, token).await.map_err(|unanswered| unanswered.fault)
+    }
+
+    async fn ask<E: Endpoint>(&self, endpoint: &E, token: Option<&Token>) -> Result<Answer, Unanswered> {
         let (parts, body) = endpoint.request(NO_BASE).map_err(|_| unbuilt())?.into_parts();
         let mut url = self.recipe.base.clone();
         let prefix = url.path().trim_end_matches('/').to_owned();
@@ -256,7 +275,7 @@ impl Transport {
             Ok(response) => receive(response).await,
             Err(error) => Err(unanswered(error)),
         };
-        if matches!(answer, Err(SourceFault::Unreachable(_))) {
+        if matches!(answer, Err(Unanswered { fault: SourceFault::Unreachable(_), .. })) {
             // Their certificate or ours may have been replaced: the next request is made with what is there now.
             self.refresh().await;
         }
@@ -279,15 +298,25 @@ pub(super) fn path(text: &str) -> Result<String, SourceFault> {
     Ok(text.to_owned())
 }
 
-async fn receive(mut response: reqwest::Response) -> Result<Answer, SourceFault> {
+/// Why there is no answer.
+struct Unanswered {
+    fault: SourceFault,
+    /// The server may have done what it was asked.
+    was_sent: bool,
+}
+
+async fn receive(mut response: reqwest::Response) -> Result<Answer, Unanswered> {
     let status = response.status().as_u16();
+    let pause = pause(response.headers());
+    let cached = response.headers().contains_key(CACHE);
     let mut body = Zeroizing::new(Vec::with_capacity(4096));
     while let Some(chunk) = response.chunk().await.map_err(unanswered)? {
         let length = body.len() + chunk.len();
         if length > MAX_ANSWER {
-            return Err(SourceFault::Malformed(format!(
+            let fault = SourceFault::Malformed(format!(
                 "status {status} with more than {MAX_ANSWER} bytes, more than is expected here; check vault.address and the secret's size"
-            )));
+            ));
+            return Err(Unanswered { fault, was_sent: true });
         }
         if length > body.capacity() {
             // Grown by hand, so that the outgrown copy is wiped.
@@ -297,7 +326,15 @@ async fn receive(mut response: reqwest::Response) -> Result<Answer, SourceFault>
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Answer { status, body })
+    Ok(Answer { status, body, pause, cached })
+}
+
+/// For how long the server asks to be left alone. Vault says it in seconds; what is no such number is passed over.
+fn pause(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let seconds: u64 = digits.then(|| text.parse().ok()).flatten()?;
+    (seconds > 0).then(|| Duration::from_secs(seconds))
 }
 
 fn shown(address: &Url) -> Result<Url, BuildError> {
@@ -328,12 +365,12 @@ fn host(address: &Url) -> Option<String> {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "made for map_err")]
-fn unanswered(error: reqwest::Error) -> SourceFault {
-    SourceFault::Unreachable(unreachable::words(&error))
+fn unanswered(error: reqwest::Error) -> Unanswered {
+    let fault = SourceFault::Unreachable(unreachable::words(&error));
+    Unanswered { fault, was_sent: !error.is_connect() && !error.is_builder() }
 }
 
-fn unbuilt() -> SourceFault {
-    SourceFault::Malformed(
-        "the request could not be built; check vault.address and the store's mount and path".into(),
-    )
+fn unbuilt() -> Unanswered {
+    let words = "the request could not be built; check vault.address and the store's mount and path";
+    Unanswered { fault: SourceFault::Malformed(words.into()), was_sent: false }
 }

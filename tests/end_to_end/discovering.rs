@@ -7,23 +7,13 @@ use serde_json::{Value, json};
 
 use crate::support::daemon::{Daemon, run_with};
 use crate::support::files::listing;
+use crate::support::openbao::shipped_policy;
 use crate::support::wait::{wait_until, wait_within};
 use crate::support::world::{World, about};
 
-const NAMES: &str = r#"
-path "secret/data/stores/*" { capabilities = ["read"] }
-path "secret/metadata/stores" { capabilities = ["list"] }
-path "secret/metadata/stores/" { capabilities = ["list"] }
-"#;
-const VERSIONS: &str = r#"
-path "secret/detailed-metadata/stores" { capabilities = ["list"] }
-path "secret/detailed-metadata/stores/" { capabilities = ["list"] }
-"#;
-
-/// A world whose stores are all that is below `secret/stores`.
-async fn world(policy: &str, more: &str) -> World {
+/// A world whose stores are all that is below `secret/stores`. The policy is that of `deploy/vault`, as the script makes it for everybody.
+async fn world(more: &str) -> World {
     let mut world = World::start().await;
-    world.bao.put_policy("stores", policy).await;
     world.configuration.more = format!("\n[[discover]]\nprefix = \"stores\"\n{more}");
     world
 }
@@ -41,7 +31,10 @@ async fn names(daemon: &Daemon) -> Vec<Value> {
 
 #[tokio::test]
 async fn stores_come_and_go_without_a_restart() {
-    let world = world(NAMES, "withdraw_after = \"1m\"\n").await;
+    let world = world("withdraw_after = \"1m\"\n").await;
+    // As at a Vault, which lists names alone.
+    let policy = shipped_policy("stores").replace("/detailed-metadata/", "/elsewhere/");
+    world.bao.put_policy("stores", &policy).await;
     let acme = create(&world, "acme").await;
     world.bao.write_secret("stores/no name", json!({ "a": 1 })).await;
     world.bao.write_secret("stores/folder/inside", json!({ "a": 1 })).await;
@@ -51,6 +44,9 @@ async fn stores_come_and_go_without_a_restart() {
     world.wait_published("bravo", &bravo).await;
     assert_eq!(names(&daemon).await, ["acme", "bravo"]);
     assert!(daemon.log_text().contains("a secret below secret/stores is no store"));
+    let folders = daemon.status().await["source"]["folders"].clone();
+    let folder = json!({ "path": "secret/stores", "stores": 2, "changes": "by_reading", "discovers": true, "error": null });
+    assert_eq!(folders, json!([folder]));
 
     let before = listing(&world.configuration.output);
     world.bao.forget_secret("stores/acme").await;
@@ -72,7 +68,8 @@ async fn stores_come_and_go_without_a_restart() {
 
 #[tokio::test]
 async fn what_may_not_be_listed_is_an_incident_and_heals() {
-    let world = world(POLICY_WITHOUT_LIST, "").await;
+    let world = world("").await;
+    world.bao.put_policy("stores", POLICY_WITHOUT_LIST).await;
     let acme = create(&world, "acme").await;
     let daemon = world.daemon().await;
     wait_until("it is said", async || daemon.log_text().contains("cannot be discovered: permission denied"))
@@ -80,7 +77,7 @@ async fn what_may_not_be_listed_is_an_incident_and_heals() {
     let checked = run_with(&world.configuration, "check", &[]).await;
     assert_eq!(checked.code, Some(12), "{checked:?}");
     assert!(checked.stdout.contains("secret/stores/: permission denied"), "{checked:?}");
-    world.bao.put_policy("stores", NAMES).await;
+    world.bao.put_policy("stores", &shipped_policy("stores")).await;
     world.wait_published("acme", &acme).await;
     let checked = run_with(&world.configuration, "check", &[]).await;
     assert_eq!((checked.code, checked.stdout.contains("acme")), (Some(0), true), "{checked:?}");
@@ -91,7 +88,7 @@ const POLICY_WITHOUT_LIST: &str = r#"path "secret/data/stores/*" { capabilities 
 
 #[tokio::test]
 async fn a_single_pass_publishes_what_it_finds() {
-    let world = world(NAMES, "").await;
+    let world = world("").await;
     let acme = create(&world, "acme").await;
     let bravo = create(&world, "bravo").await;
     let pass = run_with(&world.configuration, "run", &["--one-time"]).await;
@@ -103,7 +100,7 @@ async fn a_single_pass_publishes_what_it_finds() {
 /// The figure of the issue: a poll of 1,000 unchanged stores costs at most five requests.
 #[tokio::test]
 async fn a_poll_of_a_thousand_unchanged_stores_costs_at_most_five_requests() {
-    let mut world = world(&format!("{NAMES}{VERSIONS}"), "").await;
+    let mut world = world("").await;
     world.configuration.poll_interval = "4s";
     world.configuration.check_interval = "30m";
     for at in 0..1000 {
@@ -126,11 +123,16 @@ async fn a_poll_of_a_thousand_unchanged_stores_costs_at_most_five_requests() {
     let once = lists().await - begun;
     assert!((1.0..=5.0).contains(&once), "{once} requests");
     poll(lists().await).await;
-    assert_eq!((lists().await - begun, reads().await), (2.0 * once, read));
+    assert_eq!(lists().await - begun, 2.0 * once);
+    // Each secret is read once a day even so: one of a thousand in a minute and a half.
+    let of_the_day = reads().await - read;
+    assert!(of_the_day <= 2.0, "{of_the_day} reads");
 
     let changed = world.bigcommerce.create_account("other", "user-2");
     world.write("store-0500", &changed).await;
     world.wait_published("store-0500", &changed).await;
-    assert_eq!(reads().await, read + 1.0);
+    let reads = reads().await - read;
+    assert!((1.0..=4.0).contains(&reads), "{reads} reads");
+    assert_eq!(daemon.status().await["source"]["folders"][0]["changes"], "by_listing");
     daemon.stop().await;
 }

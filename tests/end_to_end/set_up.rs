@@ -51,7 +51,7 @@ async fn the_daemon_works_with_what_the_script_has_made_for_either_version_of_kv
 }
 
 #[tokio::test]
-async fn what_the_script_allows_is_to_read_the_secrets_below_the_path_and_nothing_else() {
+async fn what_the_script_allows_is_to_read_and_list_the_secrets_below_the_path_and_nothing_else() {
     let bao = OpenBao::start().await;
     let directory = tempfile::tempdir().unwrap();
     let directory = directory.path().to_str().unwrap();
@@ -66,12 +66,19 @@ async fn what_the_script_allows_is_to_read_the_secrets_below_the_path_and_nothin
     let cases = [
         ("one", "GET", "kv/bigcommerce/a", None, 200),
         ("one", "GET", "kv/others/a", None, 403),
+        ("one", "LIST", "kv/bigcommerce", None, 200),
+        ("one", "LIST", "kv/others", None, 403),
         ("one", "POST", "kv/bigcommerce/a", some.clone(), 403),
         ("one", "DELETE", "kv/bigcommerce/a", None, 403),
         ("one", "GET", "secret/data/bigcommerce/a", None, 403),
         ("other-name", "GET", "secret/data/bigcommerce/a", None, 200),
         ("other-name", "GET", "secret/data/others/a", None, 403),
         ("other-name", "GET", "secret/data/bigcommercial/a", None, 403),
+        ("other-name", "LIST", "secret/metadata/bigcommerce", None, 200),
+        ("other-name", "LIST", "secret/detailed-metadata/bigcommerce", None, 200),
+        ("other-name", "LIST", "secret/metadata/others", None, 403),
+        ("other-name", "LIST", "secret/detailed-metadata/others", None, 403),
+        ("other-name", "GET", "secret/metadata/bigcommerce/a", None, 403),
         ("other-name", "POST", "secret/data/bigcommerce/a", some, 403),
         ("other-name", "DELETE", "secret/data/bigcommerce/a", None, 403),
         ("other-name", "DELETE", "secret/metadata/bigcommerce/a", None, 403),

@@ -2,10 +2,11 @@
 //! them.
 
 use bc_secrets_sync::domain::engine::Settings;
+use bc_secrets_sync::domain::publication::Published;
 
 use crate::mischief::Deed;
-use crate::places::Content;
-use crate::plan::{MINUTE, SECOND, millis};
+use crate::places::{Account, Content};
+use crate::plan::{HOUR, MINUTE, SECOND, millis};
 use crate::simulation::{Occurrence, Simulation};
 use crate::watch::{StoreFacts, Violation, ensure};
 
@@ -91,6 +92,33 @@ impl StoreFacts {
 }
 
 impl Simulation {
+    /// Something happens to the directory of a store.
+    pub(crate) fn trouble_on_the_disk(&mut self, at: usize) {
+        let what = self.random.below(6);
+        self.note(Some(at), || format!("the disk: trouble number {what}"));
+        self.watch.stores[at].occasions += 1;
+        let until = self.until(Some(at), 6 * HOUR);
+        self.touch(at);
+        let disk = &mut self.disks[at];
+        match what {
+            0 => disk.content = Content::Nothing,
+            1 => disk.content = Content::Damaged,
+            2 => disk.unwritable_until = until,
+            3 => disk.unreadable_until = until,
+            4 => {
+                disk.contested_until = until;
+                disk.content = Content::Damaged;
+            }
+            _ => {
+                let past = self.random.below(disk.past.len().max(1) as u64);
+                if let Some(old) = disk.past.get(usize::try_from(past).unwrap()).cloned() {
+                    let credentials = Account::of(&old.credentials).credentials();
+                    disk.content = Content::Whole(Published { credentials, ..old });
+                }
+            }
+        }
+    }
+
     /// Whoever contests the files damages them once more.
     pub(crate) fn damage(&mut self, at: usize) -> Result<(), Violation> {
         if self.calm || self.disks[at].published().is_none() {

@@ -211,6 +211,7 @@ fn nothing_is_said_without_evidence(
         ),
         Cause::PlatformTrouble
         | Cause::SourceLoginRefused
+        | Cause::SourceTokenExpiring
         | Cause::SourceUnavailable
         | Cause::DiscoveryFailed
         | Cause::Test => (false, "a_store_has_no_trouble_of_the_source"),
@@ -247,6 +248,10 @@ fn nothing_is_said_of_the_source_without_evidence(
         });
     }
     let kind = match message.incident.cause {
+        // The daemon of the simulation logs in by itself.
+        Cause::SourceTokenExpiring => {
+            return ensure(false, "no_token_of_its_own_runs_out", None, || message.id.to_string());
+        }
         Cause::SourceLoginRefused => SourceFaultKind::LoginRefused,
         Cause::SourceUnavailable
         | Cause::DiscoveryFailed
@@ -306,6 +311,7 @@ fn nothing_ends_without_evidence(
             | Cause::PlatformTrouble
             | Cause::Unverified
             | Cause::SourceLoginRefused
+            | Cause::SourceTokenExpiring
             | Cause::SourceUnavailable
             | Cause::DiscoveryFailed
             | Cause::Test => true,

@@ -3,14 +3,11 @@
 use std::time::Duration;
 
 use bc_secrets_sync::domain::engine::{Event, SourceChange};
-use bc_secrets_sync::domain::publication::Published;
 use bc_secrets_sync::domain::source::SourceFault;
 use bc_secrets_sync::domain::time::Timestamp;
 use bc_secrets_sync::domain::verdict::ProbeFault;
 
-use crate::places::{
-    Account, Content, Form, Phase, Secrets, Shop, Trouble, Version, certificate, counts_versions,
-};
+use crate::places::{Account, Form, Phase, Secrets, Shop, Trouble, Version, certificate, counts_versions};
 use crate::plan::{DAY, HOUR, MINUTE, SECOND, settings};
 use crate::simulation::{Occurrence, Simulation};
 use crate::watch::{Kind, Violation};
@@ -134,7 +131,7 @@ impl Simulation {
     }
 
     /// Lets something be so for a while: the time of its end.
-    fn until(&mut self, subject: Option<usize>, longest: u64) -> u64 {
+    pub(crate) fn until(&mut self, subject: Option<usize>, longest: u64) -> u64 {
         let lasts = self.random.wait(10 * SECOND, longest);
         self.after(lasts, Occurrence::Deed(Deed::Look(subject)));
         self.time + lasts
@@ -145,32 +142,6 @@ impl Simulation {
         let until = self.until(Some(at), 2 * DAY);
         self.shops[at].phase = Phase { trouble: Some(trouble), until };
         self.note(Some(at), || format!("the store: {trouble:?} until {}", crate::simulation::clock(until)));
-    }
-
-    fn trouble_on_the_disk(&mut self, at: usize) {
-        let what = self.random.below(6);
-        self.note(Some(at), || format!("the disk: trouble number {what}"));
-        self.watch.stores[at].occasions += 1;
-        let until = self.until(Some(at), 6 * HOUR);
-        self.touch(at);
-        let disk = &mut self.disks[at];
-        match what {
-            0 => disk.content = Content::Nothing,
-            1 => disk.content = Content::Damaged,
-            2 => disk.unwritable_until = until,
-            3 => disk.unreadable_until = until,
-            4 => {
-                disk.contested_until = until;
-                disk.content = Content::Damaged;
-            }
-            _ => {
-                let past = self.random.below(disk.past.len().max(1) as u64);
-                if let Some(old) = disk.past.get(usize::try_from(past).unwrap()).cloned() {
-                    let credentials = Account::of(&old.credentials).credentials();
-                    disk.content = Content::Whole(Published { credentials, ..old });
-                }
-            }
-        }
     }
 
     fn people_change_something(&mut self, at: usize) {

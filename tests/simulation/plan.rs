@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bc_secrets_sync::domain::credentials::AddressPolicy;
-use bc_secrets_sync::domain::engine::{FirstCheck, Gate, Settings};
+use bc_secrets_sync::domain::engine::{FirstCheck, Gate, Settings, TokenOrigin};
 
 use crate::prng::Random;
 
@@ -103,6 +103,7 @@ impl Plan {
             stale_after: Duration::from_secs(3600),
             certificate_warning: Some(Duration::from_secs(14 * 24 * 3600)),
             repeat_interval: Duration::from_secs(4 * 3600),
+            token_origin: TokenOrigin::Own,
             addresses: AddressPolicy::PublicOnly,
             gate: Gate::Verified,
             first_check: FirstCheck::InTurn,

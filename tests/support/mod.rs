@@ -1,5 +1,6 @@
 //! What more than one test of the real thing needs.
 
+pub(crate) mod between;
 pub(crate) mod configuration;
 pub(crate) mod daemon;
 pub(crate) mod files;

@@ -2,6 +2,9 @@
 
 #![allow(dead_code, reason = "each test uses a part")]
 
+pub(crate) mod raft;
+
+use std::ffi::OsString;
 use std::fs::File;
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -35,6 +38,8 @@ pub(crate) struct OpenBao {
     address: String,
     root_token: String,
     client: Client,
+    /// None: it has printed it.
+    unseal_key: Option<String>,
 }
 
 /// What AppRole asks for.
@@ -56,9 +61,7 @@ impl OpenBao {
     }
 
     async fn start_on(host: &str, scheme: &str) -> Self {
-        let Some(binary) = std::env::var_os(BINARY) else {
-            panic!("{BINARY} must name a `bao` or `vault` binary; ./tests/run finds one and sets it");
-        };
+        let binary = binary();
         let started = Instant::now();
         loop {
             // Somebody else can take the port before the server does: then another one is tried.
@@ -82,15 +85,8 @@ impl OpenBao {
                 .stderr(output)
                 .spawn()
                 .unwrap_or_else(|error| panic!("{BINARY} names {}: {error}", binary.display()));
-            bc_secrets_sync::system::crypto::choose();
-            let client = Client::builder()
-                .no_proxy()
-                .tls_danger_accept_invalid_certs(true)
-                .timeout(Duration::from_secs(30))
-                .build()
-                .unwrap();
             let address = format!("{scheme}://{host}:{port}");
-            let mut server = Self { child, home, address, root_token, client };
+            let mut server = Self { child, home, address, root_token, client: client(), unseal_key: None };
             if server.is_ready(started + DEADLINE).await {
                 return server;
             }
@@ -255,13 +251,32 @@ impl OpenBao {
         self.request("POST", "sys/seal", None).await;
     }
 
-    /// Unseals it with the key that it printed.
+    /// Unseals it.
     pub(crate) async fn unseal(&self) {
         let output = self.output();
-        let key = output.lines().find_map(|line| line.strip_prefix("Unseal Key: ")).unwrap();
+        let printed = output.lines().find_map(|line| line.strip_prefix("Unseal Key: "));
+        let key = self.unseal_key.as_deref().or(printed).unwrap();
         let answer = self.request("POST", "sys/unseal", Some(json!({ "key": key.trim() }))).await;
         assert_eq!(answer["sealed"], false);
     }
+}
+
+fn binary() -> OsString {
+    let Some(binary) = std::env::var_os(BINARY) else {
+        panic!("{BINARY} must name a `bao` or `vault` binary; ./tests/run finds one and sets it");
+    };
+    binary
+}
+
+/// Our own, which believes whatever certificate it is shown.
+fn client() -> Client {
+    bc_secrets_sync::system::crypto::choose();
+    Client::builder()
+        .no_proxy()
+        .tls_danger_accept_invalid_certs(true)
+        .timeout(Duration::from_secs(30))
+        .build()
+        .unwrap()
 }
 
 impl Drop for OpenBao {

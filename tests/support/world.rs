@@ -37,7 +37,17 @@ impl World {
 
     /// A world whose receiver refuses connections until it is told to listen.
     pub(crate) async fn start_with_receiver_down() -> Self {
-        let bao = OpenBao::start().await;
+        Self::around_with_receiver_down(OpenBao::start().await).await
+    }
+
+    /// A world with this server, without stores, whose receiver listens.
+    pub(crate) async fn around(bao: OpenBao) -> Self {
+        let mut world = Self::around_with_receiver_down(bao).await;
+        world.receiver.listen();
+        world
+    }
+
+    async fn around_with_receiver_down(bao: OpenBao) -> Self {
         bao.put_policy("stores", &shipped_policy("stores")).await;
         let role = bao.enable_approle("stores").await;
         let authority = Authority::new().unwrap();

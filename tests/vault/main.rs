@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod agent;
 mod kv;
 #[cfg(feature = "demo")]
 mod log_in;

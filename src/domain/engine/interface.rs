@@ -33,6 +33,8 @@ pub struct Settings {
     /// How long after the first message about an open incident the next one follows; the pause doubles each
     /// time, up to a day.
     pub repeat_interval: Duration,
+    /// Whose the token for the source is.
+    pub token_origin: TokenOrigin,
     /// Which addresses an API Path may name.
     pub addresses: AddressPolicy,
     /// Whether only accepted credentials are published.
@@ -41,6 +43,15 @@ pub struct Settings {
     pub first_check: FirstCheck,
     /// Folders whose secrets are stores.
     pub discoveries: Vec<Discovery>,
+}
+
+/// Whose the token for the source is, and so who cares for the next one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenOrigin {
+    /// We log in for it.
+    Own,
+    /// It was given to us; to log in is to look whether there is another one.
+    Given,
 }
 
 /// Whether a candidate must be accepted by its store before it is published.

@@ -12,6 +12,7 @@ use super::{Action, Condition, Context, Judged};
 use crate::domain::discovery::{Found, place};
 use crate::domain::incident::{Cause, Severity};
 use crate::domain::schedule::{next_turn, phase};
+use crate::domain::snapshot::{ChangesFound, FolderStatus};
 use crate::domain::source::{Folder, Listing, SourceFault, SourceFaultKind};
 use crate::domain::time::{Instant, Now};
 use crate::domain::version::KvVersion;
@@ -148,6 +149,23 @@ impl Listings {
     pub(super) fn watched(&self) -> usize {
         let listed = self.folders.values().filter(|state| state.listed == Some(true));
         listed.map(|state| state.stores.len()).sum()
+    }
+
+    pub(super) fn status(&self) -> Vec<FolderStatus> {
+        let status = |(folder, state): (&Arc<Folder>, &State)| FolderStatus {
+            path: folder.to_string(),
+            stores: state.stores.len(),
+            changes: state
+                .listed
+                .map(|listed| if listed { ChangesFound::ByListing } else { ChangesFound::ByReading }),
+            discovers: state.discovery.is_some(),
+            error: state
+                .discovery
+                .as_ref()
+                .and_then(|discovery| discovery.failing.as_ref())
+                .map(|(_, fault)| fault.to_string()),
+        };
+        self.folders.iter().map(status).collect()
     }
 
     /// Whether it is still to come which stores there are; or why nobody can tell.

@@ -33,7 +33,7 @@ use super::time::{Instant, Now};
 
 pub use self::interface::{
     Acknowledge, Action, Decision, Event, FirstCheck, Gate, Hook, OnRejection, Settings, SourceChange,
-    StoreSpec,
+    StoreSpec, TokenOrigin,
 };
 pub use self::outcome::Outcome;
 pub use self::request::{AcknowledgeOutcome, Acknowledging, Reply, ReportOutcome, Reported, Request};
@@ -295,7 +295,7 @@ impl Engine {
         self.source.advance(&mut cx);
         let usable = self.source.usable();
         self.listings.advance(usable, &mut cx);
-        let fault = self.source.fault_words();
+        let fault = self.source.fault_words().filter(|_| !usable);
         let mut due: BTreeSet<usize> = touched.into_iter().collect();
         while let Some(&(instant, at)) = self.timers.first() {
             if instant > now.instant {

@@ -1,14 +1,19 @@
 //! The source's state machine: one token for all stores, kept alive, replaced only when it is dead.
 
+mod incidents;
+mod token;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::book::Book;
-use super::{Action, Condition, Context, Judged};
-use crate::domain::incident::{Cause, Severity};
+use super::{Action, Context, TokenOrigin};
+use crate::domain::incident::Severity;
 use crate::domain::schedule::backoff;
 use crate::domain::source::{Lease, SourceFault, SourceFaultKind};
 use crate::domain::time::{Instant, Now, Timestamp};
+
+use self::token::{Token, lease_words};
 
 /// How long the source may be unavailable before that is an incident.
 pub(crate) const GRACE: Duration = Duration::from_secs(120);
@@ -16,6 +21,10 @@ pub(crate) const GRACE: Duration = Duration::from_secs(120);
 const BLIND_PATIENCE: Duration = Duration::from_secs(3600);
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// The same for log-ins whose answers get lost: each of them may leave a token on the server that nobody knows.
+const LONGEST_LOSING_WAIT: Duration = Duration::from_secs(300);
+/// How long the source may ask to be left alone.
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// How far apart questions about the token are at least.
 const QUESTION_SPACING: Duration = Duration::from_secs(5);
 
@@ -44,14 +53,6 @@ enum Call {
     LogIn,
     Renew,
     LookUp,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Token {
-    /// The lease when the token was new; a renewal that grants less than half of it nears its end.
-    first: Duration,
-    lease: Lease,
-    since: Now,
 }
 
 #[derive(Debug)]
@@ -115,9 +116,21 @@ impl Source {
         }
     }
 
-    /// Whether secrets can be read now.
-    pub(super) const fn usable(&self) -> bool {
+    /// Whether the source works, as far as is known.
+    pub(super) const fn is_up(&self) -> bool {
         self.token.is_some() && self.fault.is_none() && !self.doubted
+    }
+
+    /// Whether secrets can be read now. A token that could not be replaced serves to its end.
+    pub(super) fn usable(&self) -> bool {
+        self.is_up() || (self.token.is_some() && !self.doubted && self.is_locked_out())
+    }
+
+    /// Whether it is the log-in alone that failed: it was refused or not even tried, or its answer got lost.
+    fn is_locked_out(&self) -> bool {
+        self.fault.as_ref().is_some_and(|fault| {
+            fault.kind() == SourceFaultKind::LoginRefused || matches!(fault, SourceFault::Lost(_))
+        })
     }
 
     pub(super) const fn fault(&self) -> Option<&SourceFault> {
@@ -137,8 +150,7 @@ impl Source {
     }
 
     pub(super) fn token_expires_at(&self) -> Option<Timestamp> {
-        let token = self.token.filter(|token| !token.lease.duration.is_zero())?;
-        Some(token.since.wall.plus(token.lease.duration))
+        self.token.and_then(Token::expires_at)
     }
 
     /// The token in hand is of no use any more: another source, or another way to log in.
@@ -159,18 +171,24 @@ impl Source {
         self.in_flight = None;
         match result {
             Ok(lease) => {
+                let (seed, turn) = (seed(cx), self.turn());
+                let given = cx.settings.token_origin == TokenOrigin::Given;
+                // A token that was given to us may be looked at again and again before there is another one.
+                if let Some(same) = self.token.filter(|token| given && token.is_same(lease, cx.now)) {
+                    self.token = Some(same.continued(lease, &seed, turn, cx.now));
+                    self.works(cx);
+                    return;
+                }
                 self.logins += 1;
                 self.proved = false;
-                self.token = Some(Token { first: lease.duration, lease, since: cx.now });
+                self.token = Some(Token::new(lease, &seed, turn, cx.now));
                 self.works(cx);
                 cx.say(None, None, format!("logged in to Vault; {}", lease_words(lease)));
             }
+            // A token that still lives serves on: only its replacement failed.
             Err(fault) => {
-                // A token that still lives serves on: only its replacement failed.
-                if self.token.is_some_and(|token| token.has_ended(cx.now)) {
-                    self.token = None;
-                }
-                self.fails(fault, cx);
+                let lost = matches!(fault, SourceFault::Lost(_) | SourceFault::Malformed(_));
+                self.fails(fault, if lost { LONGEST_LOSING_WAIT } else { LONGEST_WAIT }, cx);
             }
         }
     }
@@ -183,14 +201,19 @@ impl Source {
         match result {
             Ok(lease) => {
                 self.renewals += 1;
-                if let Some(token) = &mut self.token {
-                    token.lease = lease;
-                    token.since = cx.now;
-                }
+                let (seed, turn) = (seed(cx), self.turn());
+                self.token = self.token.map(|token| token.continued(lease, &seed, turn, cx.now));
                 self.works(cx);
             }
-            // The server works and will not renew: only a new log-in helps.
-            Err(SourceFault::Malformed(_)) => self.token = None,
+            // The server works and will not renew. A token that is dead for other requests too is found out by them;
+            // until then it serves, while we log in anew.
+            Err(SourceFault::Malformed(_) | SourceFault::Forbidden) => {
+                cx.say(None, None, "the Vault token cannot be renewed; logging in again".into());
+                if let Some(token) = &mut self.token {
+                    token.cannot_be_renewed();
+                }
+                self.fault = None;
+            }
             Err(fault) => self.token_in_doubt(fault, cx),
         }
     }
@@ -204,13 +227,13 @@ impl Source {
             Ok(_) => {
                 self.blind = false;
                 (self.proved, self.refused_before) = (true, false);
-                self.works(cx);
+                self.lives(cx);
             }
             // A new token that is refused like the one before it: it is not the token's life that ended.
             // Logging in again and again would fill the server with tokens.
             Err(SourceFault::Forbidden) if self.blind || (!self.proved && self.refused_before) => {
                 self.blind = true;
-                self.works(cx);
+                self.lives(cx);
             }
             Err(fault) => {
                 self.refused_before = fault.kind() == SourceFaultKind::Forbidden;
@@ -248,7 +271,7 @@ impl Source {
             Some((SourceFaultKind::Unavailable, _)) if alone => {}
             Some((SourceFaultKind::Unavailable, fault)) => {
                 self.unread = true;
-                self.fails_counted(fault.clone(), cx);
+                self.fails_counted(fault.clone(), LONGEST_WAIT, cx);
             }
             Some((SourceFaultKind::Forbidden, _)) => {
                 if self.blind && self.is_idle(cx.now) {
@@ -286,7 +309,7 @@ impl Source {
     pub(super) fn not_listed(&mut self, fault: &SourceFault, cx: &mut Context<'_>) {
         if fault.is_of_the_source() {
             self.unlisted = true;
-            return self.fails(fault.clone(), cx);
+            return self.fails(fault.clone(), LONGEST_WAIT, cx);
         }
         *self.errors.entry(fault.kind()).or_default() += 1;
         let lately = self.asked_at.is_some_and(|at| cx.now.instant.since(at) < LONGEST_WAIT);
@@ -296,7 +319,8 @@ impl Source {
     /// Whether neither a log-in nor a read has worked for long.
     fn is_idle(&self, now: Now) -> bool {
         let long_ago = |at: Instant| now.instant.since(at) >= BLIND_PATIENCE;
-        self.token.is_some_and(|token| long_ago(token.since.instant)) && self.last_read.is_none_or(long_ago)
+        self.token.is_some_and(|token| token.age(now) >= BLIND_PATIENCE)
+            && self.last_read.is_none_or(long_ago)
     }
 
     fn token_in_doubt(&mut self, fault: SourceFault, cx: &mut Context<'_>) {
@@ -306,7 +330,17 @@ impl Source {
             self.doubted = false;
             self.next_try = cx.now.instant;
         } else {
-            self.fails(fault, cx);
+            self.fails(fault, LONGEST_WAIT, cx);
+        }
+    }
+
+    /// The token lives. That a log-in was refused which was to replace it is as true as before.
+    fn lives(&mut self, cx: &mut Context<'_>) {
+        if self.is_locked_out() {
+            self.signs_of_life += 1;
+            self.doubted = false;
+        } else {
+            self.works(cx);
         }
     }
 
@@ -333,12 +367,13 @@ impl Source {
         }
     }
 
-    fn fails(&mut self, fault: SourceFault, cx: &mut Context<'_>) {
+    /// `most` is how long the next try may wait, unless the source asks for more.
+    fn fails(&mut self, fault: SourceFault, most: Duration, cx: &mut Context<'_>) {
         *self.errors.entry(fault.kind()).or_default() += 1;
-        self.fails_counted(fault, cx);
+        self.fails_counted(fault, most, cx);
     }
 
-    fn fails_counted(&mut self, fault: SourceFault, cx: &mut Context<'_>) {
+    fn fails_counted(&mut self, fault: SourceFault, most: Duration, cx: &mut Context<'_>) {
         self.last_attempt_at = Some(cx.now.wall);
         if self.fault.as_ref().map(SourceFault::kind) != Some(fault.kind()) {
             cx.say(None, Some(Severity::Warning), format!("Vault: {fault}"));
@@ -347,20 +382,23 @@ impl Source {
         // Answers of reads that were under way together count as one failure.
         if self.fault.is_none() || self.next_try <= cx.now.instant {
             self.failures = self.failures.saturating_add(1);
-            self.next_try = cx.now.instant.plus(backoff("vault", self.failures, FIRST_WAIT, LONGEST_WAIT));
+            let wait = backoff(&seed(cx), self.failures, FIRST_WAIT, most);
+            self.next_try = cx.now.instant.plus(wait.max(fault.pause().min(LONGEST_PAUSE)));
         }
         self.fault = Some(fault);
     }
 
     /// Acts on what is known: at most one call is under way.
     pub(super) fn advance(&mut self, cx: &mut Context<'_>) {
-        let now = cx.now.instant;
+        let (now, origin) = (cx.now.instant, cx.settings.token_origin);
+        self.token = self.token.filter(|token| !token.has_ended(cx.now));
         let call = match self.token {
             _ if self.in_flight.is_some() => None,
             None => (now >= self.next_try).then_some(Call::LogIn),
-            Some(_) if self.fault.is_some() => (now >= self.next_try).then_some(self.remedy(cx.now)),
+            Some(_) if self.doubted && self.is_locked_out() => Some(Call::LookUp),
+            Some(_) if self.fault.is_some() => (now >= self.next_try).then(|| self.remedy(origin, cx.now)),
             Some(_) if self.doubted => Some(Call::LookUp),
-            Some(token) => token.call(cx.now),
+            Some(token) => token.call(origin, cx.now),
         };
         if let Some(call) = call {
             self.in_flight = Some(call);
@@ -373,13 +411,13 @@ impl Source {
                 Call::LookUp => Action::LookUp,
             });
         }
-        let settled = [self.log_in_refused(), self.unavailable(cx.now)];
+        let settled = [self.log_in_refused(), self.token_runs_out(cx), self.unavailable(cx.now)];
         Book::settle(None, settled, |_| None, cx);
         self.due = match self.token {
             _ if self.in_flight.is_some() => None,
             None => Some(self.next_try),
             Some(_) if self.fault.is_some() => Some(self.next_try),
-            Some(token) => token.renew_at(),
+            Some(token) => token.act_at(origin),
         };
         let grace = self.failing_since.map(|since| since.instant.plus(GRACE)).filter(|end| *end > now);
         self.due = self.due.into_iter().chain(grace).min();
@@ -391,77 +429,20 @@ impl Source {
 
     /// What tells whether a failing source works again: a question that costs it little, or a new log-in
     /// when the log-in is what failed.
-    fn remedy(&self, now: Now) -> Call {
-        let refused = self.fault.as_ref().map(SourceFault::kind) == Some(SourceFaultKind::LoginRefused);
+    fn remedy(&self, origin: TokenOrigin, now: Now) -> Call {
         match self.token {
-            Some(token) if !refused && !token.has_ended(now) => token.call(now).unwrap_or(Call::LookUp),
+            Some(token) if !self.is_locked_out() => token.call(origin, now).unwrap_or(Call::LookUp),
             Some(_) | None => Call::LogIn,
         }
     }
 
-    fn log_in_refused(&self) -> Judged {
-        let condition = match &self.fault {
-            Some(fault @ (SourceFault::LoginRefused { .. } | SourceFault::LoginFile(_))) if self.failures >= 2 => {
-                Condition::Holds {
-                    evidence: vec![format!("Vault: {fault}.")],
-                    remedy: "Check the files that hold the log-in (role ID, secret ID or token), that the secret \
-                             ID has not run out, and the auth method's mount path. Published credentials stay in \
-                             place meanwhile."
-                        .into(),
-                }
-            }
-            Some(_) => Condition::Unknown,
-            None if self.token.is_some() => Condition::Clear,
-            None => Condition::Unknown,
-        };
-        (Cause::SourceLoginRefused, condition)
-    }
-
-    fn unavailable(&self, now: Now) -> Judged {
-        let condition = match (&self.fault, self.failing_since) {
-            (Some(fault), Some(since))
-                if fault.kind() == SourceFaultKind::Unavailable
-                    && now.instant.since(since.instant) >= GRACE =>
-            {
-                Condition::Holds {
-                    evidence: vec![
-                        format!("Vault: {fault}."),
-                        format!("It has not worked since {}.", since.wall),
-                    ],
-                    remedy: "Check that Vault runs, is unsealed and can be reached from here. Published \
-                             credentials stay in place and are still checked against their stores meanwhile."
-                        .into(),
-                }
-            }
-            (Some(_), _) => Condition::Unknown,
-            (None, None) if self.token.is_some() => Condition::Clear,
-            (None, _) => Condition::Unknown,
-        };
-        (Cause::SourceUnavailable, condition)
+    /// Counts what the server has granted.
+    const fn turn(&self) -> u64 {
+        self.logins + self.renewals
     }
 }
 
-impl Token {
-    fn has_ended(self, now: Now) -> bool {
-        !self.lease.duration.is_zero() && now.instant.since(self.since.instant) >= self.lease.duration
-    }
-
-    /// At two thirds of the lease.
-    fn renew_at(self) -> Option<Instant> {
-        (!self.lease.duration.is_zero()).then(|| self.since.instant.plus(self.lease.duration * 2 / 3))
-    }
-
-    fn call(self, now: Now) -> Option<Call> {
-        self.renew_at().filter(|at| now.instant >= *at)?;
-        let dwindles = self.lease.duration * 2 < self.first;
-        Some(if self.lease.renewable && !dwindles { Call::Renew } else { Call::LogIn })
-    }
-}
-
-fn lease_words(lease: Lease) -> String {
-    if lease.duration.is_zero() {
-        return "the token does not run out".into();
-    }
-    let how = if lease.renewable { "renewable" } else { "not renewable" };
-    format!("the token lives for {} and is {how}", humantime::format_duration(lease.duration))
+/// What tells this instance from others, where those that failed together must not come back together.
+fn seed(cx: &Context<'_>) -> String {
+    cx.key.of(&["vault"]).to_string()
 }

@@ -51,7 +51,7 @@ impl Engine {
             started_at: about.started_at,
             vitals,
             source: SourceStatus {
-                up: self.source.usable(),
+                up: self.source.is_up(),
                 state: self.source.state(),
                 last_attempt_at: self.source.last_attempt_at,
                 last_success_at: self.source.last_success_at,
@@ -62,6 +62,7 @@ impl Engine {
                 reads: self.source.reads,
                 list_requests: self.listings.requests,
                 listed_stores: self.listings.watched(),
+                folders: self.listings.status(),
                 errors: self.source.errors.clone(),
                 mounts: about.mounts,
             },
@@ -81,7 +82,7 @@ impl Engine {
         let all = self.stores.len();
         let published = self.published.len();
         let open = self.shared.book.len();
-        let vault = if self.source.usable() { "" } else { "; Vault is not available" };
+        let vault = if self.source.is_up() { "" } else { "; Vault is not available" };
         format!("{published} of {all} stores published, {open} incidents open{vault}")
     }
 

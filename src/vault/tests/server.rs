@@ -1,6 +1,7 @@
 //! A server for tests that keeps to no rules: it records what it is sent and answers what it is told.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -12,6 +13,8 @@ pub(super) enum Reply {
     Bytes(Vec<u8>),
     /// These bytes, and then more and more until the other side has enough.
     Endless(Vec<u8>),
+    /// These bytes, and then one after the other for ever, with a pause before each.
+    Drip(Vec<u8>),
     /// Nothing at all, on a connection that stays open.
     Silence,
 }
@@ -112,6 +115,14 @@ async fn answer(mut stream: TcpStream, reply: Reply, record: Arc<Mutex<Record>>)
             while let Ok(written) = stream.write(&bytes).await {
                 record.lock().unwrap().written += written;
                 bytes = vec![b'x'; 64 * 1024];
+            }
+        }
+        Reply::Drip(bytes) => {
+            let mut sent = stream.write_all(&bytes).await;
+            while sent.is_ok() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                sent = stream.write_all(b" ").await;
+                record.lock().unwrap().written += 1;
             }
         }
         Reply::Silence => std::future::pending().await,

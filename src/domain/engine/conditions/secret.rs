@@ -82,6 +82,8 @@ fn remedy(fault: &SourceFault, secret: &SecretLocation) -> String {
         | SourceFault::Forbidden
         | SourceFault::Sealed
         | SourceFault::Unavailable { .. }
+        | SourceFault::Busy { .. }
+        | SourceFault::Lost(_)
         | SourceFault::Unreachable(_)
         | SourceFault::Malformed(_) => format!(
             "{} Or correct the store's path in the configuration.",

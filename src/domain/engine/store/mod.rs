@@ -365,6 +365,7 @@ impl Store {
             | Cause::Unverified
             | Cause::PlatformTrouble
             | Cause::SourceLoginRefused
+            | Cause::SourceTokenExpiring
             | Cause::SourceUnavailable
             | Cause::DiscoveryFailed
             | Cause::Test => None,

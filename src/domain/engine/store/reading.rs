@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::Context;
-use super::super::source::Bearing;
+use super::super::source::{Bearing, LONGEST_PAUSE};
 use super::{Candidate, FIRST_WAIT, ReadProblem, Store, Streak};
 use crate::domain::credentials::Credentials;
 use crate::domain::incident::Severity;
@@ -169,6 +169,9 @@ impl Store {
                 cx.now.instant.plus(backoff(self.name().as_str(), self.faults, FIRST_WAIT.min(most), most))
             }
         };
+        if let ReadProblem::Fault(fault) = &problem {
+            self.next_read = self.next_read.max(cx.now.instant.plus(fault.pause().min(LONGEST_PAUSE)));
+        }
         let new = match (&self.problem, &problem) {
             (Some(ReadProblem::Fault(old)), ReadProblem::Fault(new)) => old != new,
             (

@@ -9,7 +9,7 @@ use crate::domain::credentials::{AddressPolicy, Field, Fields, StoreName};
 use crate::domain::discovery::Found;
 use crate::domain::engine::{
     About, Acknowledge, Action, Engine, Event, FirstCheck, Gate, Hook, OnRejection, Reply, Request, Settings,
-    SourceChange, StoreSpec,
+    SourceChange, StoreSpec, TokenOrigin,
 };
 use crate::domain::incident::{Cause, Incident, Message, MessageKind};
 use crate::domain::publication::{
@@ -97,6 +97,7 @@ pub(super) fn settings() -> Settings {
         stale_after: HOUR,
         certificate_warning: Some(14 * DAY),
         repeat_interval: 4 * HOUR,
+        token_origin: TokenOrigin::Own,
         addresses: AddressPolicy::PublicOnly,
         gate: Gate::Verified,
         first_check: FirstCheck::InTurn,
