@@ -7,7 +7,7 @@
   const silence = 15000;
   let at = document.body.dataset.at;
   let ahead = Number(document.body.dataset.now) - Date.now();
-  let source = null, heard = Date.now(), lost = null, news = [];
+  let source = null, heard = Date.now(), patience = heard + silence, lost = null, news = [];
 
   // Times, as the server tells them.
   function span(seconds) {
@@ -117,6 +117,7 @@
   }
   function hears(says) {
     heard = Date.now();
+    patience = heard + silence;
     if (lost) byId("said").textContent = "The page is live again.";
     lost = null;
     if (says === "live") say("Live", "live"); else say("Trouble: " + says, "lost");
@@ -152,7 +153,7 @@
     source.addEventListener("stale", () => { close(); reload(); });
     source.addEventListener("error", () => {
       // A stream that ends is opened again in a moment. If not, that is said soon.
-      heard = Math.min(heard, Date.now() - silence + 5000);
+      patience = Math.min(patience, Date.now() + 5000);
       // Too many listeners: the browser would not try again.
       if (source?.readyState === 2) close();
     });
@@ -187,10 +188,10 @@
   setInterval(() => {
     if (document.hidden) return;
     tell(document);
-    if (Date.now() - heard > silence) {
+    if (Date.now() > patience) {
       loses();
       close();
-      heard = Date.now() - silence + 5000;
+      patience = Date.now() + 5000;
       open();
     } else if (!source) {
       open();
@@ -198,7 +199,7 @@
   }, 1000);
   document.addEventListener("visibilitychange", () => {
     // Browsers allow few connections; a page that nobody sees needs none.
-    if (document.hidden) close(); else { heard = Date.now(); open(); }
+    if (document.hidden) close(); else { patience = Date.now() + silence; open(); }
   });
   document.documentElement.classList.add("scripted");
   settle();
