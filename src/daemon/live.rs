@@ -11,6 +11,7 @@ use tracing::{error, info, warn};
 use crate::config::{Config, Environment, Log, LogFormat, preflight};
 use crate::domain::credentials::StoreName;
 use crate::domain::engine::{About, Engine, Event, FirstCheck, Reply, SourceChange};
+use crate::domain::incident::Severity;
 use crate::domain::secret::FingerprintKey;
 use crate::domain::snapshot::ConfigurationStatus;
 use crate::domain::time::Now;
@@ -333,6 +334,7 @@ impl Live {
             last_pass: self.last_pass,
             mounts: mounts(&self.config, &self.work.adapters.vault),
             channels: self.alerts.status(),
+            events: self.work.timeline.events(),
             configuration: self.status.clone(),
             reports_refused: self.guard.refused(),
             main_loop: Some(self.pulse.status()),
@@ -369,7 +371,9 @@ impl Live {
         match self.prepare().await {
             Ok(prepared) => self.apply(prepared).await?,
             Err(reason) => {
-                error!("the new configuration is refused, the old one stays in force: {reason}");
+                let text = format!("the new configuration is refused, the old one stays in force: {reason}");
+                error!("{text}");
+                self.work.timeline.happened(now(&self.clock).wall, Some(Severity::Critical), &text);
                 self.status.refused += 1;
                 self.status.error = Some(reason);
             }
@@ -441,6 +445,7 @@ impl Live {
         self.status.metrics_store_limit = config.http.metrics_store_limit;
         self.config = config;
         info!(stores = self.config.stores.len(), "the new configuration is in force");
+        self.work.timeline.happened(self.status.loaded_at, None, "the new configuration is in force");
         self.handle(event).await;
         if let Some(vault) = old_vault.filter(|_| revoke) {
             tokio::spawn(async move { vault.revoke().await });

@@ -16,6 +16,7 @@ mod pulse;
 mod restock;
 mod services;
 mod settings;
+mod timeline;
 mod work;
 
 pub use self::error::DaemonError;

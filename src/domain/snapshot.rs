@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::credentials::StoreName;
 use super::histogram::Histogram;
-use super::incident::{Cause, Incident};
+use super::incident::{Cause, Incident, Severity};
 use super::publication::GenerationStamp;
 use super::source::SourceFaultKind;
 use super::time::Timestamp;
@@ -35,6 +35,8 @@ pub struct Snapshot {
     pub incidents_opened: BTreeMap<Cause, u64>,
     /// Every channel of alerts.
     pub channels: Vec<ChannelStatus>,
+    /// The last things that were decided or told, the oldest first.
+    pub events: Vec<TimelineEvent>,
     /// The configuration in force.
     pub configuration: ConfigurationStatus,
     /// Reports of apps that were refused because of their token, since the start.
@@ -258,6 +260,8 @@ pub struct StoreStatus {
     pub pinned_version: Option<u64>,
     /// In what state its credentials are.
     pub state: StoreState,
+    /// Since when, as far as this life of the daemon can tell.
+    pub since: Timestamp,
     /// One sentence about it.
     pub detail: String,
     /// What is published.
@@ -377,6 +381,19 @@ pub struct ReloadRun {
     pub duration_ms: u64,
     /// Whether it worked.
     pub successful: bool,
+}
+
+/// Something that was decided or told, for a timeline.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TimelineEvent {
+    /// When.
+    pub at: Timestamp,
+    /// The store; absent: the source, or all of them.
+    pub store: Option<StoreName>,
+    /// How serious it is; absent: it is no trouble.
+    pub severity: Option<Severity>,
+    /// One sentence.
+    pub text: String,
 }
 
 /// One channel of alerts.

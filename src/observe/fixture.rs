@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use crate::domain::credentials::StoreName;
 use crate::domain::histogram::Histogram;
-use crate::domain::incident::{Cause, Incident};
+use crate::domain::incident::{Cause, Incident, Severity};
 use crate::domain::publication::GenerationStamp;
 use crate::domain::secret::Fingerprint;
 use crate::domain::snapshot::{
     AcknowledgementStatus, CandidateStatus, ChannelStatus, ConfigurationStatus, Durations, LoopStatus,
     ProcessStatus, ReloadRun, ReloadStatus, ReportStatus, Snapshot, SourceStatus, StoreState, StoreStatus,
-    Totals, Vitals,
+    TimelineEvent, Totals, Vitals,
 };
 use crate::domain::source::SourceFaultKind;
 use crate::domain::time::Timestamp;
@@ -90,6 +90,7 @@ pub(super) fn pending_store(name: &str) -> StoreStatus {
         secret: "secret/\"quoted\"\\path\n".into(),
         pinned_version: None,
         state: StoreState::Pending,
+        since: at(0),
         detail: "never read".into(),
         published: None,
         candidate: None,
@@ -167,6 +168,12 @@ pub(super) fn snapshot() -> Snapshot {
             dropped: 4,
             last_success_at: Some(at(999)),
             error: Some("no route".into()),
+        }],
+        events: vec![TimelineEvent {
+            at: at(2_400),
+            store: Some(StoreName::parse("a-b_c.D").unwrap()),
+            severity: Some(Severity::Critical),
+            text: "publishing failed: <no \"room\"> & no 'space'".into(),
         }],
         configuration: ConfigurationStatus {
             loaded_at: at(0),

@@ -7,7 +7,8 @@ use super::{Context, Engine};
 use crate::domain::secret::Fingerprint;
 use crate::domain::snapshot::{
     AcknowledgementStatus, CandidateStatus, ChannelStatus, ConfigurationStatus, LoopStatus, MountStatus,
-    ProcessStatus, ReloadRun, ReloadStatus, Snapshot, SourceStatus, StoreState, StoreStatus, Vitals,
+    ProcessStatus, ReloadRun, ReloadStatus, Snapshot, SourceStatus, StoreState, StoreStatus, TimelineEvent,
+    Vitals,
 };
 use crate::domain::source::SourceFaultKind;
 use crate::domain::time::{Now, Timestamp};
@@ -26,6 +27,8 @@ pub struct About {
     pub mounts: Vec<MountStatus>,
     /// Every channel of alerts.
     pub channels: Vec<ChannelStatus>,
+    /// The last things that were decided or told, the oldest first.
+    pub events: Vec<TimelineEvent>,
     /// The configuration in force.
     pub configuration: ConfigurationStatus,
     /// Reports of apps that were refused because of their token, since the start.
@@ -75,6 +78,7 @@ impl Engine {
             incidents: self.shared.book.incidents(now),
             incidents_opened: self.shared.book.opened.clone(),
             channels: about.channels,
+            events: about.events,
             configuration: ConfigurationStatus {
                 poll_interval_ms: millis(self.settings.poll_interval),
                 check_interval_ms: millis(self.settings.check_interval),
@@ -130,6 +134,20 @@ impl Store {
         }
     }
 
+    /// Since when the store is in its state, as far as this life can tell.
+    fn since(&self) -> Timestamp {
+        let rejection = match &self.good {
+            Some(_) => &self.rejection,
+            None => &self.candidate_rejection,
+        };
+        let since = match (rejection, &self.good, &self.streak.last) {
+            (Some(rejection), ..) => rejection.first,
+            (None, Some(_), Some(_)) => self.streak.first,
+            (None, ..) => self.known_since,
+        };
+        since.wall
+    }
+
     fn detail(&self, cx: &Context<'_>) -> String {
         if let Some(fault) = &self.publish_fault {
             return format!("publishing failed: {fault}");
@@ -155,6 +173,9 @@ impl Store {
         }
         match (&self.good, &self.streak.last, self.rejection) {
             (None, ..) => "waiting for the secret".into(),
+            (Some(_), _, Some(rejection)) if self.confirmed(&rejection, cx) => {
+                format!("rejected by the store, {} times", rejection.count)
+            }
             (Some(_), _, Some(rejection)) => {
                 let (count, needed) = (rejection.count, cx.settings.confirmations);
                 let of = if count < needed { format!(" of {needed}") } else { String::new() };
@@ -218,6 +239,7 @@ impl Store {
             secret: self.spec.location.to_string(),
             pinned_version: self.spec.location.pinned,
             state: self.state(cx),
+            since: self.since(),
             detail: self.detail(cx),
             published: self.good.as_ref().filter(|_| self.is_published()).map(|good| good.stamp.clone()),
             candidate: self.candidate.as_ref().map(|candidate| CandidateStatus {

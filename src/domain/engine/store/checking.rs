@@ -145,7 +145,7 @@ impl Store {
         };
         // That it was accepted is said when it is published.
         if verdict.kind() != VerdictKind::Accepted && candidate.streak.last.as_ref() != Some(&verdict) {
-            let text = format!("version {} in Vault: {verdict}", candidate.version);
+            let text = format!("{} in Vault: {verdict}", candidate.version);
             self.say(cx, Some(Severity::Warning), text);
         }
         candidate.streak.push(verdict.clone(), cx.now);
