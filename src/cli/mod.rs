@@ -6,6 +6,7 @@ mod client;
 #[cfg(feature = "demo")]
 mod demo;
 mod exit;
+mod explain;
 mod incidents;
 mod output;
 mod run;
@@ -40,7 +41,7 @@ Exit codes:
   14  nobody could tell whether credentials work, or a single pass was interrupted
   15  publishing failed
   16  an alert could not be delivered (alert-test)
-  17  no daemon answers (status, incidents, silence, unsilence)
+  17  no daemon answers (status, explain, incidents, silence, unsilence)
   18  an app could not be told of what is published (run --one-time)
   70  internal error
 With several stores, the most serious one: 70, 2, 15, 13, 12, 10, 11, 14, 18, 0.";
@@ -84,6 +85,11 @@ enum Command {
     /// its HTTP listener. The stores that are worst off come first.
     #[command(after_help = EXIT_CODES)]
     Status(status::Status),
+    /// Tell what is known of a store, and what the running daemon has decided about it and why
+    ///
+    /// Its open incidents with evidence and what to do, and the last decisions, each with its reason.
+    #[command(after_help = EXIT_CODES)]
+    Explain(explain::Explain),
     /// List the open incidents of the running daemon
     ///
     /// Asks through the daemon's control socket, which its user and root may open, or with --url at the address of
@@ -153,6 +159,7 @@ pub fn main() -> Exit {
         Command::Validate(validate) => validate.main(&environment),
         Command::AlertTest(test) => test.main(&environment),
         Command::Status(status) => status.main(&environment),
+        Command::Explain(explain) => explain.main(&environment),
         Command::Incidents(incidents) => incidents.main(&environment),
         Command::Silence(silence) => silence.main(&environment),
         Command::Unsilence(unsilence) => unsilence.main(&environment),

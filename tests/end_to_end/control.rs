@@ -174,8 +174,23 @@ async fn the_status_is_shown_with_what_is_worst_off_first() {
     let by_url = run(world.configuration.home(), ["status", "--url", &url]).await;
     assert_eq!(by_url.code, Some(0), "{by_url:?}");
 
+    let explained = command(&world.configuration, &["explain", "wrong"]).await;
+    assert_eq!(explained.code, Some(0), "{explained:?}");
+    for part in [
+        "state        rejected, since ",
+        "secret       secret/stores/wrong, read ",
+        "published    version 1, generation 1, ",
+        "open incident, since ",
+        "What to do: In the store's admin",
+        "published credentials: rejected by the store (401)",
+    ] {
+        assert!(explained.stdout.contains(part), "{part}: {explained:?}");
+    }
+    assert!(!explained.stdout.contains("acme"), "{explained:?}");
+
     for (arguments, part) in [
         (&["status", "nobody"][..], "the daemon has no store nobody"),
+        (&["explain", "nobody"], "the daemon has no store nobody"),
         (&["status", "--watch"], "--watch is for a terminal"),
     ] {
         let refused = command(&world.configuration, arguments).await;
