@@ -71,6 +71,12 @@ pub(super) struct Line {
 }
 
 impl Daemon {
+    /// The one behind a socket.
+    #[cfg(test)]
+    pub(super) fn at(socket: PathBuf) -> Self {
+        Self { config: PathBuf::new(), socket: Some(socket) }
+    }
+
     /// The control socket. Nothing is sent yet.
     pub(super) fn by_socket(
         &self,
@@ -128,6 +134,17 @@ impl Line {
         path: &[&str],
         body: Option<String>,
     ) -> Result<T, AskError> {
+        let bytes = self.ask_bytes(method, path, body).await?;
+        self.parse(&bytes)
+    }
+
+    /// Asks for something, and gives the answer as it came.
+    pub(super) async fn ask_bytes(
+        &self,
+        method: Method,
+        path: &[&str],
+        body: Option<String>,
+    ) -> Result<Vec<u8>, AskError> {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(path);
@@ -140,14 +157,18 @@ impl Line {
         let mut answer = request.send().await.map_err(|error| self.unreachable(error))?;
         let bytes = self.read(&mut answer).await?;
         match answer.status() {
-            status if status.is_success() => serde_json::from_slice(&bytes)
-                .map_err(|error| self.strange(format!("line {}: {error}", error.line()))),
+            status if status.is_success() => Ok(bytes),
             StatusCode::SERVICE_UNAVAILABLE => {
                 Err(AskError::NoDaemon { place: self.place.clone(), why: text(&bytes) })
             }
             status if status.is_client_error() => Err(AskError::Refused(text(&bytes))),
             status => Err(self.strange(format!("status {status}"))),
         }
+    }
+
+    /// Reads an answer as JSON.
+    pub(super) fn parse<T: serde::de::DeserializeOwned>(&self, bytes: &[u8]) -> Result<T, AskError> {
+        serde_json::from_slice(bytes).map_err(|error| self.strange(format!("line {}: {error}", error.line())))
     }
 
     async fn read(&self, answer: &mut Response) -> Result<Vec<u8>, AskError> {
@@ -240,7 +261,7 @@ mod tests {
     #[tokio::test]
     async fn who_is_not_there_is_said_with_advice() {
         let directory = tempfile::tempdir().unwrap();
-        let daemon = Daemon { config: PathBuf::new(), socket: Some(directory.path().join("control.sock")) };
+        let daemon = Daemon::at(directory.path().join("control.sock"));
         let ask = async || {
             let line = daemon.by_socket(&Environment::empty(), "").unwrap();
             line.ask::<u8>(Method::GET, &["v1", "incidents"], None).await.unwrap_err()

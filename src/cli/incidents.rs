@@ -1,18 +1,16 @@
 //! `incidents`: lists the open incidents of the running daemon.
 
 use std::cmp::Reverse;
-use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use reqwest::Method;
 
 use crate::config::Environment;
 use crate::domain::incident::Incident;
-use crate::domain::time::Timestamp;
 use crate::observe::Incidents as Page;
 
 use super::client::{AskError, Daemon, Line, incident_id};
-use super::output::{columns, complain, plain, print, table, wrap};
+use super::output::{ago, ahead, columns, complain, plain, print, table, wrap};
 use super::{Exit, runtime};
 
 /// Wider lines are hard to read.
@@ -172,30 +170,6 @@ fn in_full(page: &Page, width: Option<usize>) -> String {
 }
 
 const NONE: &str = "no open incidents\n";
-
-fn ago(then: Timestamp, now: Timestamp) -> String {
-    format!("{} ago", in_words(now.since(then)))
-}
-
-fn ahead(then: Timestamp, now: Timestamp) -> String {
-    if then <= now { "now".to_owned() } else { format!("in {}", in_words(then.since(now))) }
-}
-
-/// A span in its two largest units.
-fn in_words(span: Duration) -> String {
-    let seconds = span.as_secs();
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
-    let both = |large: u64, unit: &str, small: u64, part: &str| match small {
-        0 => format!("{large}{unit}"),
-        small => format!("{large}{unit} {small}{part}"),
-    };
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds}s"),
-        (0, 0, minutes) => format!("{minutes}m"),
-        (0, hours, minutes) => both(hours, "h", minutes, "m"),
-        (days, hours, _) => both(days, "d", hours, "h"),
-    }
-}
 
 #[cfg(test)]
 mod tests;

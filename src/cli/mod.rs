@@ -12,6 +12,7 @@ mod run;
 #[cfg(feature = "demo")]
 mod sandbox;
 mod silence;
+mod status;
 mod validate;
 
 use std::path::{Path, PathBuf};
@@ -39,7 +40,7 @@ Exit codes:
   14  nobody could tell whether credentials work, or a single pass was interrupted
   15  publishing failed
   16  an alert could not be delivered (alert-test)
-  17  no daemon answers (incidents, silence, unsilence)
+  17  no daemon answers (status, incidents, silence, unsilence)
   18  an app could not be told of what is published (run --one-time)
   70  internal error
 With several stores, the most serious one: 70, 2, 15, 13, 12, 10, 11, 14, 18, 0.";
@@ -77,6 +78,12 @@ enum Command {
     /// by itself after five minutes.
     #[command(after_help = EXIT_CODES)]
     AlertTest(alert_test::AlertTest),
+    /// Show how the running daemon and its stores are
+    ///
+    /// Asks through the daemon's control socket, which its user and root may open, or with --url at the address of
+    /// its HTTP listener. The stores that are worst off come first.
+    #[command(after_help = EXIT_CODES)]
+    Status(status::Status),
     /// List the open incidents of the running daemon
     ///
     /// Asks through the daemon's control socket, which its user and root may open, or with --url at the address of
@@ -145,6 +152,7 @@ pub fn main() -> Exit {
         Command::Check(check) => check.main(&environment),
         Command::Validate(validate) => validate.main(&environment),
         Command::AlertTest(test) => test.main(&environment),
+        Command::Status(status) => status.main(&environment),
         Command::Incidents(incidents) => incidents.main(&environment),
         Command::Silence(silence) => silence.main(&environment),
         Command::Unsilence(unsilence) => unsilence.main(&environment),

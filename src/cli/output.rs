@@ -2,7 +2,9 @@
 
 use std::error::Error;
 use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
 
+use crate::domain::time::Timestamp;
 use crate::system::errors::chain;
 
 /// Writes a result. A reader that has gone away is no trouble of ours.
@@ -77,6 +79,32 @@ pub(super) fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
     text
 }
 
+/// How long ago something was.
+pub(super) fn ago(then: Timestamp, now: Timestamp) -> String {
+    format!("{} ago", in_words(now.since(then)))
+}
+
+/// How long it is until something.
+pub(super) fn ahead(then: Timestamp, now: Timestamp) -> String {
+    if then <= now { "now".to_owned() } else { format!("in {}", in_words(then.since(now))) }
+}
+
+/// A span in its two largest units.
+pub(super) fn in_words(span: Duration) -> String {
+    let seconds = span.as_secs();
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    let both = |large: u64, unit: &str, small: u64, part: &str| match small {
+        0 => format!("{large}{unit}"),
+        small => format!("{large}{unit} {small}{part}"),
+    };
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, minutes) => format!("{minutes}m"),
+        (0, hours, minutes) => both(hours, "h", minutes, "m"),
+        (days, hours, _) => both(days, "d", hours, "h"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,5 +129,21 @@ mod tests {
     fn columns_are_as_wide_as_their_widest_cell() {
         let rows = [vec!["acme".to_owned(), "1".to_owned()], vec!["ö".to_owned(), "12".to_owned()]];
         assert_eq!(table(&["STORE", "V"], &rows), "STORE  V\nacme   1\nö      12\n");
+    }
+
+    #[test]
+    fn spans_are_told_in_their_two_largest_units() {
+        for (seconds, words) in [
+            (0, "0s"),
+            (59, "59s"),
+            (60, "1m"),
+            (3599, "59m"),
+            (3600, "1h"),
+            (3661, "1h 1m"),
+            (86_400, "1d"),
+            (90_061, "1d 1h"),
+        ] {
+            assert_eq!(in_words(Duration::from_secs(seconds)), words);
+        }
     }
 }

@@ -28,6 +28,18 @@ impl Environment {
         Self(Box::new(lookup))
     }
 
+    /// Whether a variable is set to something.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        (self.0)(name).is_some_and(|value| !value.is_empty())
+    }
+
+    /// Whether a variable is set to this.
+    #[must_use]
+    pub fn is(&self, name: &str, value: &str) -> bool {
+        (self.0)(name).is_some_and(|set| set == value)
+    }
+
     /// The first of these variables that is set, and its value.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::credentials::StoreName;
 use super::incident::{Cause, Incident};
@@ -131,7 +131,7 @@ pub struct MountStatus {
 }
 
 /// In what state a store's credentials are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StoreState {
     /// Nothing is published yet, and nothing says that it will not be.

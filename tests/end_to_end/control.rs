@@ -141,6 +141,51 @@ async fn a_token_for_reports_is_rotated_and_taken_away_without_a_restart() {
 }
 
 #[tokio::test]
+async fn the_status_is_shown_with_what_is_worst_off_first() {
+    let mut world = World::start().await;
+    world.add_store("acme").await;
+    world.add_store("wrong").await;
+    let daemon = world.daemon().await;
+    daemon.settled().await;
+    world.bigcommerce.delete_account("wrong");
+    world.wait_messages(1).await;
+    let shown = command(&world.configuration, &["status"]).await;
+    assert_eq!((shown.code, shown.stderr.as_str()), (Some(0), ""), "{shown:?}");
+    for part in
+        ["up ", "vault      logged in, last worked", "incidents  1 open; see", "stores     1 of 2 verified"]
+    {
+        assert!(shown.stdout.contains(part), "{part}: {shown:?}");
+    }
+    let stores: Vec<&str> =
+        shown.stdout.lines().skip_while(|line| !line.starts_with("STORE")).skip(1).collect();
+    assert!(
+        stores[0].starts_with("wrong  rejected  1 ") && stores[1].starts_with("acme   verified  1 "),
+        "{shown:?}"
+    );
+    // No terminal, no colours.
+    assert!(!shown.stdout.contains('\u{1b}'), "{shown:?}");
+
+    let one = command(&world.configuration, &["status", "acme"]).await;
+    assert!(one.stdout.contains("\nacme ") && !one.stdout.contains("\nwrong "), "{one:?}");
+    let json = command(&world.configuration, &["status", "--output", "json"]).await;
+    let page: Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(page["stores"][1]["state"], "rejected");
+    let url = format!("http://{}", daemon.address());
+    let by_url = run(world.configuration.home(), ["status", "--url", &url]).await;
+    assert_eq!(by_url.code, Some(0), "{by_url:?}");
+
+    for (arguments, part) in [
+        (&["status", "nobody"][..], "the daemon has no store nobody"),
+        (&["status", "--watch"], "--watch is for a terminal"),
+    ] {
+        let refused = command(&world.configuration, arguments).await;
+        assert_eq!(refused.code, Some(2), "{refused:?}");
+        assert!(refused.stderr.contains(part), "{refused:?}");
+    }
+    daemon.stop().await;
+}
+
+#[tokio::test]
 async fn open_incidents_are_listed_with_what_to_do() {
     let mut world = World::start().await;
     world.add_store("acme").await;
@@ -278,7 +323,9 @@ async fn without_a_daemon_the_commands_say_so_by_an_exit_code_of_their_own() {
     let mode = socket(&world.configuration).metadata().unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     daemon.kill().await;
-    for arguments in [&["incidents"][..], &["silence", "acme", "--for", "1h"], &["unsilence", "acme"]] {
+    for arguments in
+        [&["incidents"][..], &["status"], &["silence", "acme", "--for", "1h"], &["unsilence", "acme"]]
+    {
         let dead = command(&world.configuration, arguments).await;
         assert_eq!(dead.code, NO_DAEMON, "{dead:?}");
         assert!(dead.stderr.contains("nobody listens there; start the daemon"), "{dead:?}");

@@ -141,7 +141,9 @@ impl Store {
         match (&self.good, &self.streak.last, self.rejection) {
             (None, ..) => "waiting for the secret".into(),
             (Some(_), _, Some(rejection)) => {
-                format!("rejected by the store {} of {} times", rejection.count, cx.settings.confirmations)
+                let (count, needed) = (rejection.count, cx.settings.confirmations);
+                let of = if count < needed { format!(" of {needed}") } else { String::new() };
+                format!("rejected by the store {count}{of} times in a row")
             }
             (Some(_), Some(verdict), None) => format!("published credentials: {verdict}"),
             (Some(_), None, None) => "published; not yet checked since the start".into(),
