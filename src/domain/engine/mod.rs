@@ -452,11 +452,6 @@ impl Engine {
         self.shared.platform.keep(|store| self.index.contains_key(store));
     }
 
-    fn all_published(&self) -> bool {
-        let none_known = self.stores.is_empty() && self.listings.pending().is_some();
-        self.published.len() == self.stores.len() && !none_known
-    }
-
     /// Rebuilds the index and makes every store due at once.
     fn reindex(&mut self, now: Now) {
         self.index = self.stores.iter().enumerate().map(|(at, store)| (store.name().clone(), at)).collect();

@@ -136,6 +136,7 @@ fn a_secret_that_moves_to_another_place_keeps_its_store() {
         StoreSpec { location: Arc::new(location), discovered: Some(discovered), ..world.spec("acme") }
     };
     let stores = vec![spec(&world, Some(world.now.wall))];
+    world.found.clear();
     world.send(Event::Restocked { stores });
     world.pass(3 * MINUTE);
     assert_eq!(world.found.len(), 1);
@@ -171,4 +172,20 @@ fn an_incident_of_a_store_that_is_found_again_is_not_told_to_be_over() {
     world.restart();
     world.pass(10 * MINUTE);
     assert_eq!(world.said(), [(MessageKind::Opened, Cause::SecretMissing)]);
+}
+
+#[test]
+fn a_token_that_lists_is_not_given_up_because_of_a_store_that_it_may_not_read() {
+    let mut world = listed(&["acme", "bravo"]);
+    let lease = crate::domain::source::Lease { duration: 30 * DAY, renewable: true };
+    (world.log_in, world.look_up) = (Ok(lease), Err(SourceFault::Forbidden));
+    world.token_dead = true;
+    world.pass(3 * MINUTE);
+    world.token_dead = false;
+    world.read_faults.insert("acme".into(), SourceFault::Forbidden);
+    world.write("acme", "user", "token-2");
+    world.pass(HOUR);
+    let logins = world.snapshot().source.logins;
+    world.pass(12 * HOUR);
+    assert_eq!(world.snapshot().source.logins, logins);
 }
