@@ -234,6 +234,7 @@ async fn look(daemon: &Daemon, pages: &mut Vec<(String, Vec<u8>)>) {
     ] {
         pages.push((page.to_owned(), daemon.get(page).await.1.into_bytes()));
     }
+    pages.push(("the status page".to_owned(), daemon.page("/").await.into_bytes()));
 }
 
 /// Reports with the token, with a wrong one and with a file that is not to be used; and the commands that ask.

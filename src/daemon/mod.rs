@@ -6,13 +6,17 @@
 mod adapters;
 mod alerts;
 mod error;
+mod file_watch;
+mod happening;
 mod listeners;
 mod live;
 mod output_watch;
 mod pass;
+mod pulse;
 mod restock;
 mod services;
 mod settings;
+mod timeline;
 mod work;
 
 pub use self::error::DaemonError;

@@ -15,6 +15,7 @@ use crate::system::clock::Clock;
 
 use super::adapters::{Adapters, now};
 use super::error::DaemonError;
+use super::timeline::Timeline;
 
 /// How many generations are read or written at once: more would not make a disk faster.
 const DISK_LIMIT: usize = 2;
@@ -63,6 +64,7 @@ struct Done {
 pub(super) struct Work {
     pub(super) engine: Engine,
     pub(super) adapters: Adapters,
+    pub(super) timeline: Timeline,
     clock: Clock,
     tasks: JoinSet<Done>,
     /// What was done and not handed on yet.
@@ -75,7 +77,8 @@ pub(super) struct Work {
 impl Work {
     pub(super) fn new(engine: Engine, adapters: Adapters, config: &Config, clock: Clock) -> Self {
         let (tasks, done, queues) = (JoinSet::new(), VecDeque::new(), Default::default());
-        let mut work = Self { engine, adapters, clock, tasks, done, queues, epoch: 0 };
+        let timeline = Timeline::default();
+        let mut work = Self { engine, adapters, timeline, clock, tasks, done, queues, epoch: 0 };
         work.limit(config);
         work
     }
@@ -105,13 +108,20 @@ impl Work {
     /// The rest is started only by [`Work::start`].
     pub(super) fn handle(&mut self, event: Event) -> First {
         let mut first = First::default();
-        for action in self.engine.handle(event, now(&self.clock)) {
+        let at = now(&self.clock);
+        for action in self.engine.handle(event, at) {
             match action {
-                Action::Notify(message) => first.changes.push(message.into()),
+                Action::Notify(message) => {
+                    self.timeline.told(&message);
+                    first.changes.push(message.into());
+                }
                 Action::Keep(incident) => first.changes.push(Change::Open { incident, message: None }),
                 Action::Reply(reply) => first.reply = Some(reply),
                 Action::Restock { found } => first.restock = Some(found),
-                Action::Say(decision) => say(&decision),
+                Action::Say(decision) => {
+                    say(&decision);
+                    self.timeline.decided(&decision, at.wall);
+                }
                 action @ (Action::LogIn | Action::Renew | Action::LookUp) => {
                     self.enqueue(Lane::Source, action)
                 }

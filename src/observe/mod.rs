@@ -3,6 +3,8 @@
 //!
 //! | path | answers | asks the loop |
 //! |---|---|---|
+//! | `/` | the status page for browsers, a list of the pages for others | yes, for browsers |
+//! | `/events` | what changes on the status page, as server-sent events | when something has happened |
 //! | `/livez` | whether the loop makes progress, and nothing of Vault or of a store | no |
 //! | `/readyz` | whether every store has a published generation | no |
 //! | `/startupz` | whether the daemon has finished starting | no |
@@ -23,6 +25,7 @@ mod feed;
 mod fixture;
 mod metrics;
 mod negotiation;
+mod page;
 mod probes;
 mod report_guard;
 mod routes;

@@ -3,18 +3,20 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, VARY, X_CONTENT_TYPE_OPTIONS};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, VARY};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use hyper::body::{Body, Bytes};
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixStream;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::spawn_blocking;
 
 use super::api::{self, Resource};
 use super::feed::{Heartbeat, NoAnswer, RequestSource, SnapshotSource};
 use super::metrics;
 use super::negotiation::Exposition;
+use super::page::{self as status_page, EventStream, Hold, Live};
 use super::probes::{Check, Detail, Health};
 use super::report_guard::ReportGuard;
 use crate::domain::incident::Incident;
@@ -23,6 +25,14 @@ use crate::domain::time::Timestamp;
 
 pub(super) const PLAIN: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
+const HTML: &str = "text/html; charset=utf-8";
+
+/// With more stores than that, metrics are written beside the daemon's loop, which would stand still meanwhile: one
+/// thread runs both. With fewer that takes some milliseconds, and another thread would cost memory.
+const ENCODED_AT_ONCE: usize = 200;
+
+/// One text at a time is written there: each may take 25 MB.
+static ASIDE: Semaphore = Semaphore::const_new(1);
 
 /// Who asks.
 #[derive(Clone, Copy, Debug)]
@@ -49,33 +59,40 @@ pub struct Pages {
     heartbeat: watch::Receiver<Heartbeat>,
     pub(super) requests: RequestSource,
     pub(super) guard: ReportGuard,
+    live: Live,
 }
+
+/// What is answered: a page, or events as they come.
+pub(super) type Answer = Response<Either<Full<Bytes>, EventStream>>;
 
 impl Pages {
     /// Pages made from what the loop says.
     #[must_use]
-    pub const fn new(
+    pub fn new(
         source: SnapshotSource,
         requests: RequestSource,
         heartbeat: watch::Receiver<Heartbeat>,
         guard: ReportGuard,
     ) -> Self {
-        Self { source, heartbeat, requests, guard }
+        Self { source, heartbeat, requests, guard, live: Live::default() }
     }
 
     /// Answers a request.
-    pub(super) async fn answer<B>(&self, request: Request<B>, caller: Caller) -> Response<Full<Bytes>>
+    pub(super) async fn answer<B>(&self, request: Request<B>, caller: Caller) -> Answer
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         let mut page = match Resource::of(request.uri().path()) {
-            Some(_) => api::answer(self, request, caller).await,
-            None => self.page(&request).await,
+            Some(_) => api::answer(self, request, caller).await.map(Either::Left),
+            None => match self.events(&request) {
+                Some(events) => events,
+                None => self.page(&request).await.map(Either::Left),
+            },
         };
         let headers = page.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        status_page::guard(headers);
         page
     }
 
@@ -85,7 +102,21 @@ impl Pages {
         }
         let detail = Detail::of(request.uri().query());
         match Route::of(request.uri().path()) {
-            Some(Route::Index) => page(StatusCode::OK, PLAIN, index()),
+            Some(Route::Index) => self.index(request.headers(), request.uri().query()).await,
+            Some(Route::Events) => {
+                let mut page = page(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    PLAIN,
+                    "there are too many listeners; try again soon\n",
+                );
+                page.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("10"));
+                page
+            }
+            Some(Route::Style) => page(StatusCode::OK, "text/css; charset=utf-8", status_page::STYLE),
+            Some(Route::Script) => {
+                page(StatusCode::OK, "text/javascript; charset=utf-8", status_page::SCRIPT)
+            }
+            Some(Route::Icon) => page(StatusCode::OK, "image/svg+xml", status_page::ICON),
             Some(Route::Live) => probe(&Check::live(&self.heartbeat), detail),
             Some(Route::Ready) => probe(&Check::ready(&self.heartbeat), detail),
             Some(Route::Started) => probe(&Check::started(&self.heartbeat), detail),
@@ -104,6 +135,43 @@ impl Pages {
             },
             None => page(StatusCode::NOT_FOUND, PLAIN, format!("there is no such page\n\n{}", index())),
         }
+    }
+
+    /// The status page for those who want HTML, the list of pages for others.
+    async fn index(&self, headers: &HeaderMap, query: Option<&str>) -> Response<Full<Bytes>> {
+        let mut page = if status_page::is_wanted(headers) {
+            let (snapshot, place) = match self.live.page(&self.source).await {
+                Ok(made) => made,
+                Err(reason) => return unavailable(reason),
+            };
+            let (query, place) = (query.map(str::to_owned), place.to_string());
+            // Away from the loop's thread: with many stores it takes a while.
+            let render = move || status_page::render(&snapshot, query.as_deref(), &place);
+            match spawn_blocking(render).await {
+                Ok(html) => page(StatusCode::OK, HTML, html),
+                Err(error) => return broken(&error),
+            }
+        } else {
+            page(StatusCode::OK, PLAIN, index())
+        };
+        page.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
+        page
+    }
+
+    /// The events, if they are asked for and there is room for one more who listens.
+    fn events<B>(&self, request: &Request<B>) -> Option<Answer> {
+        if request.method() != Method::GET || Route::of(request.uri().path()) != Some(Route::Events) {
+            return None;
+        }
+        let hold = request.extensions().get::<Hold>().cloned();
+        let asked = (request.headers(), request.uri().query());
+        let events = EventStream::open(&self.live, &self.source, &self.heartbeat, hold, asked)?;
+        let mut answer = Response::new(Either::Right(events));
+        let headers = answer.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+        // For proxies that would gather them.
+        headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+        Some(answer)
     }
 
     async fn health(&self) -> Response<Full<Bytes>> {
@@ -133,7 +201,12 @@ impl Pages {
             Ok(snapshot) => snapshot,
             Err(reason) => return unavailable(reason),
         };
-        match metrics::encode(snapshot, exposition) {
+        let encoded = if snapshot.stores.len() > ENCODED_AT_ONCE {
+            encode_aside(snapshot, exposition).await
+        } else {
+            metrics::encode(snapshot, exposition)
+        };
+        match encoded {
             Ok(text) => {
                 let mut page = page(StatusCode::OK, exposition.content_type(), text);
                 page.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
@@ -157,6 +230,10 @@ pub struct Incidents {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Route {
     Index,
+    Events,
+    Style,
+    Script,
+    Icon,
     Live,
     Ready,
     Started,
@@ -167,8 +244,12 @@ enum Route {
 }
 
 impl Route {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 12] = [
         Self::Index,
+        Self::Events,
+        Self::Style,
+        Self::Script,
+        Self::Icon,
         Self::Live,
         Self::Ready,
         Self::Started,
@@ -185,6 +266,10 @@ impl Route {
     const fn path(self) -> &'static str {
         match self {
             Self::Index => "/",
+            Self::Events => "/events",
+            Self::Style => "/page.css",
+            Self::Script => "/page.js",
+            Self::Icon => "/icon.svg",
             Self::Live => "/livez",
             Self::Ready => "/readyz",
             Self::Started => "/startupz",
@@ -195,9 +280,16 @@ impl Route {
         }
     }
 
+    /// Whether it is only a part of another page.
+    const fn is_part(self) -> bool {
+        matches!(self, Self::Style | Self::Script | Self::Icon)
+    }
+
     const fn title(self) -> &'static str {
         match self {
-            Self::Index => "this list",
+            Self::Index => "the status page in a browser; this list elsewhere",
+            Self::Events => "what changes on the status page, as server-sent events",
+            Self::Style | Self::Script | Self::Icon => "a part of the status page",
             Self::Live => "whether the daemon makes progress (?verbose for more)",
             Self::Ready => "whether every store has published credentials (?verbose for more)",
             Self::Started => "whether the daemon has finished starting (?verbose for more)",
@@ -209,10 +301,18 @@ impl Route {
     }
 }
 
+async fn encode_aside(snapshot: Arc<Snapshot>, exposition: Exposition) -> Result<String, std::fmt::Error> {
+    let _alone = ASIDE.acquire().await;
+    // Made here and not there: the allocator would keep as much again for each thread that ever did it.
+    let text = metrics::room(&snapshot);
+    let encode = move || metrics::encode_into(text, snapshot, exposition);
+    spawn_blocking(encode).await.unwrap_or(Err(std::fmt::Error))
+}
+
 fn index() -> String {
     let line = |(path, title): (&str, &str)| format!("{path:<16} {title}\n");
-    let pages = Route::ALL.map(|route| (route.path(), route.title()));
-    pages.into_iter().chain(api::INDEX).map(line).collect()
+    let pages = Route::ALL.into_iter().filter(|route| !route.is_part());
+    pages.map(|route| (route.path(), route.title())).chain(api::INDEX).map(line).collect()
 }
 
 fn probe(check: &Check, detail: Detail) -> Response<Full<Bytes>> {
@@ -254,8 +354,12 @@ const fn status(passed: bool) -> StatusCode {
     if passed { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }
 
-pub(super) fn page(status: StatusCode, content_type: &'static str, text: String) -> Response<Full<Bytes>> {
-    let mut page = Response::new(Full::new(Bytes::from(text)));
+pub(super) fn page(
+    status: StatusCode,
+    content_type: &'static str,
+    text: impl Into<Bytes>,
+) -> Response<Full<Bytes>> {
+    let mut page = Response::new(Full::new(text.into()));
     *page.status_mut() = status;
     page.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     page

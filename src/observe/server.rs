@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use super::page::Hold;
 use super::routes::{Caller, Pages};
 use super::socket::SocketFile;
 
@@ -204,8 +205,10 @@ pub(super) async fn converse<S>(
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let (begun, mut last_begun) = watch::channel(Instant::now());
-    let service = service_fn(|request: hyper::Request<Incoming>| {
-        begun.send_replace(Instant::now());
+    let hold = Hold { begun, stopping: stopping.clone() };
+    let service = service_fn(|mut request: hyper::Request<Incoming>| {
+        hold.begun.send_replace(Instant::now());
+        request.extensions_mut().insert(hold.clone());
         let pages = Arc::clone(&pages);
         async move { Ok::<_, Infallible>(pages.answer(request, caller).await) }
     });

@@ -16,6 +16,7 @@ use super::*;
 use crate::domain::snapshot::STALLED_AFTER;
 
 mod api;
+mod page;
 
 /// A listener on a free port of the loopback, and the loop's side of it.
 struct Running {

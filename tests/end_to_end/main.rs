@@ -21,6 +21,7 @@ mod kv;
 mod life;
 mod one_time;
 mod options;
+mod page;
 mod restart;
 mod secrets;
 mod service;

@@ -1,11 +1,18 @@
-//! Channels against the real thing: Debian's Alertmanager, a receiver that is not ours, and the schemas of
-//! Kubernetes. Left out unless `./tests/run --real` asks for them; then what they need must be there.
+//! Channels against the real thing: Debian's Alertmanager, a receiver that is not ours, the schemas of
+//! Kubernetes and Chromium; and a Prometheus that scrapes. Left out unless `./tests/run --real` asks for them; then what
+//! they need must be there.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod alertmanager;
 #[cfg(feature = "demo")]
+mod browser;
+#[cfg(feature = "demo")]
 mod kubernetes;
+#[cfg(feature = "demo")]
+mod page;
+#[cfg(feature = "demo")]
+mod prometheus;
 #[cfg(feature = "demo")]
 mod publishing;
 mod standard_webhooks;

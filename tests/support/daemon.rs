@@ -81,6 +81,15 @@ impl Daemon {
         (answer.status().as_u16(), answer.text().await.unwrap())
     }
 
+    /// Asks for a page as a browser does.
+    pub(crate) async fn page(&self, path: &str) -> String {
+        let request = self.client.get(format!("http://{}{path}", self.address));
+        let answer = request.header("accept", "text/html").send().await;
+        let answer = answer.unwrap_or_else(|error| panic!("GET {path}: {error:?}"));
+        assert_eq!(answer.status(), 200, "{path}");
+        answer.text().await.unwrap()
+    }
+
     /// Posts nothing, with a token or without: the answer's status and its text.
     pub(crate) async fn post(&self, path: &str, token: Option<&str>) -> (u16, String) {
         let request = self.client.post(format!("http://{}{path}", self.address));

@@ -136,7 +136,7 @@ impl Stage {
     pub(super) fn buttons_to_press(&self) -> String {
         let buttons = self.buttons.address();
         format!(
-            "\nThe daemon stays up until Ctrl-C. Look at http://{}/status and {}.\n\
+            "\nThe daemon stays up until Ctrl-C. Look at http://{}/ in a browser, and at {}.\n\
              Go on with the story yourself:\n  \
              curl -X POST http://{buttons}/create-account      the merchant creates an account\n  \
              curl -X POST http://{buttons}/write-to-vault      the operator writes the account to Vault\n  \

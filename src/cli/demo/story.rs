@@ -16,7 +16,7 @@ const LOOK: Duration = Duration::from_millis(20);
 pub(super) async fn tell(stage: &mut Stage) -> Result<(), Failure> {
     print(&format!(
         "The life of a Legacy API token: the unmodified daemon, a simulated BigCommerce store over HTTPS, and a \
-         small Vault.\n\n  status page  http://{}/status\n  files        {}\n  log          {}\n",
+         small Vault.\n\n  status page  http://{}/\n  files        {}\n  log          {}\n",
         stage.listen,
         stage.files().display(),
         stage.log().display(),

@@ -18,6 +18,7 @@ mod silences;
 mod source;
 mod stock;
 mod superseded;
+mod tally;
 mod token;
 mod versions;
 mod withdrawal;

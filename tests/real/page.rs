@@ -1,0 +1,263 @@
+//! The status page in a real Chromium: the demo's story as it happens, and a thousand stores.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::runtime::Handle;
+
+use super::browser::Browser;
+use super::support::wait::wait_within;
+use super::support::world::World;
+
+/// How long a thousand stores may take, unoptimised and on a busy machine.
+const LIMIT: Duration = Duration::from_secs(240);
+
+/// The demo, after it has told its story; stopped when it is dropped.
+struct Demo {
+    child: Child,
+    page: String,
+    buttons: String,
+    client: reqwest::Client,
+    runtime: Handle,
+}
+
+impl Demo {
+    fn start(directory: &Path) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_bc-secrets-sync"))
+            .args(["demo", "--listen", "127.0.0.1:0", "--directory"])
+            .arg(directory)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let page = lines.find(|line| line.contains("status page")).unwrap();
+        let page = format!("http://{}", page.split("http://").nth(1).unwrap().trim());
+        let buttons = lines.find(|line| line.contains("/create-account")).unwrap();
+        let buttons = buttons.split("http://").nth(1).unwrap().split('/').next().unwrap().to_owned();
+        // It would be ended by a pipe that nobody reads.
+        std::thread::spawn(move || lines.for_each(drop));
+        bc_secrets_sync::system::crypto::choose();
+        let client = reqwest::Client::builder().tls_certs_only([]).no_proxy().build().unwrap();
+        Self { child, page, buttons, client, runtime: runtime() }
+    }
+
+    fn press(&self, button: &str) {
+        let request = self.client.post(format!("http://{}/{button}", self.buttons));
+        let answer = self.runtime.block_on(request.send()).unwrap();
+        assert_eq!(answer.status(), 200, "{button}");
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        let _gone = kill_process(Pid::from_child(&self.child), Signal::TERM);
+        let _gone = self.child.wait();
+    }
+}
+
+/// A runtime on a thread of its own: what the world consists of goes on while the browser is waited for.
+fn runtime() -> Handle {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let handle = runtime.handle().clone();
+    std::thread::spawn(move || runtime.block_on(std::future::pending::<()>()));
+    handle
+}
+
+/// What the timeline says, the oldest first.
+fn timeline(browser: &mut Browser) -> Vec<String> {
+    let lines = browser.eval("[...document.querySelectorAll('#timeline li')].map(one => one.innerText)");
+    lines.as_array().unwrap().iter().rev().map(|line| line.as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+#[ignore = "needs Chromium: ./tests/run --real"]
+fn real_chromium_shows_the_story_as_it_happens_and_no_secret() {
+    let place = tempfile::tempdir().unwrap();
+    let directory = place.path().join("demo");
+    let demo = Demo::start(&directory);
+    let token = || std::fs::read_to_string(directory.join("secrets/acme/api_token")).unwrap();
+    let mut secrets = vec![token()];
+    let mut documents = Vec::new();
+    let mut browser = Browser::start();
+    browser.look(1280, "light");
+    browser.open(&demo.page);
+    browser.wait_text("#live", "Live");
+    browser.wait_text(".verdict", "1 critical incident");
+    browser.shoot("story-1-the-account-was-deleted");
+    documents.push(browser.document());
+
+    // What the demo has told by itself is on the timeline, in its order.
+    let told = timeline(&mut browser);
+    let mut rest = told.iter();
+    for part in [
+        "logged in to Vault",
+        "version 1 in Vault is new",
+        "published version 1, which the store accepted, as generation 1",
+        "incident opened: API token regenerated or revoked",
+        "version 2 in Vault is new",
+        "incident resolved: API token regenerated or revoked: regenerated, caught up",
+        "published version 2, which the store accepted, as generation 2",
+        "incident opened: API token regenerated or revoked",
+    ] {
+        assert!(rest.any(|line| line.contains(part)), "{part:?} is missing, or comes too early: {told:#?}");
+    }
+
+    // From here on nobody loads the page again.
+    browser.eval("window.untouched = true");
+    browser.eval("document.querySelector('#store-acme summary').focus()");
+    browser.press("Enter");
+    browser.wait("document.querySelector('#store-acme details').open");
+    demo.press("create-account");
+    demo.press("write-to-vault");
+    browser.wait_text("#store-acme", "generation 3, version 3");
+    browser.wait_text(".verdict", "All is well");
+    browser.wait_text("#incidents", "None.");
+    assert_eq!(browser.eval("document.title"), "All is well \u{2013} bc-secrets-sync");
+    browser.wait_text("#said", "No longer open: critical acme: API token regenerated or revoked.");
+    browser.shoot("story-2-another-account-is-published");
+    documents.push(browser.document());
+    secrets.push(token());
+    // Many updates later the part that was opened is open, and the focus where it was.
+    assert_eq!(browser.eval("document.querySelector('#store-acme details').open"), true);
+    assert_eq!(browser.eval("document.activeElement.closest('tr')?.id"), "store-acme");
+
+    demo.press("generate-new-token");
+    browser.wait_text("#store-acme .state", "rejected");
+    browser.wait_text(".incident h3", "API token regenerated or revoked");
+    browser.wait_text(".incident", "Generate New Token");
+    browser.wait_text(".incident", "with 401");
+    browser.wait("document.querySelector('#store-acme a.minor').hash.startsWith('#acme:regenerated')");
+    browser.wait_text("#said", "New incident: critical acme");
+    browser.shoot("story-3-the-token-was-regenerated");
+    documents.push(browser.document());
+
+    demo.press("write-to-vault");
+    browser.wait_text("#store-acme", "generation 4, version 4");
+    browser.wait_text(".verdict", "All is well");
+    browser.shoot("story-4-caught-up");
+    documents.push(browser.document());
+    secrets.push(token());
+
+    demo.press("mistype");
+    browser.wait_text(".incident h3", "new credentials in Vault are rejected by the store");
+    browser.wait_text("#store-acme", "version 5 in Vault is tried again");
+    browser.wait_text("#store-acme", "generation 4, version 4");
+    browser.wait_text(".verdict", "1 warning");
+    browser.shoot("story-5-a-mistyped-token");
+    documents.push(browser.document());
+
+    demo.press("delete-account");
+    browser.wait_text(".verdict", "1 critical incident");
+    browser.look(1280, "dark");
+    browser.shoot("story-6-deleted-dark");
+    browser.look(400, "light");
+    browser.shoot("story-6-deleted-narrow");
+    assert_eq!(
+        browser.eval("document.documentElement.scrollWidth <= innerWidth"),
+        true,
+        "nothing sticks out"
+    );
+    documents.push(browser.document());
+    assert_eq!(browser.eval("window.untouched"), true, "the page was loaded again");
+
+    // Each of the tokens that were published, and the mistyped one, which begins with one of them.
+    assert_eq!(secrets.len(), 3);
+    for (document, secret) in documents.iter().flat_map(|one| secrets.iter().map(move |secret| (one, secret)))
+    {
+        assert!(secret.len() > 10 && !document.contains(secret.as_str()));
+    }
+    for name in ["integration", "warehouse"] {
+        assert!(documents.iter().all(|document| !document.contains(name)), "a Username");
+    }
+    assert_eq!(browser.eval("document.cookie"), "");
+    assert_eq!(browser.eval("localStorage.length + sessionStorage.length"), 0);
+    let elsewhere = |asked: &&String| !asked.starts_with(&demo.page) && *asked != "about:blank";
+    assert_eq!(browser.asked().iter().filter(elsewhere).collect::<Vec<_>>(), [""; 0]);
+    assert_eq!(browser.complaints(), [""; 0]);
+
+    // The daemon ends: the page says that it is no longer live.
+    drop(demo);
+    browser.wait_text("#live", "Not live since");
+    browser.shoot("story-7-not-live");
+}
+
+#[test]
+#[ignore = "needs Chromium: ./tests/run --real"]
+fn real_chromium_is_at_ease_with_a_thousand_stores() {
+    let runtime = runtime();
+    let (world, daemon) = runtime.block_on(async {
+        let mut world = World::start().await;
+        world.configuration.check_interval = "60s";
+        world.configuration.poll_interval = "60s";
+        for number in 0..1_000 {
+            let name = format!("store-{number:04}");
+            if number == 700 {
+                world.add_store_without_secret(&name);
+            } else {
+                world.add_store(&name).await;
+            }
+        }
+        let daemon = world.daemon().await;
+        wait_within(LIMIT, "all but one are published", async || {
+            let status = daemon.status().await;
+            let stores = status["stores"].as_array().unwrap();
+            (stores.iter().filter(|store| store["state"] == "verified").count() == 999).then_some(())
+        })
+        .await;
+        (world, daemon)
+    });
+
+    let mut browser = Browser::start();
+    browser.look(1280, "light");
+    browser.open(&format!("http://{}/", daemon.address()));
+    browser.wait_text("#live", "Live");
+    let shown = "[...document.querySelectorAll('#table tbody tr')].filter(row => !row.hidden).map(row => row.dataset.name)";
+    assert_eq!(browser.eval(&format!("{shown}.length")), 1_000);
+    assert_eq!(browser.eval(&format!("{shown}[0]")), "store-0700", "the worst is first");
+    browser.shoot("thousand-light-wide");
+    browser.look(1280, "dark");
+    browser.shoot("thousand-dark-wide");
+    browser.look(400, "dark");
+    browser.shoot("thousand-dark-narrow");
+    browser.look(1280, "light");
+
+    // The filter, by the keyboard.
+    browser.eval("document.querySelector('input[name=q]').focus()");
+    browser.order("Input.insertText", serde_json::json!({"text": "0042"}));
+    browser.wait(&format!("{shown}.join() === 'store-0042'"));
+    browser.wait_text("#shown", "1 of 1000 stores are shown.");
+    browser.press("Tab");
+    assert_eq!(browser.eval("document.activeElement.name"), "state");
+    browser.shoot("thousand-filtered");
+    browser.eval("document.querySelector('input[name=q]').value = ''");
+    browser.eval("document.querySelector('#counts a.verified').click()");
+    browser.wait(&format!("{shown}.length === 999"));
+
+    // One of them changes: it moves to the top, and nothing else is touched.
+    browser.eval("document.querySelector('#counts a.verified').click()");
+    world.bigcommerce.regenerate_token("store-0123");
+    daemon.signal(Signal::USR1);
+    browser.wait(&format!("{shown}.indexOf('store-0123') < 2"));
+    browser.wait_text("#store-store-0123 .state", "suspect");
+    browser.shoot("thousand-one-is-suspect");
+
+    // A whole pass over a thousand rows must not freeze the page.
+    let longest = browser.eval(
+        "new Promise(done => { let longest = 0, last = performance.now(); const end = last + 5000; \
+         (function tick() { const now = performance.now(); longest = Math.max(longest, now - last); last = now; \
+         now < end ? setTimeout(tick, 10) : done(longest); })(); })",
+    );
+    assert!(longest.as_f64().unwrap() < 1_000.0, "the page stood still for {longest} ms");
+
+    // Without a script, the form asks the server.
+    browser.order("Emulation.setScriptExecutionDisabled", serde_json::json!({"value": true}));
+    browser.open(&format!("http://{}/?q=012&sort=name", daemon.address()));
+    browser.shoot("thousand-without-script");
+    let page = runtime.block_on(daemon.page("/?q=012&state=verified&sort=name"));
+    assert!(page.contains("store-0012") && !page.contains("store-0013"), "{page}");
+    assert!(page.contains("This page does not follow by itself: reload it."));
+    assert_eq!(browser.complaints(), [""; 0]);
+}
