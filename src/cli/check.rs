@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::config::{self, Config, Environment};
 use crate::domain::credentials::Credentials;
-use crate::domain::discovery::Found;
+use crate::domain::discovery::{Found, place};
 use crate::domain::engine::Outcome;
 use crate::domain::source::{Folder, SourceFault, SourceFaultKind};
 use crate::domain::time::Timestamp;
@@ -143,11 +143,22 @@ async fn discover(vault: &Vault, config: &mut Config) -> Vec<Finding> {
             Ok(listing) if listing.secrets.is_empty() => {
                 findings.push(of_folder(&folder, &SourceFault::NeverWritten))
             }
-            Ok(listing) => found.extend(listing.secrets.into_keys().map(|secret| Found {
-                mount: folder.mount.clone(),
-                path: if folder.path.is_empty() { secret } else { format!("{}/{secret}", folder.path) },
-                gone_since: None,
-            })),
+            Ok(listing) => {
+                let here = listing.secrets.into_keys().map(|secret| Found {
+                    mount: folder.mount.clone(),
+                    path: if folder.path.is_empty() { secret } else { format!("{}/{secret}", folder.path) },
+                    gone_since: None,
+                });
+                let discoveries = || config.discover.iter().map(|it| &it.discovery);
+                let is_store =
+                    |it: &Found| matches!(place(discoveries(), &it.mount, &it.path), Some((_, Ok(_))));
+                let before = found.len();
+                found.extend(here.filter(is_store));
+                if found.len() == before {
+                    let words = "no secret here is a store; check prefix and name of [[discover]]";
+                    findings.push(of_folder(&folder, &SourceFault::NotKeyValue(words.into())));
+                }
+            }
             Err(fault) => findings.push(of_folder(&folder, &fault)),
         }
     }

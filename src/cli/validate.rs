@@ -18,7 +18,8 @@ impl Validate {
         match self.file.load(environment) {
             Ok(config) => {
                 let stores = config.stores.len();
-                print(&format!("{}: valid, {stores} stores\n", self.file.path().display()));
+                let more = if config.discover.is_empty() { "" } else { " and those that [[discover]] finds" };
+                print(&format!("{}: valid, {stores} stores{more}\n", self.file.path().display()));
                 Exit::Good
             }
             Err(error) => {

@@ -106,13 +106,14 @@ impl Config {
         }
     }
 
-    /// What was discovered, as far as it became stores.
+    /// Where the secrets of all stores are. Those that are configured now count as found when they no longer are: a
+    /// store that only loses its name in the configuration goes on.
     #[must_use]
     pub fn found(&self) -> Vec<Found> {
         let found = |store: &Store| {
-            let gone_since = store.discovered?.gone_since;
-            Some(Found { mount: store.mount.clone(), path: store.path.clone(), gone_since })
+            let gone_since = store.discovered.and_then(|discovered| discovered.gone_since);
+            Found { mount: store.mount.clone(), path: store.path.clone(), gone_since }
         };
-        self.stores.iter().filter_map(found).collect()
+        self.stores.iter().map(found).collect()
     }
 }

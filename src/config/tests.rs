@@ -6,6 +6,7 @@ mod accepted;
 mod acknowledge;
 mod channels;
 mod control;
+mod discover;
 mod example;
 mod files;
 mod hooks;

@@ -31,7 +31,7 @@ pub struct NamePattern {
 
 /// A pattern does not say where the store's name is, or leads to another folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must hold {{store}} once, and no slash, such as \"{{store}}\" or \"bc-{{store}}\"")]
+#[error("must hold {{store}} once, and none of / ? # %, such as \"{{store}}\" or \"bc-{{store}}\"")]
 pub struct NamePatternError;
 
 impl NamePattern {
@@ -40,10 +40,10 @@ impl NamePattern {
     /// Takes a pattern.
     ///
     /// # Errors
-    /// It has no `{store}`, or more than one, or a slash.
+    /// It has no `{store}`, or more than one, or what the name of a secret cannot have.
     pub fn parse(text: &str) -> Result<Self, NamePatternError> {
         let (before, after) = text.split_once(Self::STORE).ok_or(NamePatternError)?;
-        if after.contains(Self::STORE) || text.contains('/') {
+        if after.contains(Self::STORE) || text.contains(['/', '?', '#', '%']) {
             return Err(NamePatternError);
         }
         Ok(Self { before: before.to_owned(), after: after.to_owned() })
@@ -116,7 +116,17 @@ mod tests {
 
     #[test]
     fn a_pattern_that_is_none_is_refused() {
-        for text in ["", "acme", "{store}{store}", "a/{store}", "{store", "{Store}"] {
+        for text in [
+            "",
+            "acme",
+            "{store}{store}",
+            "a/{store}",
+            "{store",
+            "{Store}",
+            "{store}#1",
+            "{store}?",
+            "%41{store}",
+        ] {
             assert_eq!(NamePattern::parse(text), Err(NamePatternError), "{text}");
         }
     }

@@ -219,6 +219,12 @@ impl SourceFault {
         matches!(self, Self::Sealed | Self::Unavailable { .. } | Self::Busy { .. } | Self::Unreachable(_))
     }
 
+    /// Whether the source itself says that it does nothing for anybody now, so that no other question need be asked.
+    #[must_use]
+    pub const fn is_said_of_the_source(&self) -> bool {
+        matches!(self, Self::Sealed | Self::Busy { .. })
+    }
+
     /// The fault in one word, finer than its kind.
     #[must_use]
     pub const fn label(&self) -> &'static str {

@@ -136,3 +136,16 @@ async fn a_poll_of_a_thousand_unchanged_stores_costs_at_most_five_requests() {
     assert_eq!(daemon.status().await["source"]["folders"][0]["changes"], "by_listing");
     daemon.stop().await;
 }
+
+#[tokio::test]
+async fn a_path_where_no_secret_is_a_store_is_said_to_be_one() {
+    let world = world("name = \"bc-{store}\"\n").await;
+    create(&world, "acme").await;
+    let checked = run_with(&world.configuration, "check", &[]).await;
+    assert_eq!(checked.code, Some(12), "{checked:?}");
+    assert!(checked.stdout.contains("no secret here is a store"), "{checked:?}");
+    let pass = run_with(&world.configuration, "run", &["--one-time"]).await;
+    assert_eq!(pass.code, Some(12), "{pass:?}");
+    let valid = run_with(&world.configuration, "validate", &[]).await;
+    assert!(valid.stdout.contains("valid, 0 stores and those that [[discover]] finds"), "{valid:?}");
+}

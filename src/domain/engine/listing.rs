@@ -64,8 +64,7 @@ impl Listings {
     pub(super) fn regroup(&mut self, stores: &mut [Store], cx: &Context<'_>) {
         self.restocking = false;
         let mut folders: BTreeMap<Folder, (Option<KvVersion>, Vec<usize>)> = BTreeMap::new();
-        for (at, store) in stores.iter_mut().enumerate() {
-            store.unlisted(cx);
+        for (at, store) in stores.iter().enumerate() {
             let location = &store.spec.location;
             // A listing tells of the newest version, and only where versions are counted.
             if location.pinned.is_some() || location.kv_version == Some(KvVersion::One) {
@@ -83,6 +82,7 @@ impl Listings {
             *kv_version = kv_version.or(discovery.kv_version);
         }
         let mut before = std::mem::take(&mut self.folders);
+        let mut listed = BTreeSet::new();
         for (folder, (kv_version, members)) in folders {
             let discovery = discovered.contains(&folder);
             let folder = Arc::new(folder);
@@ -114,8 +114,19 @@ impl Listings {
             }
             if state.listed != Some(false) {
                 each(stores, &state.stores, Store::may_be_listed);
+                listed.extend(state.stores.iter().copied());
             }
             self.folders.insert(folder, state);
+        }
+        for (_, store) in stores.iter_mut().enumerate().filter(|(at, _)| !listed.contains(at)) {
+            store.unlisted(cx);
+        }
+    }
+
+    /// There is another token, whose policy may be another one: what was refused is asked for once more.
+    pub(super) fn ask_again(&mut self, now: Instant) {
+        for state in self.folders.values_mut().filter(|state| state.listed == Some(false)) {
+            (state.detailed_again, state.next) = (now, now);
         }
     }
 
@@ -131,8 +142,7 @@ impl Listings {
         for (folder, state) in self.folders.iter_mut().filter(|_| usable) {
             if !state.under_way && now >= state.next {
                 state.under_way = true;
-                let detailed =
-                    state.discovery.is_none() || state.listed != Some(false) || now >= state.detailed_again;
+                let detailed = state.discovery.is_none() || now >= state.detailed_again;
                 let kv_version = state.kv_version;
                 cx.actions.push(Action::List { folder: Arc::clone(folder), kv_version, detailed });
             }
@@ -197,12 +207,15 @@ impl Listings {
         match result {
             Ok(listing) => {
                 self.requests += u64::from(listing.requests);
-                (state.failures, state.next) = (0, turn);
+                state.next = turn;
+                let mut first_look = false;
                 if let Some(discovery) = &mut state.discovery {
+                    first_look = !discovery.seen;
                     *discovery = Discovering { seen: true, failing: None };
                 }
                 let members = state.stores.clone();
                 if detailed {
+                    state.failures = 0;
                     if state.listed.replace(true) != Some(true) {
                         cx.say(None, None, format!("changes below {folder} are found by listing it"));
                     }
@@ -212,21 +225,28 @@ impl Listings {
                     });
                 }
                 if state.discovery.is_some() {
-                    self.compare(folder, &listing, stores, cx);
+                    let any = self.compare(folder, &listing, stores, cx);
+                    if first_look && !any {
+                        let text = format!(
+                            "no secret below {folder} is a store; check mount, prefix and name of [[discover]]"
+                        );
+                        cx.say(None, Some(Severity::Warning), text);
+                    }
                 }
                 members
             }
             Err(fault) if detailed => {
                 self.requests += 1;
-                state.failures = state.failures.saturating_add(1);
-                let refused = fault.kind() != SourceFaultKind::Unavailable
-                    || state.failures >= PATIENCE
-                    || state.discovery.is_some();
+                // To read each secret of a server that is asked for too much would be too much again.
+                state.failures = state.failures.saturating_add(u32::from(!fault.is_said_of_the_source()));
+                let refused = fault.kind() != SourceFaultKind::Unavailable || state.failures >= PATIENCE;
                 let pause = if refused { REFUSED_PAUSE.max(interval) } else { Duration::ZERO };
                 state.next = turn.plus(pause);
-                if refused && state.discovery.is_some() {
-                    // The names alone are asked for at once, and from then on in each interval.
-                    (state.detailed_again, state.next) = (turn.plus(pause), cx.now.instant);
+                let discovers = state.discovery.is_some();
+                if discovers {
+                    // The names alone are asked for at once, and in each interval until then. Each server that works
+                    // lists them, so they also show whether it does.
+                    (state.detailed_again, state.next) = (state.next, cx.now.instant);
                 }
                 if refused && state.listed.replace(false) != Some(false) {
                     let text = format!("changes below {folder} are found by reading each secret: {fault}");
@@ -236,7 +256,9 @@ impl Listings {
                 }
                 // A read shows what is wrong with the source, if it is not the listing alone.
                 let first = state.stores.first().copied();
-                if let Some(store) = first.and_then(|at| stores.get_mut(at)).filter(|_| !refused) {
+                if let Some(store) =
+                    first.and_then(|at| stores.get_mut(at)).filter(|_| !refused && !discovers)
+                {
                     store.read_soon(cx.now.instant);
                 }
                 first.into_iter().collect()
@@ -258,8 +280,15 @@ impl Listings {
     }
 
     /// Compares the stores that were discovered in a folder with what is there now, and asks for others where they
-    /// differ. A store whose secret is gone stays until it was withdrawn.
-    fn compare(&mut self, folder: &Folder, listing: &Listing, stores: &[Store], cx: &mut Context<'_>) {
+    /// differ. A store whose secret is gone stays until it was withdrawn, or until its name is that of another secret:
+    /// then it has moved there. Returns whether any secret is a store's.
+    fn compare(
+        &mut self,
+        folder: &Folder,
+        listing: &Listing,
+        stores: &[Store],
+        cx: &mut Context<'_>,
+    ) -> bool {
         let mut here: BTreeMap<String, Found> = BTreeMap::new();
         for secret in listing.secrets.keys() {
             let path =
@@ -276,13 +305,33 @@ impl Listings {
                 Some((_, Err(_))) | None => {}
             }
         }
+        let any = !here.is_empty();
+        let mut news: BTreeMap<&str, &Found> =
+            here.iter().map(|(path, found)| (path.as_str(), found)).collect();
+        stores.iter().filter(|store| store.spec.location.folder() == *folder).for_each(|store| {
+            news.remove(store.spec.location.path.as_str());
+        });
+        let name_of = |found: &Found| match place(cx.settings.discoveries.iter(), &found.mount, &found.path) {
+            Some((_, Ok(name))) => Some(name.as_str().to_ascii_lowercase()),
+            Some((_, Err(_))) | None => None,
+        };
+        let claimed: BTreeSet<String> = news.into_values().filter_map(name_of).collect();
         let (mut all, mut changed, mut taken) = (Vec::new(), false, BTreeSet::new());
         for store in stores {
             let location = &store.spec.location;
+            let name = store.name().as_str().to_ascii_lowercase();
+            let is_gone = match store.spec.discovered {
+                Some(_) if location.folder() == *folder => !here.contains_key(&location.path),
+                Some(known) => known.gone_since.is_some(),
+                None => false,
+            };
+            if is_gone && claimed.contains(&name) {
+                continue;
+            }
             let found =
                 |gone_since| Found { mount: location.mount.clone(), path: location.path.clone(), gone_since };
             let is_here = location.folder() == *folder;
-            taken.insert(store.name().as_str().to_ascii_lowercase());
+            taken.insert(name);
             match store.spec.discovered {
                 None if is_here => drop(here.remove(&location.path)),
                 None => {}
@@ -318,6 +367,7 @@ impl Listings {
             self.restocking = true;
             cx.actions.push(Action::Restock { found: all });
         }
+        any
     }
 
     fn unlistable(&self, usable: bool, now: Now) -> Judged {

@@ -134,7 +134,13 @@ impl Engine {
         let mut reported = None;
         match event {
             Event::Tick => {}
-            Event::LoggedIn(result) => self.source.logged_in(result, &mut cx),
+            Event::LoggedIn(result) => {
+                let before = self.source.logins;
+                self.source.logged_in(result, &mut cx);
+                if self.source.logins != before {
+                    self.listings.ask_again(now.instant);
+                }
+            }
             Event::Renewed(result) => self.source.renewed(result, &mut cx),
             Event::LookedUp(result) => self.source.looked_up(result, &mut cx),
             Event::Read { store, location, result } => {
@@ -150,6 +156,7 @@ impl Engine {
                 match &result {
                     Ok(_) => self.source.listed(&mut cx),
                     Err(fault) if !detailed => self.source.not_listed(fault, &mut cx),
+                    Err(fault) if fault.is_said_of_the_source() => self.source.leave_alone(fault, &mut cx),
                     // Not every server does that, nor every policy.
                     Err(_) => {}
                 }
@@ -291,7 +298,9 @@ impl Engine {
     fn advance(&mut self, touched: Option<usize>, was_usable: bool, now: Now, actions: &mut Vec<Action>) {
         let mut cx =
             Context { now, settings: &self.settings, key: &self.key, actions, shared: &mut self.shared };
-        if std::mem::take(&mut self.stores_changed) {
+        // Which stores are no more, only those can tell that list them.
+        if self.stores_changed && self.listings.pending().is_none() {
+            self.stores_changed = false;
             let names = &self.index;
             Book::forget_unknown(&mut cx, |store| names.keys().any(|name| name.as_str() == store));
         }
@@ -424,24 +433,26 @@ impl Engine {
 
     /// Other stores were discovered, or some are no more; what is known of the rest stays known.
     fn restock(&mut self, specs: Vec<StoreSpec>, now: Now) {
+        let (mut none, shared) = (Vec::new(), &mut self.shared);
+        let cx = Context { now, settings: &self.settings, key: &self.key, actions: &mut none, shared };
         let mut old: BTreeMap<StoreName, Store> =
             std::mem::take(&mut self.stores).into_iter().map(|store| (store.name().clone(), store)).collect();
         self.stores = specs
             .into_iter()
             .map(|spec| match old.remove(&spec.name) {
                 Some(mut store) if store.spec.location == spec.location => {
-                    store.spec.discovered = spec.discovered;
+                    store.discovered(spec.discovered, now);
                     store
                 }
-                Some(_) | None => Store::new(spec, now),
+                Some(mut store) => {
+                    store.configured(spec, &self.settings, SourceChange::Kept, &cx);
+                    store
+                }
+                None => Store::new(spec, now),
             })
             .collect();
         self.reindex(now);
         self.shared.platform.keep(|store| self.index.contains_key(store));
-    }
-
-    fn all_published(&self) -> bool {
-        self.published.len() == self.stores.len()
     }
 
     /// Rebuilds the index and makes every store due at once.

@@ -36,6 +36,8 @@ impl Engine {
             SourceFaultKind::Missing | SourceFaultKind::Unavailable => Outcome::SourceUnavailable,
         });
         let mut most = match self.listings.pending() {
+            // Whoever has secrets looked for expects some.
+            None if self.stores.is_empty() => Outcome::SecretUnusable,
             None => Outcome::Good,
             // What is known already may fail for certain; whatever else comes may be worse.
             Some(None) => source?,

@@ -73,6 +73,7 @@ pub(super) struct Source {
     /// Names were not listed, and have not been since.
     unlisted: bool,
     last_read: Option<Instant>,
+    last_listed: Option<Instant>,
     /// A read, or a question about it, has worked with this token.
     proved: bool,
     /// The token before this one was given up because it was refused when it was asked about itself.
@@ -103,6 +104,7 @@ impl Source {
             unread: false,
             unlisted: false,
             last_read: None,
+            last_listed: None,
             proved: false,
             refused_before: false,
             blind: false,
@@ -274,20 +276,14 @@ impl Source {
                 self.fails_counted(fault.clone(), LONGEST_WAIT, cx);
             }
             Some((SourceFaultKind::Forbidden, _)) => {
-                if self.blind && self.is_idle(cx.now) {
-                    let text =
-                        "nothing works with the Vault token, which cannot be asked about; logging in again";
-                    cx.say(None, Some(Severity::Warning), text.into());
-                    self.token = None;
-                    self.next_try = cx.now.instant;
-                }
+                self.give_up_if_idle(cx);
                 // A store that is forbidden for good must not cause a question with each of its reads, nor
                 // any while others are read: they are forbidden too when the token is dead.
                 let interval = cx.settings.poll_interval;
                 let within =
                     |at: Option<Instant>, limit| at.is_some_and(|at| cx.now.instant.since(at) < limit);
                 let limit = if store.refused { LONGEST_WAIT } else { QUESTION_SPACING };
-                let known = store.refused && within(self.last_read, interval * 2);
+                let known = store.refused && within(self.last_used(), interval * 2);
                 self.doubted |= !(self.blind || known || within(self.asked_at, limit.min(interval)));
             }
             Some((SourceFaultKind::LoginRefused, _)) => {}
@@ -299,6 +295,7 @@ impl Source {
     pub(super) fn listed(&mut self, cx: &mut Context<'_>) {
         self.last_attempt_at = Some(cx.now.wall);
         self.last_success_at = Some(cx.now.wall);
+        self.last_listed = Some(cx.now.instant);
         (self.proved, self.refused_before) = (true, false);
         if std::mem::take(&mut self.unlisted) && self.fault.is_none() && !self.unread {
             self.recovered(cx);
@@ -312,15 +309,37 @@ impl Source {
             return self.fails(fault.clone(), LONGEST_WAIT, cx);
         }
         *self.errors.entry(fault.kind()).or_default() += 1;
+        if fault.kind() == SourceFaultKind::Forbidden {
+            self.give_up_if_idle(cx);
+        }
         let lately = self.asked_at.is_some_and(|at| cx.now.instant.since(at) < LONGEST_WAIT);
         self.doubted |= fault.kind() == SourceFaultKind::Forbidden && !(self.blind || lately);
+    }
+
+    /// The source has said that it does nothing now, when it was to list secrets.
+    pub(super) fn leave_alone(&mut self, fault: &SourceFault, cx: &mut Context<'_>) {
+        self.fails(fault.clone(), LONGEST_WAIT, cx);
+    }
+
+    /// When a secret was read last, or some were listed: with a token that lived.
+    fn last_used(&self) -> Option<Instant> {
+        self.last_read.max(self.last_listed)
+    }
+
+    fn give_up_if_idle(&mut self, cx: &mut Context<'_>) {
+        if self.blind && self.is_idle(cx.now) {
+            let text = "nothing works with the Vault token, which cannot be asked about; logging in again";
+            cx.say(None, Some(Severity::Warning), text.into());
+            self.token = None;
+            self.next_try = cx.now.instant;
+        }
     }
 
     /// Whether neither a log-in nor a read has worked for long.
     fn is_idle(&self, now: Now) -> bool {
         let long_ago = |at: Instant| now.instant.since(at) >= BLIND_PATIENCE;
         self.token.is_some_and(|token| token.age(now) >= BLIND_PATIENCE)
-            && self.last_read.is_none_or(long_ago)
+            && self.last_used().is_none_or(long_ago)
     }
 
     fn token_in_doubt(&mut self, fault: SourceFault, cx: &mut Context<'_>) {

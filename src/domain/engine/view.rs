@@ -103,6 +103,12 @@ impl Engine {
         format!("{published} of {all} stores published, {open} incidents open{vault}")
     }
 
+    /// Whether every store is published. Before any is known, that says nothing.
+    pub(super) fn all_published(&self) -> bool {
+        let none_known = self.stores.is_empty() && self.listings.pending().is_some();
+        self.published.len() == self.stores.len() && !none_known
+    }
+
     /// What the probes of an orchestrator ask for.
     #[must_use]
     pub fn vitals(&self, last_pass: Now, now: Now) -> Vitals {

@@ -185,3 +185,15 @@ fn the_text_of_a_json_object_is_read_strictly_and_never_quoted() {
     let long = format!("{{\"x\":\"{}\"}}", "x".repeat(64 * 1024));
     assert_eq!(read(&long).unwrap_err().problem, FieldProblem::TooLongJson);
 }
+
+/// Vault knows no pages, and gives all names whatever it is asked.
+#[tokio::test]
+async fn as_many_names_as_a_page_has_are_all_of_a_server_without_pages() {
+    let keys: Vec<String> = (0..250).map(|at| format!("store-{at:03}")).collect();
+    let body = serde_json::json!({ "data": { "keys": keys } }).to_string();
+    let (vault, server) = logged_in_to(vec![Reply::new("200 OK", &body)]).await;
+    let folder = Folder { mount: "secret".into(), path: "stores".into() };
+    let listing = vault.list(&folder, Some(KvVersion::Two), false).await.unwrap();
+    assert_eq!((listing.secrets.len(), listing.requests), (250, 2));
+    assert_eq!(server.requests().len(), 3);
+}

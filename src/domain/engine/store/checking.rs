@@ -229,7 +229,7 @@ impl Store {
                 self.accepted = Some(cx.now);
                 self.verified_at = Some(cx.now.wall);
                 self.rejection = None;
-                self.withdrawn = self.withdrawn && self.is_gone_for_good(cx.now);
+                self.withdrawn = self.withdrawn && self.is_gone();
             }
             Verdict::Rejected { none_seen } => {
                 // Whatever the source has that is newer is wanted at once.

@@ -4,6 +4,7 @@ mod acknowledging;
 mod certificate;
 mod checking;
 mod contest;
+mod gone;
 mod looking;
 mod publishing;
 mod reading;
@@ -33,6 +34,7 @@ pub(super) use self::certificate::Certificate;
 pub(super) use self::checking::{Rejection, Streak};
 pub(super) use self::contest::AT_ONCE;
 use self::contest::Contest;
+use self::gone::Gone;
 use self::looking::Looks;
 use self::reloading::Reload;
 use self::reporting::Reports;
@@ -132,6 +134,7 @@ pub(super) struct Store {
     publishing: bool,
     /// The set was taken away because it is dead; it comes back only when it is accepted again.
     withdrawn: bool,
+    gone: Option<Gone>,
     next_publish: Instant,
     publish_failures: u32,
     pub(super) contest: Contest,
@@ -150,6 +153,7 @@ impl Store {
     pub(super) fn new(spec: StoreSpec, now: Now) -> Self {
         let reload = Reload::of(spec.hook.as_ref());
         let acknowledgement = Acknowledgement::of(spec.acknowledge.as_ref());
+        let gone = Gone::of(spec.discovered, now);
         Self {
             spec,
             due: None,
@@ -190,6 +194,7 @@ impl Store {
             resolution: None,
             publishing: false,
             withdrawn: false,
+            gone,
             next_publish: now.instant,
             publish_failures: 0,
             contest: Contest::from(now.instant),
@@ -268,6 +273,7 @@ impl Store {
         self.withdrawn = self.withdrawn
             && (spec.on_rejection == OnRejection::Withdraw
                 || spec.discovered.is_some_and(|it| it.gone_since.is_some()));
+        self.discovered(spec.discovered, cx.now);
         self.spec = spec;
         self.reload.told = self.reload.told.or(self.spec.hook.as_ref().and_then(|hook| hook.told));
         self.acknowledgement.known(self.spec.acknowledge.as_ref());
@@ -399,8 +405,7 @@ impl Store {
         due.extend(self.superseded.as_ref().map(Superseded::ends));
         due.extend(cx.shared.book.next_reminder(Some(self.name())));
         due.extend(conditions::next_change(self, cx));
-        let gone = self.gone_for_good_at().filter(|at| *at > cx.now.wall);
-        due.extend(gone.map(|at| cx.now.instant.plus(at.since(cx.now.wall))));
+        due.extend(self.gone_for_good_at().filter(|at| *at > cx.now.instant));
         due.into_iter().min()
     }
 

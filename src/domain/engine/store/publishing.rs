@@ -10,7 +10,7 @@ use crate::domain::incident::{Cause, Resolution, Severity};
 use crate::domain::publication::{GenerationStamp, OnDisk, PublishFault, Published, Sign};
 use crate::domain::schedule::backoff;
 use crate::domain::source::SourceFault;
-use crate::domain::time::{Now, Timestamp};
+use crate::domain::time::Now;
 use crate::domain::verdict::Verdict;
 
 const LONGEST_PUBLISH_WAIT: Duration = Duration::from_secs(60);
@@ -256,7 +256,7 @@ impl Store {
         self.publish_failures = 0;
         self.disk = Disk::Absent(None);
         let text = if self.is_gone_for_good(cx.now) {
-            "the credentials were withdrawn, as their secret is gone and on_missing says so"
+            "the credentials were withdrawn, as their secret is gone and withdraw_after says so"
         } else {
             "the rejected credentials were withdrawn, as on_rejection says"
         };
@@ -266,13 +266,8 @@ impl Store {
     /// Whether it was discovered, and its secret has been gone for longer than it stays published. That it is not
     /// listed is not enough: a read must have found nothing, ever, at its path.
     pub(super) fn is_gone_for_good(&self, now: Now) -> bool {
-        self.gone_for_good_at().is_some_and(|at| now.wall >= at)
+        self.gone_for_good_at().is_some_and(|at| now.instant >= at)
             && matches!(self.problem, Some(ReadProblem::Fault(SourceFault::NeverWritten)))
-    }
-
-    pub(super) fn gone_for_good_at(&self) -> Option<Timestamp> {
-        let discovered = self.spec.discovered?;
-        Some(discovered.gone_since?.plus(discovered.withdraw_after?))
     }
 
     /// Whether nothing is left of a store whose secret is gone.

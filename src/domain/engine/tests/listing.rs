@@ -13,7 +13,7 @@ use crate::domain::source::{SecretLocation, SourceFault};
 const STORES: [&str; 3] = ["acme", "bravo", "corp"];
 
 /// A source that lists; all stores are published.
-fn listed() -> World {
+pub(super) fn listed() -> World {
     let mut world = World::new(&STORES);
     world.listing = Ok(());
     world.pass(2 * MINUTE);

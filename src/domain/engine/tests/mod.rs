@@ -4,6 +4,7 @@ mod acknowledging;
 mod certificates;
 mod discovering;
 mod files;
+mod finding;
 mod fleet;
 mod incidents;
 mod listing;

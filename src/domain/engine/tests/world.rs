@@ -347,7 +347,8 @@ impl World {
                     _ if self.token_dead => Err(SourceFault::Forbidden),
                     Err(fault) => Err(fault.clone()),
                     Ok(()) => {
-                        let secrets = self.secrets.iter().filter(|(name, _)| !self.unlisted.contains(name));
+                        let is_listed = |name| folder.path == "bc" && !self.unlisted.contains(name);
+                        let secrets = self.secrets.iter().filter(|(name, _)| is_listed(*name));
                         Ok(Listing { secrets: secrets.map(listed).collect(), requests: 1 })
                     }
                 };
@@ -480,7 +481,7 @@ fn kind(action: &Action) -> &'static str {
     }
 }
 
-fn engine(
+pub(super) fn engine(
     stores: impl IntoIterator<Item = StoreSpec>,
     settings: &Settings,
     open: Vec<Incident>,

@@ -1,0 +1,47 @@
+//! A store that was discovered, and whose secret is listed no more: for how long.
+
+use std::time::Duration;
+
+use super::Store;
+use crate::domain::discovery::Discovered;
+use crate::domain::time::{Instant, Now, Timestamp};
+
+/// For how long a secret is gone. The wall clock tells what went by before this life; one that is set meanwhile must
+/// not take away what is published.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Gone {
+    since: Timestamp,
+    /// When this was noted, ...
+    noted: Instant,
+    /// ... and how long it had been gone then.
+    before: Duration,
+}
+
+impl Gone {
+    pub(super) fn of(discovered: Option<Discovered>, now: Now) -> Option<Self> {
+        let since = discovered?.gone_since?;
+        Some(Self { since, noted: now.instant, before: now.wall.since(since) })
+    }
+}
+
+impl Store {
+    /// What is known of it because it was discovered.
+    pub(in crate::domain::engine) fn discovered(&mut self, discovered: Option<Discovered>, now: Now) {
+        self.spec.discovered = discovered;
+        let since = discovered.and_then(|discovered| discovered.gone_since);
+        if self.gone.map(|gone| gone.since) != since {
+            self.gone = Gone::of(discovered, now);
+        }
+    }
+
+    /// Whether it was discovered, and its secret is listed no more.
+    pub(super) const fn is_gone(&self) -> bool {
+        self.gone.is_some()
+    }
+
+    /// When its secret will have been gone for longer than it stays published.
+    pub(super) fn gone_for_good_at(&self) -> Option<Instant> {
+        let (gone, after) = (self.gone?, self.spec.discovered?.withdraw_after?);
+        Some(gone.noted.plus(after.saturating_sub(gone.before)))
+    }
+}

@@ -1,0 +1,191 @@
+//! Discovery when the source hesitates, clocks jump, secrets move, and nothing is found.
+
+use std::sync::Arc;
+
+use super::world::{DAY, HOUR, MINUTE, SECOND, World};
+use crate::domain::engine::{Event, Outcome, StoreSpec};
+use crate::domain::incident::{Cause, MessageKind};
+use crate::domain::source::SourceFault;
+
+fn add(world: &mut World, secret: &str) {
+    world.write(secret, "user", "token-1");
+    world.accept(secret, "user", "token-1");
+}
+
+/// A source that lists versions, and whose stores are found.
+fn listed(secrets: &[&str]) -> World {
+    let mut world = World::discovering(&[], None);
+    world.listing = Ok(());
+    for secret in secrets {
+        add(&mut world, secret);
+    }
+    world.start();
+    world.pass(2 * MINUTE);
+    assert_eq!(world.publications.len(), secrets.len());
+    world
+}
+
+#[test]
+fn a_source_that_was_away_for_a_moment_is_listed_as_before() {
+    let mut world = listed(&["acme", "bravo", "corp"]);
+    let gone = SourceFault::Unreachable("connection refused".into());
+    (world.listing, world.names) = (Err(gone.clone()), Err(gone));
+    world.pass(90 * SECOND);
+    (world.listing, world.names) = (Ok(()), Ok(()));
+    world.pass(5 * MINUTE);
+    let reads = world.calls("read");
+    world.pass(30 * MINUTE);
+    assert_eq!(world.calls("read"), reads);
+    assert_eq!(world.snapshot().source.listed_stores, 3);
+}
+
+#[test]
+fn a_source_that_lists_names_but_no_versions_any_more_is_read() {
+    let mut world = listed(&["acme", "bravo"]);
+    world.listing = Err(SourceFault::Malformed("too long".into()));
+    world.pass(5 * MINUTE);
+    world.write("acme", "user", "token-2");
+    world.accept("acme", "user", "token-2");
+    world.pass(MINUTE + SECOND);
+    assert_eq!(world.published("acme"), Some((2, "token-2".into())));
+}
+
+#[test]
+fn a_source_that_asks_to_be_left_alone_when_it_is_to_list_is_asked_for_nothing() {
+    for mut world in [listed(&["acme", "bravo"]), super::listing::listed()] {
+        let busy = SourceFault::Busy { status: 429, pause: 4 * MINUTE };
+        (world.listing, world.names) = (Err(busy.clone()), Err(busy));
+        let lists = world.calls("list");
+        world.pass_until(|world| world.calls("list") > lists);
+        let calls = ["list", "list names", "read", "look up"].map(|what| world.calls(what));
+        world.pass(3 * MINUTE);
+        assert_eq!(calls, ["list", "list names", "read", "look up"].map(|what| world.calls(what)));
+        world.pass(HOUR);
+        assert!(world.calls("read") <= calls[2] + 120, "{:?}", world.calls);
+    }
+}
+
+#[test]
+fn a_new_token_is_tried_for_what_the_old_one_was_refused() {
+    let mut world = listed(&["acme", "bravo"]);
+    world.token_dead = true;
+    world.pass(5 * MINUTE);
+    assert_eq!(world.snapshot().source.logins, 2);
+    assert_eq!(world.snapshot().source.listed_stores, 2);
+}
+
+#[test]
+fn a_new_secret_does_not_cause_the_others_to_be_read() {
+    let secrets: Vec<String> = (0..60).map(|at| format!("store-{at}")).collect();
+    let mut world = listed(&secrets.iter().map(String::as_str).collect::<Vec<_>>());
+    let reads = world.calls("read");
+    add(&mut world, "another");
+    world.pass(10 * MINUTE);
+    assert!(world.published("another").is_some());
+    assert!(world.calls("read") <= reads + 2, "{} reads", world.calls("read") - reads);
+}
+
+#[test]
+fn a_clock_that_is_set_ahead_withdraws_nothing_early() {
+    let mut world = World::discovering(&[], Some(DAY));
+    add(&mut world, "acme");
+    world.start();
+    world.pass(2 * MINUTE);
+    world.secrets.remove("acme");
+    world.pass(HOUR);
+    world.now.wall = world.now.wall.plus(300 * DAY);
+    world.pass(HOUR);
+    assert_eq!(world.calls("withdraw"), 0);
+    world.pass(DAY);
+    assert_eq!(world.calls("withdraw"), 1);
+}
+
+#[test]
+fn what_was_withdrawn_does_not_come_back_while_its_source_is_gone() {
+    let mut world = World::discovering(&[], Some(HOUR));
+    add(&mut world, "acme");
+    world.start();
+    world.pass(2 * MINUTE);
+    world.secrets.remove("acme");
+    world.pass_until(|world| world.calls("restock") == 2);
+    world.pass(HOUR - MINUTE);
+    world.slow = vec!["list", "list names"];
+    world.pass_until(|world| world.calls("withdraw") == 1);
+    world.read_fault = Some(SourceFault::Unreachable("connection refused".into()));
+    world.pass(HOUR);
+    assert_eq!(world.published("acme"), None);
+    assert_eq!(world.calls("withdraw"), 1);
+}
+
+#[test]
+fn a_secret_that_moves_to_another_place_keeps_its_store() {
+    let mut world = World::discovering(&[], None);
+    let mut other = world.settings.discoveries[0].clone();
+    other.folder.path = "old".into();
+    world.settings.discoveries.push(other);
+    let settings = world.settings.clone();
+    world.engine = super::world::engine([], &settings, Vec::new(), world.now);
+    add(&mut world, "acme");
+    world.start();
+    world.pass(2 * MINUTE);
+    assert_eq!(world.publications.len(), 1);
+    let spec = |world: &World, gone_since| {
+        let mut location = (*world.spec("acme").location).clone();
+        location.path = "old/acme".into();
+        let discovered = crate::domain::discovery::Discovered { gone_since, withdraw_after: None };
+        StoreSpec { location: Arc::new(location), discovered: Some(discovered), ..world.spec("acme") }
+    };
+    let stores = vec![spec(&world, Some(world.now.wall))];
+    world.found.clear();
+    world.send(Event::Restocked { stores });
+    world.pass(3 * MINUTE);
+    assert_eq!(world.found.len(), 1);
+    assert_eq!((world.found[0].path.as_str(), world.found[0].gone_since), ("bc/acme", None));
+    assert_eq!(world.publications.len(), 1);
+    assert_eq!(world.said(), []);
+}
+
+#[test]
+fn nobody_is_told_that_all_is_well_before_any_store_is_known() {
+    let mut world = World::discovering(&[], None);
+    world.names = Err(SourceFault::Forbidden);
+    world.start();
+    world.pass(MINUTE);
+    let vitals = world.snapshot().vitals;
+    assert!(!vitals.ready && !vitals.started);
+    world.names = Ok(());
+    world.pass(3 * MINUTE);
+    assert!(world.snapshot().vitals.ready);
+    // A single pass that finds none has not done what it is for.
+    assert_eq!(world.engine.outcome(), Some(Outcome::SecretUnusable));
+}
+
+#[test]
+fn an_incident_of_a_store_that_is_found_again_is_not_told_to_be_over() {
+    let mut world = listed(&["acme"]);
+    world.read_faults.insert("acme".into(), SourceFault::Deleted(1));
+    world.written_at.insert("acme".into(), world.now.wall);
+    world.pass(10 * MINUTE);
+    assert_eq!(world.said(), [(MessageKind::Opened, Cause::SecretMissing)]);
+    // What was found is not known any more.
+    world.found.clear();
+    world.restart();
+    world.pass(10 * MINUTE);
+    assert_eq!(world.said(), [(MessageKind::Opened, Cause::SecretMissing)]);
+}
+
+#[test]
+fn a_token_that_lists_is_not_given_up_because_of_a_store_that_it_may_not_read() {
+    let mut world = listed(&["acme", "bravo"]);
+    let lease = crate::domain::source::Lease { duration: 30 * DAY, renewable: true };
+    (world.log_in, world.look_up) = (Ok(lease), Err(SourceFault::Forbidden));
+    world.token_dead = true;
+    world.pass(3 * MINUTE);
+    world.token_dead = false;
+    world.read_faults.insert("acme".into(), SourceFault::Forbidden);
+    world.write("acme", "user", "token-2");
+    world.pass(HOUR);
+    let logins = world.snapshot().source.logins;
+    world.pass(12 * HOUR);
+    assert_eq!(world.snapshot().source.logins, logins);
+}
