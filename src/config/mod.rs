@@ -230,6 +230,8 @@ pub struct Http {
     pub listen: Option<SocketAddr>,
     /// File with the token that apps report with; none: reports are not taken.
     pub report_token_file: Option<PathBuf>,
+    /// How many stores have series of their own in the metrics at the most.
+    pub metrics_store_limit: usize,
 }
 
 /// `[control]`.

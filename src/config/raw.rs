@@ -142,6 +142,7 @@ tables! {
     Http {
         listen: Option<Value>,
         report_token_file: Option<Value>,
+        metrics_store_limit: Option<Value>,
     }
 
     Control {

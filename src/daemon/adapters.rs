@@ -72,8 +72,10 @@ impl Adapters {
                 Event::Listed { folder, detailed, result }
             }
             Action::Probe { store, credentials } => {
+                let begun = clock.elapsed_millis();
                 let outcome = self.prober.probe(&credentials, now(&clock).wall).await;
-                Event::Probed { store, credentials, outcome }
+                let took = Duration::from_millis(clock.elapsed_millis().saturating_sub(begun));
+                Event::Probed { store, credentials, took, outcome }
             }
             Action::Reload { store, generation } => {
                 let (adapters, name) = (self.clone(), store.clone());

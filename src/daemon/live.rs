@@ -1,11 +1,11 @@
 //! The daemon's loop: one select over everything that can happen.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
+use tokio::time::{sleep_until, timeout};
 use tracing::{error, info, warn};
 
 use crate::config::{Config, Environment, Log, LogFormat, preflight};
@@ -22,7 +22,6 @@ use crate::publish::key;
 use crate::system::clock::Clock;
 use crate::system::directories::Disturbed;
 use crate::system::errors::chain;
-use crate::system::files::FileWatch;
 use crate::system::logging::Levels;
 use crate::system::service::{self, State, Told};
 use crate::system::signals::{Signal, Signals, Wish};
@@ -30,8 +29,11 @@ use crate::system::signals::{Signal, Signals, Wish};
 use super::adapters::{Adapters, now, on_disk};
 use super::alerts::{Alerts, Channels};
 use super::error::DaemonError;
+use super::file_watch::watch_file;
+use super::happening::Happening;
 use super::listeners::{self, Listeners};
 use super::output_watch::OutputWatch;
+use super::pulse::{Pulse, usage};
 use super::restock::{restock, take_stock};
 use super::services::{Service, any_ended};
 use super::settings::{mounts, settings, source_change, stores};
@@ -99,6 +101,7 @@ struct Live {
     told_status: String,
     /// How often the service manager's watchdog wants to be fed, and when it was.
     watchdog: Option<Duration>,
+    pulse: Pulse,
     fed: tokio::time::Instant,
     /// The service manager did not listen, and is left alone until then.
     deaf_until: Option<tokio::time::Instant>,
@@ -137,11 +140,13 @@ impl Live {
         let pages = Pages::new(snapshots, requests, beats, guard.clone());
         let listeners = Listeners::open(&config, pages).await?;
         let (changed, file_changed) = mpsc::channel(1);
+        let watchdog = service::watchdog_interval();
         let live = Self {
             work: Work::new(engine, adapters, &config, clock),
             status: ConfigurationStatus {
                 loaded_at: at.wall,
                 verify_before_publish: config.check.verify_before_publish,
+                metrics_store_limit: config.http.metrics_store_limit,
                 ..ConfigurationStatus::default()
             },
             file_watch: Some(watch_file(&path, changed)),
@@ -164,7 +169,8 @@ impl Live {
             output_watch,
             ready: Readiness::Starting,
             told_status: String::new(),
-            watchdog: service::watchdog_interval(),
+            watchdog,
+            pulse: Pulse::every(watchdog.map_or(PULSE, |watchdog| (watchdog / 2).min(PULSE))),
             fed: tokio::time::Instant::now(),
             deaf_until: None,
         };
@@ -186,39 +192,50 @@ impl Live {
 
     /// The loop. Returns when it is told to stop.
     async fn serve(&mut self) -> Result<(), DaemonError> {
-        let period = self.watchdog.map_or(PULSE, |watchdog| (watchdog / 2).min(PULSE));
-        let mut pulse = interval(period);
-        pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.handle(Event::Tick).await;
         loop {
-            let due = self.clock.instant_at(self.work.engine.next_deadline().as_millis());
-            tokio::select! {
-                signal = self.signals.next() => {
+            let happening = self.next().await?;
+            let begun = tokio::time::Instant::now();
+            match happening {
+                Happening::Signal(signal) => {
                     if self.obey(signal).await? {
                         return Ok(());
                     }
                 }
-                event = self.work.next() => {
-                    let event = event?;
-                    self.handle(event).await;
-                }
-                () = sleep_until(due) => self.handle(Event::Tick).await,
-                Some(()) = self.file_changed.recv() => self.reload("the configuration file has changed").await?,
-                Some(disturbed) = self.output_watch.disturbed.recv() => self.disturb(disturbed).await,
-                Some(request) = self.asked.recv() => self.answer(request),
-                Some(request) = self.requested.recv() => self.oblige(request).await,
-                Some(event) = self.alerts.reported.recv() => self.alerts.count(&event),
-                fault = any_ended(
-                    self.listeners
-                        .services()
-                        .chain(&mut self.file_watch)
-                        .chain(&mut self.output_watch.service)
-                        .chain(&mut self.alerts.tasks)
-                ) => return Err(fault),
-                _ = pulse.tick() => self.alerts.settle().await,
+                Happening::Event(event) => self.handle(event).await,
+                Happening::FileChanged => self.reload("the configuration file has changed").await?,
+                Happening::Disturbed(disturbed) => self.disturb(disturbed).await,
+                Happening::Asked(request) => self.answer(request),
+                Happening::Requested(request) => self.oblige(request).await,
+                Happening::Delivered(event) => self.alerts.count(&event),
+                Happening::Pulse => self.alerts.settle().await,
             }
+            self.pulse.passed(begun);
             self.passed();
         }
+    }
+
+    /// Waits for the next thing to happen, or for a part to end, which none may.
+    async fn next(&mut self) -> Result<Happening, DaemonError> {
+        let due = self.clock.instant_at(self.work.engine.next_deadline().as_millis());
+        Ok(tokio::select! {
+            signal = self.signals.next() => Happening::Signal(signal),
+            event = self.work.next() => Happening::Event(event?),
+            () = sleep_until(due) => Happening::Event(Event::Tick),
+            Some(()) = self.file_changed.recv() => Happening::FileChanged,
+            Some(disturbed) = self.output_watch.disturbed.recv() => Happening::Disturbed(disturbed),
+            Some(request) = self.asked.recv() => Happening::Asked(request),
+            Some(request) = self.requested.recv() => Happening::Requested(request),
+            Some(event) = self.alerts.reported.recv() => Happening::Delivered(event),
+            fault = any_ended(
+                self.listeners
+                    .services()
+                    .chain(&mut self.file_watch)
+                    .chain(&mut self.output_watch.service)
+                    .chain(&mut self.alerts.tasks)
+            ) => return Err(fault),
+            () = self.pulse.beat() => Happening::Pulse,
+        })
     }
 
     async fn handle(&mut self, event: Event) {
@@ -320,6 +337,8 @@ impl Live {
             events: self.work.timeline.events(),
             configuration: self.status.clone(),
             reports_refused: self.guard.refused(),
+            main_loop: Some(self.pulse.status()),
+            process: Some(usage()),
         };
         // Whoever asked may be gone by now.
         let _gone = request.send(Arc::new(self.work.engine.snapshot(about, now(&self.clock))));
@@ -423,6 +442,7 @@ impl Live {
         self.status.reloads += 1;
         self.status.error = None;
         self.status.verify_before_publish = config.check.verify_before_publish;
+        self.status.metrics_store_limit = config.http.metrics_store_limit;
         self.config = config;
         info!(stores = self.config.stores.len(), "the new configuration is in force");
         self.work.timeline.happened(self.status.loaded_at, None, "the new configuration is in force");
@@ -466,21 +486,4 @@ struct Prepared {
     channels: Channels,
     listeners: listeners::Prepared,
     output_watch: OutputWatch,
-}
-
-fn watch_file(path: &Path, changed: mpsc::Sender<()>) -> Service {
-    let mut file = FileWatch::new(path);
-    Service::start("the watch of the configuration file", |stop| async move {
-        let tell = async {
-            loop {
-                file.changed().await;
-                // A full channel already holds the news.
-                let _full = changed.try_send(());
-            }
-        };
-        tokio::select! {
-            () = tell => {}
-            () = stop => {}
-        }
-    })
 }

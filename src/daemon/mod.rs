@@ -6,10 +6,13 @@
 mod adapters;
 mod alerts;
 mod error;
+mod file_watch;
+mod happening;
 mod listeners;
 mod live;
 mod output_watch;
 mod pass;
+mod pulse;
 mod restock;
 mod services;
 mod settings;

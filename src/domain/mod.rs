@@ -6,6 +6,7 @@
 pub mod credentials;
 pub mod discovery;
 pub mod engine;
+pub mod histogram;
 pub mod incident;
 pub mod publication;
 pub mod routing;

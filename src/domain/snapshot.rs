@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::credentials::StoreName;
+use super::histogram::Histogram;
 use super::incident::{Cause, Incident, Severity};
 use super::publication::GenerationStamp;
 use super::source::SourceFaultKind;
@@ -40,6 +41,70 @@ pub struct Snapshot {
     pub configuration: ConfigurationStatus,
     /// Reports of apps that were refused because of their token, since the start.
     pub reports_refused: u64,
+    /// What was done for all stores together.
+    pub totals: Totals,
+    /// How long things took, for all stores together.
+    pub durations: Durations,
+    /// How the daemon's loop fares; absent without one.
+    pub main_loop: Option<LoopStatus>,
+    /// What the process uses of the machine; absent where nobody has asked.
+    pub process: Option<ProcessStatus>,
+}
+
+/// What was done since the start for all stores together, those included that are gone.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Totals {
+    /// Probes, by verdict; candidates' included.
+    pub verdicts: BTreeMap<VerdictKind, u64>,
+    /// Generations published.
+    pub publications: u64,
+    /// Sets found damaged or gone, and written again.
+    pub restorations: u64,
+    /// Runs of hooks that worked.
+    pub reloads_succeeded: u64,
+    /// Runs of hooks that failed.
+    pub reloads_failed: u64,
+    /// Reports of apps that came.
+    pub reports: u64,
+}
+
+/// How long things took since the start, for all stores together.
+#[derive(Clone, Debug, Serialize)]
+pub struct Durations {
+    /// A probe, from its first byte to its last.
+    pub checks: Histogram,
+    /// From the last probe that accepted credentials to the incident that says that they were regenerated or revoked:
+    /// the longest that it can have gone unnoticed.
+    pub detections: Histogram,
+    /// From the write of a version, by the source's clock, to its publication; of those that were written while
+    /// somebody waited for them.
+    pub publications: Histogram,
+}
+
+/// How the daemon's loop fares.
+#[derive(Clone, Debug, Serialize)]
+pub struct LoopStatus {
+    /// How long it was busy with one event; all else waits meanwhile.
+    pub passes: Histogram,
+    /// How late it was when it last had to do something at a given time, in milliseconds.
+    pub lag_ms: u64,
+}
+
+/// What the process uses of the machine, as the kernel says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ProcessStatus {
+    /// Processor time since the start, in milliseconds.
+    pub cpu_ms: u64,
+    /// Bytes of memory that are resident.
+    pub resident_bytes: Option<u64>,
+    /// Bytes of address space.
+    pub virtual_bytes: Option<u64>,
+    /// Open file descriptors.
+    pub open_files: Option<u64>,
+    /// How many there may be.
+    pub max_files: Option<u64>,
+    /// Threads.
+    pub threads: Option<u64>,
 }
 
 impl Snapshot {
@@ -227,6 +292,8 @@ pub struct StoreStatus {
     pub reload: Option<ReloadStatus>,
     /// Requests left in the account's hour, as the store last said.
     pub requests_remaining: Option<u64>,
+    /// Requests to the account that the daemon allows itself at once; absent while no account is known.
+    pub budget_remaining: Option<u64>,
     /// Probes since the start, by verdict; candidates' included.
     pub verdicts: BTreeMap<VerdictKind, u64>,
     /// Generations published since the start.
@@ -361,6 +428,14 @@ pub struct ConfigurationStatus {
     pub error: Option<String>,
     /// Whether only accepted credentials are published.
     pub verify_before_publish: bool,
+    /// How often each secret is read, in milliseconds.
+    pub poll_interval_ms: u64,
+    /// How often published credentials are checked, in milliseconds.
+    pub check_interval_ms: u64,
+    /// How long nobody may be able to tell before that is an incident, in milliseconds.
+    pub stale_after_ms: u64,
+    /// How many stores have series of their own in the metrics at the most.
+    pub metrics_store_limit: usize,
 }
 
 /// Past this age of the loop's last pass, `/livez` says no.

@@ -1,14 +1,17 @@
 //! A snapshot for the tests: two stores, with values as hostile as their types let them be.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::domain::credentials::StoreName;
+use crate::domain::histogram::Histogram;
 use crate::domain::incident::{Cause, Incident, Severity};
 use crate::domain::publication::GenerationStamp;
 use crate::domain::secret::Fingerprint;
 use crate::domain::snapshot::{
-    AcknowledgementStatus, CandidateStatus, ChannelStatus, ConfigurationStatus, ReloadRun, ReloadStatus,
-    ReportStatus, Snapshot, SourceStatus, StoreState, StoreStatus, TimelineEvent, Vitals,
+    AcknowledgementStatus, CandidateStatus, ChannelStatus, ConfigurationStatus, Durations, LoopStatus,
+    ProcessStatus, ReloadRun, ReloadStatus, ReportStatus, Snapshot, SourceStatus, StoreState, StoreStatus,
+    TimelineEvent, Totals, Vitals,
 };
 use crate::domain::source::SourceFaultKind;
 use crate::domain::time::Timestamp;
@@ -49,6 +52,7 @@ pub(super) fn verified_store(name: &str) -> StoreStatus {
         last_read_attempt_at: Some(at(2_000)),
         last_read_at: Some(at(1_999)),
         requests_remaining: Some(0),
+        budget_remaining: Some(58),
         verdicts: BTreeMap::from([(VerdictKind::Accepted, 41), (VerdictKind::RateLimited, 1)]),
         publications: u64::MAX,
         restorations: 2,
@@ -102,6 +106,7 @@ pub(super) fn pending_store(name: &str) -> StoreStatus {
         publish_error: None,
         reload: None,
         requests_remaining: None,
+        budget_remaining: None,
         verdicts: BTreeMap::new(),
         publications: 0,
         restorations: 0,
@@ -121,6 +126,14 @@ pub(super) fn incident(cause: Cause) -> Incident {
     serde_json::from_str(&text).unwrap()
 }
 
+fn histogram<const N: usize>(millis: [u64; N]) -> Histogram {
+    let mut histogram = Histogram::new(&[100_000, 10_000_000]);
+    for millis in millis {
+        histogram.add(Duration::from_millis(millis));
+    }
+    histogram
+}
+
 /// The whole snapshot.
 pub(super) fn snapshot() -> Snapshot {
     let longest = "9".repeat(StoreName::MAX_LENGTH);
@@ -134,6 +147,7 @@ pub(super) fn snapshot() -> Snapshot {
             state: "ready",
             last_attempt_at: Some(at(2_000)),
             last_success_at: Some(at(1_999)),
+            token_expires_at: Some(at(3_600_000)),
             logins: 1,
             renewals: 2,
             reads: 300,
@@ -167,7 +181,33 @@ pub(super) fn snapshot() -> Snapshot {
             refused: 1,
             error: Some("unknown key".into()),
             verify_before_publish: true,
+            poll_interval_ms: 1_000,
+            check_interval_ms: 300_000,
+            stale_after_ms: 3_600_000,
+            metrics_store_limit: 1_000,
         },
         reports_refused: 6,
+        totals: Totals {
+            verdicts: BTreeMap::from([(VerdictKind::Accepted, 50), (VerdictKind::RateLimited, 1)]),
+            publications: 12,
+            restorations: 3,
+            reloads_succeeded: 4,
+            reloads_failed: 5,
+            reports: 10,
+        },
+        durations: Durations {
+            checks: histogram([20, 250, 9_000]),
+            detections: histogram([]),
+            publications: histogram([10_001]),
+        },
+        main_loop: Some(LoopStatus { passes: histogram([0, 1]), lag_ms: 2 }),
+        process: Some(ProcessStatus {
+            cpu_ms: 1_250,
+            resident_bytes: Some(7_000_000),
+            virtual_bytes: Some(20_000_000),
+            open_files: Some(17),
+            max_files: Some(1_024),
+            threads: Some(3),
+        }),
     }
 }

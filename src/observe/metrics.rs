@@ -5,10 +5,12 @@
 
 mod acknowledgements;
 mod family;
+mod machine;
 mod reloads;
 mod stores;
 #[cfg(test)]
 mod tests;
+mod totals;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -37,9 +39,29 @@ const STORE_SIZE: usize = 2560;
 /// # Errors
 /// Never, as far as is known: a string takes whatever is written to it.
 pub(super) fn encode(snapshot: Arc<Snapshot>, exposition: Exposition) -> Result<String, fmt::Error> {
-    let mut text = String::with_capacity(BASE_SIZE + STORE_SIZE * snapshot.stores.len());
-    let mut registry = Registry::with_prefix(PREFIX);
-    registry.register_collector(Box::new(Scrape { snapshot, exposition }));
+    encode_into(room(&snapshot), snapshot, exposition)
+}
+
+/// An empty text that the metrics of a snapshot fit into.
+pub(super) fn room(snapshot: &Snapshot) -> String {
+    let shown = snapshot.stores.len().min(snapshot.configuration.metrics_store_limit);
+    String::with_capacity(BASE_SIZE + STORE_SIZE * shown)
+}
+
+/// The same as [`encode`], into a text that was made elsewhere.
+///
+/// # Errors
+/// As [`encode`].
+pub(super) fn encode_into(
+    mut text: String,
+    snapshot: Arc<Snapshot>,
+    exposition: Exposition,
+) -> Result<String, fmt::Error> {
+    let mut registry = Registry::default();
+    let process = machine::Process { snapshot: snapshot.clone(), exposition };
+    registry.register_collector(Box::new(process));
+    let ours = registry.sub_registry_with_prefix(PREFIX);
+    ours.register_collector(Box::new(Scrape { snapshot, exposition }));
     match exposition {
         Exposition::OpenMetrics => text::encode(&mut text, &registry)?,
         Exposition::Prometheus => text::encode_registry(&mut text, &registry)?,
@@ -58,10 +80,12 @@ impl Collector for Scrape {
         let mut families = Families::new(encoder, self.exposition);
         daemon(&mut families, &self.snapshot)?;
         source(&mut families, &self.snapshot)?;
-        stores::gauges(&mut families, &self.snapshot)?;
-        stores::counters(&mut families, &self.snapshot)?;
-        reloads::families(&mut families, &self.snapshot)?;
-        acknowledgements::families(&mut families, &self.snapshot)?;
+        totals::families(&mut families, &self.snapshot)?;
+        let shown = stores::shown(&self.snapshot);
+        stores::gauges(&mut families, &shown)?;
+        stores::counters(&mut families, &shown)?;
+        reloads::families(&mut families, &shown)?;
+        acknowledgements::families(&mut families, &shown)?;
         families.counter(
             "reports_refused_total",
             "Reports and acknowledgements of apps that were refused because of their token.",
@@ -88,6 +112,7 @@ fn daemon(families: &mut Families<'_>, snapshot: &Snapshot) -> fmt::Result {
         "When the main loop last completed a pass.",
         known(snapshot.vitals.last_pass_at).map(only),
     )?;
+    machine::main_loop(families, snapshot)?;
     let configuration = &snapshot.configuration;
     families.gauge(
         "configuration_loaded_timestamp_seconds",
@@ -113,6 +138,21 @@ fn daemon(families: &mut Families<'_>, snapshot: &Snapshot) -> fmt::Result {
         "verify_before_publish",
         "Whether only credentials that the store accepted are published (1) or any (0).",
         one(Value::flag(configuration.verify_before_publish)),
+    )?;
+    families.gauge(
+        "poll_interval_seconds",
+        "How often each secret is read, as configured.",
+        one(Value::Length(configuration.poll_interval_ms)),
+    )?;
+    families.gauge(
+        "check_interval_seconds",
+        "How often published credentials are checked with their store, as configured.",
+        one(Value::Length(configuration.check_interval_ms)),
+    )?;
+    families.gauge(
+        "stale_after_seconds",
+        "How long nobody may be able to tell whether credentials work before that is an incident, as configured.",
+        one(Value::Length(configuration.stale_after_ms)),
     )
 }
 

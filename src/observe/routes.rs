@@ -9,8 +9,7 @@ use http_body_util::{Either, Full};
 use hyper::body::{Body, Bytes};
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixStream;
-use tokio::sync::watch;
-use tokio::task::spawn_blocking;
+use tokio::sync::{Semaphore, watch};
 
 use super::api::{self, Resource};
 use super::feed::{Heartbeat, NoAnswer, RequestSource, SnapshotSource};
@@ -26,6 +25,13 @@ use crate::domain::time::Timestamp;
 pub(super) const PLAIN: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 const HTML: &str = "text/html; charset=utf-8";
+
+/// With more stores than that, metrics are written beside the daemon's loop, which would stand still meanwhile: one
+/// thread runs both. With fewer that takes some milliseconds, and another thread would cost memory.
+const ENCODED_AT_ONCE: usize = 200;
+
+/// One text at a time is written there: each may take 25 MB.
+static ASIDE: Semaphore = Semaphore::const_new(1);
 
 /// Who asks.
 #[derive(Clone, Copy, Debug)]
@@ -138,9 +144,9 @@ impl Pages {
                 Err(reason) => return unavailable(reason),
             };
             let (query, place) = (query.map(str::to_owned), place.to_string());
-            // Away from the loop's thread: with many stores it takes a while.
+            let stores = snapshot.stores.len();
             let render = move || status_page::render(&snapshot, query.as_deref(), &place);
-            match spawn_blocking(render).await {
+            match status_page::aside(stores, render).await {
                 Ok(html) => page(StatusCode::OK, HTML, html),
                 Err(error) => return broken(&error),
             }
@@ -194,7 +200,12 @@ impl Pages {
             Ok(snapshot) => snapshot,
             Err(reason) => return unavailable(reason),
         };
-        match metrics::encode(snapshot, exposition) {
+        let encoded = if snapshot.stores.len() > ENCODED_AT_ONCE {
+            encode_aside(snapshot, exposition).await
+        } else {
+            metrics::encode(snapshot, exposition)
+        };
+        match encoded {
             Ok(text) => {
                 let mut page = page(StatusCode::OK, exposition.content_type(), text);
                 page.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
@@ -287,6 +298,14 @@ impl Route {
             Self::Incidents => "the open incidents, as JSON",
         }
     }
+}
+
+async fn encode_aside(snapshot: Arc<Snapshot>, exposition: Exposition) -> Result<String, std::fmt::Error> {
+    let _alone = ASIDE.acquire().await;
+    // Made here and not there: the allocator would keep as much again for each thread that ever did it.
+    let text = metrics::room(&snapshot);
+    let encode = move || metrics::encode_into(text, snapshot, exposition);
+    tokio::task::spawn_blocking(encode).await.unwrap_or(Err(std::fmt::Error))
 }
 
 fn index() -> String {

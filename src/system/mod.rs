@@ -11,6 +11,7 @@ pub mod hardening;
 pub mod http;
 pub mod logging;
 pub mod panics;
+pub mod process;
 pub mod service;
 pub mod short_file;
 pub mod signals;

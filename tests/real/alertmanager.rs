@@ -34,7 +34,8 @@ receivers:
         send_resolved: true
 ";
 
-struct Server {
+/// A running Alertmanager, whose receiver is at an address; ended when it is dropped.
+pub(super) struct Server {
     child: Child,
     home: TempDir,
     address: String,
@@ -42,7 +43,7 @@ struct Server {
 }
 
 impl Server {
-    async fn start(receiver: &str) -> Self {
+    pub(super) async fn start(receiver: &str) -> Self {
         let _installed = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().tls_certs_only([]).no_proxy().build().unwrap();
         let home = tempfile::tempdir().unwrap();
@@ -74,11 +75,16 @@ impl Server {
         server
     }
 
+    #[cfg(feature = "demo")]
+    pub(super) fn address(&self) -> &str {
+        &self.address
+    }
+
     fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    async fn get(&self, path: &str) -> Value {
+    pub(super) async fn get(&self, path: &str) -> Value {
         let text = self.client.get(self.url(path)).send().await.unwrap().text().await.unwrap();
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}: {text}"))
     }

@@ -118,7 +118,7 @@ impl Simulation {
             Action::Probe { store, credentials } => {
                 let shop = &self.shops[index(store.as_str())];
                 let outcome = shop.answer(&credentials, self.platform, time, &mut self.random);
-                Event::Probed { store, credentials, outcome }
+                Event::Probed { store, credentials, took: Duration::ZERO, outcome }
             }
             Action::Publish { store, credentials, stamp } => {
                 let at = index(store.as_str());
@@ -326,7 +326,7 @@ impl Simulation {
                     self.note(Some(at), || format!("looked at the disk: {result:?}"));
                 }
             }
-            Event::Probed { store, credentials, outcome } => {
+            Event::Probed { store, credentials, outcome, took: _ } => {
                 let at = index(store.as_str());
                 let verdict = judge(outcome);
                 let key = key_of(credentials);

@@ -39,6 +39,22 @@ fn the_token_for_reports_is_in_a_file() {
 }
 
 #[test]
+fn the_stores_with_series_of_their_own_are_limited() {
+    assert_eq!(parse(LEAST).unwrap().http.metrics_store_limit, 1_000);
+    for (limit, listen) in [(0, ""), (100_000, "listen = \"off\"\n")] {
+        let config = parse(&with("http", &format!("{listen}metrics_store_limit = {limit}"))).unwrap();
+        assert_eq!(config.http.metrics_store_limit, limit);
+    }
+    for value in ["-1", "100001", "\"all\""] {
+        let refusal = refusal(&with("http", &format!("metrics_store_limit = {value}")), &[]);
+        assert!(
+            refusal.contains("http.metrics_store_limit: must be a whole number from 0 to 100000"),
+            "{refusal}"
+        );
+    }
+}
+
+#[test]
 fn the_socket_is_found_without_anything_else_of_the_configuration() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("config.toml");

@@ -47,6 +47,13 @@ impl Budgets {
         self.0.insert(account, spent);
         Turn { account, at: now.plus(spent.since(now).saturating_sub(most)) }
     }
+
+    /// How many requests of an account may be made at once now.
+    pub(super) fn remaining(&self, account: Fingerprint, now: Instant) -> u64 {
+        let spent = self.0.get(&account).map_or(Duration::ZERO, |whole| whole.since(now));
+        let spent = spent.as_millis().div_ceil(PERIOD.as_millis());
+        BURST.saturating_sub(u64::try_from(spent).unwrap_or(u64::MAX))
+    }
 }
 
 #[cfg(test)]
@@ -79,6 +86,18 @@ mod tests {
         let later = now.plus(PERIOD * 100);
         assert_eq!(budgets.turn(None, key.of(&["three"]), later).at, later);
         assert_eq!(budgets.0.len(), 1);
+    }
+
+    #[test]
+    fn what_remains_is_what_may_be_asked_at_once() {
+        let (key, mut budgets) = (FingerprintKey::new(&[1; 32]), Budgets::default());
+        let (account, now) = (key.of(&["one"]), Instant::from_millis(5));
+        for left in (0..=BURST).rev() {
+            assert_eq!(budgets.remaining(account, now), left);
+            assert_eq!(budgets.turn(None, account, now).at == now, left > 0);
+        }
+        assert_eq!(budgets.remaining(account, now.plus(PERIOD * 3)), 2, "one of them was lent");
+        assert_eq!(budgets.remaining(key.of(&["two"]), now), BURST);
     }
 
     #[test]

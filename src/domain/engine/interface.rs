@@ -176,6 +176,8 @@ pub enum Event {
         store: StoreName,
         /// The very set that was probed.
         credentials: Arc<Credentials>,
+        /// How long that took.
+        took: Duration,
         /// What came of it.
         outcome: ProbeOutcome,
     },

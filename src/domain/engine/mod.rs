@@ -15,6 +15,7 @@ mod request;
 mod silence;
 mod source;
 mod store;
+mod tally;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +27,7 @@ use self::listing::Listings;
 use self::platform::{Platform, SAMPLE};
 use self::source::Source;
 use self::store::Store;
+use self::tally::Tally;
 use super::credentials::StoreName;
 use super::incident::{Cause, Incident, Severity};
 use super::secret::FingerprintKey;
@@ -54,6 +56,7 @@ pub(crate) struct Shared {
     book: Book,
     budgets: Budgets,
     platform: Platform,
+    tally: Tally,
 }
 
 impl Context<'_> {
@@ -94,7 +97,7 @@ impl Engine {
     ) -> Self {
         let book = Book::restored(open, settings.repeat_interval, now);
         let platform = Platform::restored(book.is_open(None, Cause::PlatformTrouble), now);
-        let shared = Shared { book, budgets: Budgets::default(), platform };
+        let shared = Shared { book, budgets: Budgets::default(), platform, tally: Tally::default() };
         let stores: Vec<Store> = stores.into_iter().map(|spec| Store::new(spec, now)).collect();
         let mut engine = Self {
             settings,
@@ -174,10 +177,10 @@ impl Engine {
                     self.reschedule(at, now.instant);
                 }
             }
-            Event::Probed { store, credentials, outcome } => {
+            Event::Probed { store, credentials, took, outcome } => {
                 touched = self.index.get(&store).copied();
                 if let Some(store) = touched.and_then(|at| self.stores.get_mut(at)) {
-                    store.probed(&credentials, &outcome, &mut cx);
+                    store.probed(&credentials, took, &outcome, &mut cx);
                 }
             }
             Event::PublishEnded { store, result } => {
@@ -212,7 +215,7 @@ impl Engine {
                     touched = Some(at);
                     reported = Some(at);
                     if let Some(store) = self.stores.get_mut(at) {
-                        store.reported(&cx);
+                        store.reported(&mut cx);
                     }
                 }
                 None => actions.push(Action::Reply(Reply::UnknownStore)),

@@ -1,10 +1,14 @@
 //! The engine as a snapshot: everything that may be shown, and no secret in it.
 
+use std::time::Duration;
+
 use super::store::{Disk, ReadProblem, Store};
 use super::{Context, Engine};
+use crate::domain::secret::Fingerprint;
 use crate::domain::snapshot::{
-    AcknowledgementStatus, CandidateStatus, ChannelStatus, ConfigurationStatus, MountStatus, ReloadRun,
-    ReloadStatus, Snapshot, SourceStatus, StoreState, StoreStatus, TimelineEvent, Vitals,
+    AcknowledgementStatus, CandidateStatus, ChannelStatus, ConfigurationStatus, LoopStatus, MountStatus,
+    ProcessStatus, ReloadRun, ReloadStatus, Snapshot, SourceStatus, StoreState, StoreStatus, TimelineEvent,
+    Vitals,
 };
 use crate::domain::source::SourceFaultKind;
 use crate::domain::time::{Now, Timestamp};
@@ -29,6 +33,10 @@ pub struct About {
     pub configuration: ConfigurationStatus,
     /// Reports of apps that were refused because of their token, since the start.
     pub reports_refused: u64,
+    /// How the daemon's loop fares.
+    pub main_loop: Option<LoopStatus>,
+    /// What the process uses of the machine.
+    pub process: Option<ProcessStatus>,
 }
 
 impl Engine {
@@ -71,8 +79,17 @@ impl Engine {
             incidents_opened: self.shared.book.opened.clone(),
             channels: about.channels,
             events: about.events,
-            configuration: about.configuration,
+            configuration: ConfigurationStatus {
+                poll_interval_ms: millis(self.settings.poll_interval),
+                check_interval_ms: millis(self.settings.check_interval),
+                stale_after_ms: millis(self.settings.stale_after),
+                ..about.configuration
+            },
             reports_refused: about.reports_refused,
+            totals: self.shared.tally.totals.clone(),
+            durations: self.shared.tally.durations.clone(),
+            main_loop: about.main_loop,
+            process: about.process,
         }
     }
 
@@ -89,10 +106,9 @@ impl Engine {
     /// What the probes of an orchestrator ask for.
     #[must_use]
     pub fn vitals(&self, last_pass: Now, now: Now) -> Vitals {
-        let age = now.instant.since(last_pass.instant).as_millis();
         Vitals {
             last_pass_at: last_pass.wall,
-            last_pass_age_ms: u64::try_from(age).unwrap_or(u64::MAX),
+            last_pass_age_ms: millis(now.instant.since(last_pass.instant)),
             ready: self.all_published(),
             started: self.started,
         }
@@ -157,15 +173,21 @@ impl Store {
         }
         match (&self.good, &self.streak.last, self.rejection) {
             (None, ..) => "waiting for the secret".into(),
-            (Some(_), _, Some(rejection)) if self.confirmed(&rejection, cx) => {
-                format!("rejected by the store, {} times", rejection.count)
-            }
             (Some(_), _, Some(rejection)) => {
-                format!("rejected by the store {} of {} times", rejection.count, cx.settings.confirmations)
+                let (count, needed) = (rejection.count, cx.settings.confirmations);
+                let of = if count < needed { format!(" of {needed}") } else { String::new() };
+                format!("rejected by the store {count}{of} times in a row")
             }
             (Some(_), Some(verdict), None) => format!("published credentials: {verdict}"),
             (Some(_), None, None) => "published; not yet checked since the start".into(),
         }
+    }
+
+    /// The account that is asked about: that of what is published, or else of the candidate.
+    fn account(&self, cx: &Context<'_>) -> Option<Fingerprint> {
+        let published = self.good.as_ref().map(|good| &good.credentials);
+        let candidate = self.candidate.as_ref().map(|candidate| &candidate.credentials);
+        Some(published.or(candidate)?.account(cx.key))
     }
 
     fn reload_status(&self, cx: &Context<'_>) -> Option<ReloadStatus> {
@@ -179,7 +201,7 @@ impl Store {
             last_run: reload.last.map(|run| ReloadRun {
                 generation: run.generation,
                 ended_at: run.ended_at,
-                duration_ms: u64::try_from(run.took.as_millis()).unwrap_or(u64::MAX),
+                duration_ms: millis(run.took),
                 successful: run.successful,
             }),
             succeeded: reload.succeeded,
@@ -197,7 +219,7 @@ impl Store {
             generation: last.map(|last| last.generation.generation),
             at: last.map(|last| last.acknowledged_at),
             pending: waiting.is_some(),
-            lag_ms: lag.map(|lag| u64::try_from(lag.as_millis()).unwrap_or(u64::MAX)),
+            lag_ms: lag.map(millis),
             error: self.acknowledgement.problem.clone(),
         })
     }
@@ -239,6 +261,9 @@ impl Store {
             publish_error: self.publish_fault.as_ref().map(ToString::to_string),
             reload: self.reload_status(cx),
             requests_remaining: self.requests_remaining,
+            budget_remaining: self
+                .account(cx)
+                .map(|account| cx.shared.budgets.remaining(account, cx.now.instant)),
             verdicts: self.verdicts.clone(),
             publications: self.publications,
             restorations: self.restorations,
@@ -246,4 +271,8 @@ impl Store {
             acknowledgement: self.acknowledgement_status(cx.now.wall),
         }
     }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -4,13 +4,13 @@ use std::fmt;
 
 use super::family::{Families, Value};
 use super::stores::each_store;
-use crate::domain::snapshot::{AcknowledgementStatus, Snapshot};
+use crate::domain::snapshot::{AcknowledgementStatus, StoreStatus};
 
 /// A gauge that each store has whose app acknowledges: its name, its meaning, and where its value is.
 type Gauge = (&'static str, &'static str, fn(&AcknowledgementStatus) -> Option<Value>);
 
 /// What each app has acknowledged.
-pub(super) fn families(families: &mut Families<'_>, snapshot: &Snapshot) -> fmt::Result {
+pub(super) fn families(families: &mut Families<'_>, shown: &[&StoreStatus]) -> fmt::Result {
     let gauges: [Gauge; 4] = [
         (
             "store_acknowledgement_pending",
@@ -30,7 +30,7 @@ pub(super) fn families(families: &mut Families<'_>, snapshot: &Snapshot) -> fmt:
         }),
     ];
     for (name, help, value) in gauges {
-        families.gauge(name, help, each_store(snapshot, |store| value(store.acknowledgement.as_ref()?)))?;
+        families.gauge(name, help, each_store(shown, |store| value(store.acknowledgement.as_ref()?)))?;
     }
     Ok(())
 }

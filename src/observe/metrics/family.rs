@@ -12,6 +12,7 @@ use prometheus_client::encoding::{
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
+use crate::domain::histogram::Histogram;
 use crate::domain::time::Timestamp;
 use crate::observe::negotiation::Exposition;
 
@@ -56,10 +57,7 @@ impl<'a> Families<'a> {
         help: &str,
         samples: impl IntoIterator<Item = Sample<'s, LABELS>>,
     ) -> fmt::Result {
-        let (name, unit) = match (self.exposition, name.strip_suffix("_seconds")) {
-            (Exposition::OpenMetrics, Some(base)) => (base, Some(&SECONDS)),
-            (Exposition::OpenMetrics, None) | (Exposition::Prometheus, _) => (name, None),
-        };
+        let (name, unit) = self.unit(name);
         self.family((name, help, unit, MetricType::Gauge), samples, |metric, value| {
             metric.encode_gauge(&value)
         })
@@ -85,6 +83,23 @@ impl<'a> Families<'a> {
                 let descriptor = (name, help, None, MetricType::Counter);
                 self.family(descriptor, samples, |metric, value| metric.encode_gauge(&value))
             }
+        }
+    }
+
+    /// Writes a histogram of durations, whose name ends in `_seconds`.
+    pub(super) fn histogram(&mut self, name: &'static str, help: &str, histogram: &Histogram) -> fmt::Result {
+        let (name, unit) = self.unit(name);
+        let seconds = |micros: u64| micros as f64 / 1e6;
+        let buckets: Vec<(f64, u64)> =
+            histogram.buckets().map(|(bound, count)| (bound.map_or(f64::INFINITY, seconds), count)).collect();
+        let mut metric = self.encoder.encode_descriptor(name, help, unit, MetricType::Histogram)?;
+        metric.encode_histogram::<NoLabelSet>(seconds(histogram.sum_us()), histogram.count(), &buckets, None)
+    }
+
+    fn unit(&self, name: &'static str) -> (&'static str, Option<&'static Unit>) {
+        match (self.exposition, name.strip_suffix("_seconds")) {
+            (Exposition::OpenMetrics, Some(base)) => (base, Some(&SECONDS)),
+            (Exposition::OpenMetrics, None) | (Exposition::Prometheus, _) => (name, None),
         }
     }
 

@@ -4,13 +4,13 @@ use std::fmt;
 
 use super::family::{Families, Value};
 use super::stores::each_store;
-use crate::domain::snapshot::{ReloadStatus, Snapshot};
+use crate::domain::snapshot::{ReloadStatus, StoreStatus};
 
 /// A gauge that each store with a hook has: its name, its meaning, and where its value is.
 type Gauge = (&'static str, &'static str, fn(&ReloadStatus) -> Option<Value>);
 
 /// What each app was told, and how its hook fares.
-pub(super) fn families(families: &mut Families<'_>, snapshot: &Snapshot) -> fmt::Result {
+pub(super) fn families(families: &mut Families<'_>, shown: &[&StoreStatus]) -> fmt::Result {
     let gauges: [Gauge; 6] = [
         (
             "store_reload_pending",
@@ -40,9 +40,9 @@ pub(super) fn families(families: &mut Families<'_>, snapshot: &Snapshot) -> fmt:
         ),
     ];
     for (name, help, value) in gauges {
-        families.gauge(name, help, each_store(snapshot, |store| value(store.reload.as_ref()?)))?;
+        families.gauge(name, help, each_store(shown, |store| value(store.reload.as_ref()?)))?;
     }
-    let stores = snapshot.stores.iter();
+    let stores = shown.iter();
     let runs = stores.filter_map(|store| Some((store.name.as_str(), store.reload.as_ref()?)));
     families.counter(
         "store_reload_runs_total",

@@ -1,5 +1,7 @@
 //! The metrics of each store.
 
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use super::count;
@@ -12,11 +14,11 @@ use crate::domain::verdict::VerdictKind;
 type StoreGauge<T> = (&'static str, &'static str, fn(&StoreStatus) -> Option<T>);
 
 /// How things stand with each store.
-pub(super) fn gauges(families: &mut Families<'_>, snapshot: &Snapshot) -> fmt::Result {
+pub(super) fn gauges(families: &mut Families<'_>, shown: &[&StoreStatus]) -> fmt::Result {
     families.gauge(
         "store_state",
         "The state of a store's credentials: 1 for the state that they are in, 0 for the others.",
-        snapshot.stores.iter().flat_map(|store| {
+        shown.iter().flat_map(|store| {
             StoreState::ALL.into_iter().map(|state| {
                 let labels = [("store", store.name.as_str()), ("state", state.label())];
                 (labels, Value::flag(store.state == state))
@@ -55,9 +57,9 @@ pub(super) fn gauges(families: &mut Families<'_>, snapshot: &Snapshot) -> fmt::R
         ),
     ];
     for (name, help, time) in times {
-        families.gauge(name, help, each_store(snapshot, |store| time(store).map(Value::Time)))?;
+        families.gauge(name, help, each_store(shown, |store| time(store).map(Value::Time)))?;
     }
-    let numbers: [StoreGauge<u64>; 4] = [
+    let numbers: [StoreGauge<u64>; 5] = [
         (
             "store_secret_version",
             "The version of the secret that was read last, published or not; none with KV version 1.",
@@ -74,19 +76,24 @@ pub(super) fn gauges(families: &mut Families<'_>, snapshot: &Snapshot) -> fmt::R
         ("store_requests_remaining", "Requests left of the store's quota, as it last said.", |store| {
             store.requests_remaining
         }),
+        (
+            "store_request_budget_remaining",
+            "Requests to the account that the daemon allows itself at once; it gets 6,000 an hour.",
+            |store| store.budget_remaining,
+        ),
     ];
     for (name, help, number) in numbers {
-        families.gauge(name, help, each_store(snapshot, |store| number(store).map(Value::Whole)))?;
+        families.gauge(name, help, each_store(shown, |store| number(store).map(Value::Whole)))?;
     }
     Ok(())
 }
 
 /// What was done for each store since the start.
-pub(super) fn counters(families: &mut Families<'_>, snapshot: &Snapshot) -> fmt::Result {
+pub(super) fn counters(families: &mut Families<'_>, shown: &[&StoreStatus]) -> fmt::Result {
     families.counter(
         "store_checks_total",
         "Checks of credentials with the store, those of candidates included, by verdict.",
-        snapshot.stores.iter().flat_map(|store| {
+        shown.iter().flat_map(|store| {
             VerdictKind::ALL.into_iter().map(|verdict| {
                 let labels = [("store", store.name.as_str()), ("verdict", verdict.label())];
                 (labels, count(&store.verdicts, verdict))
@@ -96,27 +103,27 @@ pub(super) fn counters(families: &mut Families<'_>, snapshot: &Snapshot) -> fmt:
     families.counter(
         "store_publications_total",
         "Generations published.",
-        each_store(snapshot, |store| Some(Value::Whole(store.publications))),
+        each_store(shown, |store| Some(Value::Whole(store.publications))),
     )?;
     families.counter(
         "store_restorations_total",
         "Published sets that were found damaged or gone, and written again.",
-        each_store(snapshot, |store| Some(Value::Whole(store.restorations))),
+        each_store(shown, |store| Some(Value::Whole(store.restorations))),
     )?;
     families.counter(
         "store_reports_total",
         "Reports of apps that the store refuses its credentials.",
-        each_store(snapshot, |store| Some(Value::Whole(store.reports.received))),
+        each_store(shown, |store| Some(Value::Whole(store.reports.received))),
     )?;
     families.counter(
         "store_reports_absorbed_total",
         "Those of them that started no check at once.",
-        each_store(snapshot, |store| Some(Value::Whole(store.reports.absorbed))),
+        each_store(shown, |store| Some(Value::Whole(store.reports.absorbed))),
     )?;
     families.counter(
         "store_report_checks_total",
         "Checks that were made because of reports.",
-        each_store(snapshot, |store| Some(Value::Whole(store.reports.checks))),
+        each_store(shown, |store| Some(Value::Whole(store.reports.checks))),
     )
 }
 
@@ -128,10 +135,28 @@ pub(super) fn newest_version(store: &StoreStatus) -> Option<u64> {
     store.candidate.as_ref().map(|candidate| candidate.version).or(published)?.number()
 }
 
-pub(super) fn each_store(
-    snapshot: &Snapshot,
+pub(super) fn each_store<'a>(
+    shown: &'a [&StoreStatus],
     value: impl Fn(&StoreStatus) -> Option<Value>,
-) -> impl Iterator<Item = Sample<'_, 1>> {
-    let stores = snapshot.stores.iter();
-    stores.filter_map(move |store| Some(([("store", store.name.as_str())], value(store)?)))
+) -> impl Iterator<Item = Sample<'a, 1>> {
+    shown.iter().filter_map(move |store| Some(([("store", store.name.as_str())], value(store)?)))
+}
+
+/// The stores that have series of their own: all of them, or as many as the configuration allows. Then those with
+/// trouble come first, so that a rule on a store's series sees it.
+pub(super) fn shown(snapshot: &Snapshot) -> Vec<&StoreStatus> {
+    let limit = snapshot.configuration.metrics_store_limit;
+    if snapshot.stores.len() <= limit {
+        return snapshot.stores.iter().collect();
+    }
+    let troubled: BTreeSet<&str> =
+        snapshot.incidents.iter().filter_map(|incident| incident.store.as_deref()).collect();
+    let mut places: Vec<(bool, u8, usize)> = Vec::with_capacity(snapshot.stores.len());
+    for (at, store) in snapshot.stores.iter().enumerate() {
+        places.push((troubled.contains(store.name.as_str()), store.state.gravity(), at));
+    }
+    places.sort_unstable_by_key(|(troubled, gravity, at)| (Reverse(*troubled), Reverse(*gravity), *at));
+    let mut places: Vec<usize> = places.into_iter().take(limit).map(|(_, _, at)| at).collect();
+    places.sort_unstable();
+    places.into_iter().filter_map(|at| snapshot.stores.get(at)).collect()
 }

@@ -1,11 +1,14 @@
 //! The metrics as text, in both formats.
 
+mod consumers;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::stores::newest_version;
 use super::*;
+use crate::domain::incident::Incident;
 use crate::domain::snapshot::StoreState;
 use crate::observe::fixture::{incident, snapshot, verified_store};
 
@@ -43,16 +46,19 @@ fn both_formats_hold_the_same_samples() {
 fn no_series_occurs_twice_and_no_family_is_empty() {
     let text = text(&snapshot(), Exposition::Prometheus);
     let mut seen = BTreeSet::new();
-    let mut family = String::new();
+    let (mut family, mut kind) = (String::new(), String::new());
     let mut samples = 1;
     for line in text.lines() {
         if let Some(rest) = line.strip_prefix("# TYPE ") {
             assert!(samples > 0, "{family} is empty");
-            family = rest.split(' ').next().unwrap().to_owned();
+            (family, kind) =
+                rest.split_once(' ').map(|(name, kind)| (name.to_owned(), kind.to_owned())).unwrap();
             samples = 0;
         } else if !line.starts_with('#') {
             let (series, value) = line.rsplit_once(' ').unwrap();
-            assert_eq!(series.split('{').next().unwrap(), family);
+            let name = series.split('{').next().unwrap();
+            let part = ["_sum", "_count", "_bucket"].iter().find_map(|part| name.strip_suffix(part));
+            assert_eq!(part.filter(|_| kind == "histogram").unwrap_or(name), family);
             assert!(value.parse::<f64>().is_ok(), "{line}");
             assert!(seen.insert(series.to_owned()), "{series} occurs twice");
             samples += 1;
@@ -102,6 +108,34 @@ fn gauges_are_right_again_after_recovery() {
 }
 
 #[test]
+fn more_stores_than_the_limit_leave_out_those_that_are_well_and_nothing_of_the_totals() {
+    let mut now = snapshot();
+    now.stores = (0..50).map(|number| verified_store(&format!("store-{number}"))).collect();
+    now.stores[40].state = StoreState::Rejected;
+    now.incidents = vec![Incident { store: Some("store-33".into()), ..incident(Cause::CertificateTrouble) }];
+    now.configuration.metrics_store_limit = 3;
+    let shown = |now: &Snapshot| {
+        let text = text(now, Exposition::Prometheus);
+        let stores = text.lines().filter_map(|line| line.split("store=\"").nth(1)?.split('"').next());
+        (stores.map(str::to_owned).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>(), text.clone())
+    };
+    let (stores, text) = shown(&now);
+    assert_eq!(stores, ["store-0", "store-33", "store-40"]);
+    for line in [
+        r#"bc_secrets_sync_stores{state="verified"} 49"#,
+        r#"bc_secrets_sync_stores{state="rejected"} 1"#,
+        r#"bc_secrets_sync_checks_total{verdict="accepted"} 50"#,
+        r#"bc_secrets_sync_incidents_open{cause="certificate_trouble"} 1"#,
+    ] {
+        assert!(has(&text, line), "{line}");
+    }
+    now.configuration.metrics_store_limit = 0;
+    assert_eq!(shown(&now).0, Vec::<String>::new());
+    now.configuration.metrics_store_limit = 50;
+    assert_eq!(shown(&now).0.len(), 50);
+}
+
+#[test]
 fn the_newest_version_is_known_only_once_the_secret_was_read() {
     let mut store = verified_store("acme");
     assert_eq!(newest_version(&store), Some(8));
@@ -128,6 +162,7 @@ fn what_never_happened_has_no_time() {
 fn ten_thousand_stores_encode_quickly() {
     let mut now = snapshot();
     now.stores = (0..10_000).map(|number| verified_store(&format!("store-{number}"))).collect();
+    now.configuration.metrics_store_limit = now.stores.len();
     let now = Arc::new(now);
     for exposition in [Exposition::Prometheus, Exposition::OpenMetrics] {
         for _ in 0..3 {

@@ -71,10 +71,11 @@ impl Platform {
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));
             return response;
         }
-        if let Err(message) = self.authenticate(store, request.headers()) {
-            return failure(StatusCode::UNAUTHORIZED, message);
-        }
-        match form {
+        let remaining = match self.authenticate(store, request.headers()) {
+            Ok(remaining) => remaining,
+            Err(message) => return failure(StatusCode::UNAUTHORIZED, message),
+        };
+        let mut response = match form {
             Form::AsAsked if asks_for_json(request.headers()) => time_as_json(),
             Form::AsAsked | Form::Xml => typed(
                 XML,
@@ -83,11 +84,14 @@ impl Platform {
                     unix_time()
                 ),
             ),
-        }
+        };
+        response.headers_mut().insert(REMAINING, HeaderValue::from(remaining));
+        response
     }
 
-    /// Compares the presented credentials with the store's accounts, and counts a refusal.
-    fn authenticate(&self, store: &str, headers: &HeaderMap) -> Result<(), &'static str> {
+    /// Compares the presented credentials with the store's accounts, and counts a refusal. Tells how many requests are
+    /// left.
+    fn authenticate(&self, store: &str, headers: &HeaderMap) -> Result<u64, &'static str> {
         let mut stores = self.stores();
         let Some(store) = stores.get_mut(store) else {
             return Err(WRONG_CREDENTIALS);
@@ -108,9 +112,14 @@ impl Platform {
         if outcome.is_err() {
             store.rejected += 1;
         }
-        outcome
+        // Begins anew when they are used up: the real one's hour is a rolling one.
+        outcome.map(|()| LIMIT - store.requests % LIMIT)
     }
 }
+
+/// Requests that an account has in an hour, and the header that tells how many of them are left.
+const LIMIT: u64 = 20_000;
+const REMAINING: HeaderName = HeaderName::from_static("x-bc-apilimit-remaining");
 
 /// Known from the real API.
 const NO_CREDENTIALS: &str = "No credentials were supplied in the request.";

@@ -39,6 +39,7 @@ async fn right_credentials_get_the_time_in_json() {
     let response = ask(&client, &account).send().await.unwrap();
     assert_eq!(response.status(), 200);
     assert_eq!(response.headers()["content-type"], JSON);
+    assert_eq!(response.headers()["x-bc-apilimit-remaining"], "19999");
     let body: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
     assert!(body["time"].as_u64().unwrap() > 1_700_000_000);
     assert_eq!((platform.requests("toys"), platform.rejected("toys")), (1, 0));

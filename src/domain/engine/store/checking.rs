@@ -109,6 +109,7 @@ impl Store {
     pub(in crate::domain::engine) fn probed(
         &mut self,
         credentials: &Arc<Credentials>,
+        took: Duration,
         outcome: &ProbeOutcome,
         cx: &mut Context<'_>,
     ) {
@@ -117,6 +118,7 @@ impl Store {
         }
         let verdict = judge(outcome);
         *self.verdicts.entry(verdict.kind()).or_default() += 1;
+        cx.shared.tally.checked(verdict.kind(), took);
         if let ProbeOutcome::Answered(answer) = outcome {
             self.requests_remaining = answer.remaining.or(self.requests_remaining);
         }
@@ -276,6 +278,19 @@ impl Store {
                 let most = cx.settings.check_interval.max(spacing);
                 backoff(self.name().as_str(), silent, spacing, most).max(spacing)
             }
+        }
+    }
+
+    pub(super) fn is_told_rejected(&self, cx: &Context<'_>) -> bool {
+        cx.shared.book.is_open(Some(self.name()), Cause::RegeneratedOrRevoked)
+    }
+
+    /// Notes how long a regeneration can have gone unnoticed: since the store last accepted the credentials, in this
+    /// life or one before.
+    pub(super) fn time_detection(&self, cx: &mut Context<'_>) {
+        let here = self.accepted.map(|at| cx.now.instant.since(at.instant));
+        if let Some(unnoticed) = here.or(self.verified_at.map(|at| cx.now.wall.since(at))) {
+            cx.shared.tally.durations.detections.add(unnoticed);
         }
     }
 

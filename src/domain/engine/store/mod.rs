@@ -344,6 +344,7 @@ impl Store {
         self.advance_acknowledgement(now);
         self.advance_superseded(cx);
         let judged = conditions::judge(self, source_fault, cx);
+        let known = self.rejection.is_none() || self.is_told_rejected(cx);
         // A generation that was published since, by a life that ended before it could say so, may hold other values.
         let opened = cx.shared.book.opened_at(&self.spec.name, Cause::RegeneratedOrRevoked);
         let published = self.good.as_ref().map(|good| good.stamp.published_at);
@@ -371,6 +372,9 @@ impl Store {
             | Cause::Test => None,
         };
         Book::settle(Some(&self.spec.name), judged, resolution, cx);
+        if !known && self.is_told_rejected(cx) {
+            self.time_detection(cx);
+        }
         self.advance_withdrawal(cx);
     }
 

@@ -164,15 +164,19 @@ impl Store {
         match same_files {
             Some(true) => {
                 self.restorations += 1;
+                cx.shared.tally.totals.restorations += 1;
                 self.restored(cx.now);
                 return self.restamped(published.stamp, cx);
             }
             Some(false) => {
-                self.publications += 1;
+                self.count_publication(cx);
                 self.replaced();
                 return self.reissued(published.stamp);
             }
-            None => self.publications += 1,
+            None => {
+                self.count_publication(cx);
+                self.time_publication(&published.stamp, cx);
+            }
         }
         self.replaced();
         self.resolution = self.good.as_ref().map(|good| {
@@ -189,6 +193,24 @@ impl Store {
         self.adopt(published, accepted, cx);
         if accepted.is_none() {
             self.next_check = self.not_before.max(cx.now.instant);
+        }
+    }
+
+    fn count_publication(&mut self, cx: &mut Context<'_>) {
+        self.publications += 1;
+        cx.shared.tally.totals.publications += 1;
+    }
+
+    /// Notes how long a version has taken from its write to its publication, if it was written after what was published
+    /// before it, or else while this store was watched: of an older one that somebody goes back to, or of one that was
+    /// there before us, that would say nothing.
+    fn time_publication(&self, stamp: &GenerationStamp, cx: &mut Context<'_>) {
+        let before = self.good.as_ref().and_then(|good| good.stamp.version_created_at);
+        let before = before.unwrap_or(self.known_since.wall);
+        if let Some(written) = stamp.version_created_at.filter(|at| *at > before)
+            && self.spec.location.pinned.is_none()
+        {
+            cx.shared.tally.durations.publications.add(cx.now.wall.since(written));
         }
     }
 

@@ -121,6 +121,7 @@ impl Store {
                 self.reload.told = Some(told);
                 self.reload.in_doubt = self.reload.running.is_some();
                 self.reload.succeeded += 1;
+                cx.shared.tally.totals.reloads_succeeded += 1;
                 self.reload.failures = 0;
                 self.reload.fault = None;
                 self.say(cx, None, format!("the app was told of generation {number}: {how}"));
@@ -128,6 +129,7 @@ impl Store {
             }
             Err(fault) => {
                 self.reload.failed += 1;
+                cx.shared.tally.totals.reloads_failed += 1;
                 self.reload.failures = self.reload.failures.saturating_add(1);
                 let wait = backoff(self.name().as_str(), self.reload.failures, FIRST_WAIT, LONGEST_WAIT);
                 self.reload.next = self.earliest_reload(cx.now.instant.plus(wait));

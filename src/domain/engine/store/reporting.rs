@@ -48,7 +48,8 @@ impl Reports {
 
 impl Store {
     /// Takes a report in; [`Store::report_reply`] says what came of it.
-    pub(in crate::domain::engine) fn reported(&mut self, cx: &Context<'_>) {
+    pub(in crate::domain::engine) fn reported(&mut self, cx: &mut Context<'_>) {
+        cx.shared.tally.totals.reports += 1;
         let now = cx.now.instant;
         let reports = &mut self.reports;
         reports.received = reports.received.saturating_add(1);

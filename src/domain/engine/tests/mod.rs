@@ -17,6 +17,7 @@ mod silences;
 mod source;
 mod stock;
 mod superseded;
+mod tally;
 mod token;
 mod versions;
 mod withdrawal;

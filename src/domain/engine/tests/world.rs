@@ -362,7 +362,7 @@ impl World {
                 count("probe");
                 self.probed_at.push(self.now.instant);
                 let outcome = self.answer(store.as_str(), &credentials);
-                Event::Probed { store, credentials, outcome }
+                Event::Probed { store, credentials, took: Duration::from_millis(20), outcome }
             }
             Action::Publish { store, credentials, stamp } => {
                 count("publish");
