@@ -10,6 +10,7 @@ use hyper::body::{Body, Bytes};
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixStream;
 use tokio::sync::{Semaphore, watch};
+use tokio::task::spawn_blocking;
 
 use super::api::{self, Resource};
 use super::feed::{Heartbeat, NoAnswer, RequestSource, SnapshotSource};
@@ -305,7 +306,7 @@ async fn encode_aside(snapshot: Arc<Snapshot>, exposition: Exposition) -> Result
     // Made here and not there: the allocator would keep as much again for each thread that ever did it.
     let text = metrics::room(&snapshot);
     let encode = move || metrics::encode_into(text, snapshot, exposition);
-    tokio::task::spawn_blocking(encode).await.unwrap_or(Err(std::fmt::Error))
+    spawn_blocking(encode).await.unwrap_or(Err(std::fmt::Error))
 }
 
 fn index() -> String {

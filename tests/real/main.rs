@@ -1,6 +1,6 @@
-//! Channels against the real thing: Debian's Alertmanager, a receiver that is not ours, and the schemas of
-//! Kubernetes; a Prometheus that scrapes, and a Chromium that shows the status page. Left out unless
-//! `./tests/run --real` asks for them; then what they need must be there.
+//! Channels against the real thing: Debian's Alertmanager, a receiver that is not ours, the schemas of
+//! Kubernetes and Chromium; and a Prometheus that scrapes. Left out unless `./tests/run --real` asks for them; then what
+//! they need must be there.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
