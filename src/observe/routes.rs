@@ -145,9 +145,9 @@ impl Pages {
                 Err(reason) => return unavailable(reason),
             };
             let (query, place) = (query.map(str::to_owned), place.to_string());
-            // Away from the loop's thread: with many stores it takes a while.
+            let stores = snapshot.stores.len();
             let render = move || status_page::render(&snapshot, query.as_deref(), &place);
-            match spawn_blocking(render).await {
+            match status_page::aside(stores, render).await {
                 Ok(html) => page(StatusCode::OK, HTML, html),
                 Err(error) => return broken(&error),
             }

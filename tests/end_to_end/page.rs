@@ -36,7 +36,7 @@ impl Events {
                         return event;
                     }
                 }
-                let Some(chunk) = self.answer.chunk().await.unwrap() else { panic!("the events have ended") };
+                let chunk = self.answer.chunk().await.unwrap().unwrap();
                 self.text.push_str(std::str::from_utf8(&chunk).unwrap());
             }
         };

@@ -179,9 +179,6 @@ impl Store {
         }
         match (&self.good, &self.streak.last, self.rejection) {
             (None, ..) => "waiting for the secret".into(),
-            (Some(_), _, Some(rejection)) if self.confirmed(&rejection, cx) => {
-                format!("rejected by the store, {} times", rejection.count)
-            }
             (Some(_), _, Some(rejection)) => {
                 let (count, needed) = (rejection.count, cx.settings.confirmations);
                 let of = if count < needed { format!(" of {needed}") } else { String::new() };

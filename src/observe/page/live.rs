@@ -9,11 +9,10 @@ use std::time::Duration;
 use hyper::body::Bytes;
 use serde::Serialize;
 use tokio::sync::{Mutex, MutexGuard, OwnedSemaphorePermit, Semaphore};
-use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
 
 use super::html::Part;
-use super::{rows, sections};
+use super::{aside, rows, sections};
 use crate::domain::snapshot::Snapshot;
 use crate::observe::feed::{ANSWER_LIMIT, NoAnswer, SnapshotSource};
 
@@ -141,8 +140,7 @@ impl Live {
     ) -> Result<(Arc<Snapshot>, Place), NoAnswer> {
         let snapshot = source.snapshot().await?;
         let mut shared = self.shared.clone().lock_owned().await;
-        // Away from the loop's thread, which has better things to do.
-        let work = spawn_blocking(move || {
+        let work = aside(snapshot.stores.len(), move || {
             shared.digest(&snapshot, begun);
             (snapshot, shared.place)
         });

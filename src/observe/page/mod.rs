@@ -11,6 +11,7 @@ mod tests;
 
 use http::header::{ACCEPT, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue};
+use tokio::task::{JoinError, spawn_blocking};
 
 use self::html::Html;
 use self::query::{Order, Query};
@@ -26,6 +27,9 @@ pub(super) const ICON: &str = include_str!("icon.svg");
 
 /// Up to so many stores are shown before the rest of the page, more of them after it.
 const FEW: usize = 20;
+
+/// With more stores than that, the page is made beside the daemon's loop, as metrics are.
+const MADE_AT_ONCE: usize = 200;
 
 /// What browsers are told on every page.
 const GUARDS: [(HeaderName, &str); 5] = [
@@ -55,6 +59,14 @@ pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
         parts.next().is_some_and(|name| name.eq_ignore_ascii_case("text/html"))
             && parts.all(|part| part.trim_start_matches("q=").parse() != Ok(0.0))
     })
+}
+
+/// Does what takes a while with many stores; away from the loop's thread then.
+pub(super) async fn aside<T: Send + 'static>(
+    stores: usize,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, JoinError> {
+    if stores > MADE_AT_ONCE { spawn_blocking(work).await } else { Ok(work()) }
 }
 
 /// The page as it stands; `at` says which updates are in it. Takes a while with many stores.
