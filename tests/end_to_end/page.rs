@@ -36,7 +36,7 @@ impl Events {
                         return event;
                     }
                 }
-                let chunk = self.answer.chunk().await.unwrap().expect("the events go on");
+                let chunk = self.answer.chunk().await.unwrap().unwrap();
                 self.text.push_str(std::str::from_utf8(&chunk).unwrap());
             }
         };
