@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -21,7 +21,7 @@ use crate::system::clock::Clock;
 use crate::system::hardening;
 use crate::vault::Vault;
 
-use super::output::{complain, print, table};
+use super::output::{Output, complain, print, table};
 use super::{ConfigFile, Exit, runtime};
 
 #[derive(Args, Debug)]
@@ -31,14 +31,6 @@ pub(super) struct Check {
     /// How to print what was found
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Output {
-    /// For people
-    Table,
-    /// For programs
-    Json,
 }
 
 /// What was found for one store.

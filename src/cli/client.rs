@@ -30,6 +30,32 @@ pub(super) struct Daemon {
     socket: Option<PathBuf>,
 }
 
+/// Where the running daemon, or what it lets everybody see, is to be asked.
+#[derive(Args, Debug)]
+pub(super) struct Asked {
+    #[command(flatten)]
+    daemon: Daemon,
+    /// Ask the HTTP listener at this address instead, such as http://127.0.0.1:9847
+    #[arg(long, value_name = "URL", conflicts_with = "socket")]
+    url: Option<String>,
+}
+
+impl Asked {
+    /// The daemon behind a socket.
+    #[cfg(test)]
+    pub(super) fn at(socket: PathBuf) -> Self {
+        Self { daemon: Daemon::at(socket), url: None }
+    }
+
+    /// The line to it. Nothing is sent yet.
+    pub(super) fn line(&self, environment: &Environment) -> Result<Line, AskError> {
+        match &self.url {
+            Some(url) => Line::by_url(url),
+            None => self.daemon.by_socket(environment, "; ask the HTTP listener with --url"),
+        }
+    }
+}
+
 /// Why the daemon has not done what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AskError {
@@ -71,9 +97,8 @@ pub(super) struct Line {
 }
 
 impl Daemon {
-    /// The one behind a socket.
     #[cfg(test)]
-    pub(super) fn at(socket: PathBuf) -> Self {
+    fn at(socket: PathBuf) -> Self {
         Self { config: PathBuf::new(), socket: Some(socket) }
     }
 
@@ -104,7 +129,7 @@ fn address(text: &str) -> Result<Url, AskError> {
 
 impl Line {
     /// The listener at an address. Nothing is sent yet.
-    pub(super) fn by_url(url: &str) -> Result<Self, AskError> {
+    fn by_url(url: &str) -> Result<Self, AskError> {
         Self::new(address(url)?, url.to_owned(), None)
     }
 

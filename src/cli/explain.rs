@@ -9,11 +9,10 @@ use crate::domain::incident::{Incident, Severity};
 use crate::domain::snapshot::StoreState;
 use crate::domain::time::Timestamp;
 
-use super::client::{AskError, Daemon, Line};
+use super::client::{AskError, Asked};
 use super::output::{ago, ahead, columns, complain, plain, print, wrap};
 use super::{Exit, runtime};
 
-const OTHERWISE: &str = "; ask the HTTP listener with --url";
 /// Wider lines are hard to read.
 const WIDEST: usize = 100;
 
@@ -23,10 +22,7 @@ pub(super) struct Explain {
     #[arg(value_name = "STORE")]
     store: String,
     #[command(flatten)]
-    daemon: Daemon,
-    /// Ask the HTTP listener at this address instead, such as http://127.0.0.1:9847
-    #[arg(long, value_name = "URL", conflicts_with = "socket")]
-    url: Option<String>,
+    asked: Asked,
 }
 
 /// What of the daemon's answer is shown.
@@ -94,10 +90,7 @@ impl Explain {
     }
 
     fn ask(&self, environment: &Environment) -> Result<Page, AskError> {
-        let line = match &self.url {
-            Some(url) => Line::by_url(url)?,
-            None => self.daemon.by_socket(environment, OTHERWISE)?,
-        };
+        let line = self.asked.line(environment)?;
         let runtime = runtime(2).map_err(AskError::Runtime)?;
         runtime.block_on(line.ask(Method::GET, &["status"], None))
     }

@@ -2,20 +2,19 @@
 
 use std::cmp::Reverse;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use reqwest::Method;
 
 use crate::config::Environment;
 use crate::domain::incident::Incident;
 use crate::observe::Incidents as Page;
 
-use super::client::{AskError, Daemon, Line, incident_id};
-use super::output::{ago, ahead, columns, complain, plain, print, table, wrap};
+use super::client::{AskError, Asked, incident_id};
+use super::output::{Output, ago, ahead, columns, complain, plain, print, table, wrap};
 use super::{Exit, runtime};
 
 /// Wider lines are hard to read.
 const WIDEST: usize = 100;
-const OTHERWISE: &str = "; ask the HTTP listener with --url";
 
 #[derive(Args, Debug)]
 pub(super) struct Incidents {
@@ -29,18 +28,7 @@ pub(super) struct Incidents {
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
     #[command(flatten)]
-    daemon: Daemon,
-    /// Ask the HTTP listener at this address instead, such as http://127.0.0.1:9847
-    #[arg(long, value_name = "URL", conflicts_with = "socket")]
-    url: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Output {
-    /// For people
-    Table,
-    /// For programs
-    Json,
+    asked: Asked,
 }
 
 impl Incidents {
@@ -69,10 +57,7 @@ impl Incidents {
     }
 
     fn ask(&self, environment: &Environment) -> Result<Page, AskError> {
-        let line = match &self.url {
-            Some(url) => Line::by_url(url)?,
-            None => self.daemon.by_socket(environment, OTHERWISE)?,
-        };
+        let line = self.asked.line(environment)?;
         let runtime = runtime(2).map_err(AskError::Runtime)?;
         runtime.block_on(line.ask(Method::GET, &["v1", "incidents"], None))
     }

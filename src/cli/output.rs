@@ -4,8 +4,19 @@ use std::error::Error;
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
+use clap::ValueEnum;
+
 use crate::domain::time::Timestamp;
 use crate::system::errors::chain;
+
+/// How a result is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Output {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+}
 
 /// Writes a result. A reader that has gone away is no trouble of ours.
 pub(super) fn print(text: &str) {

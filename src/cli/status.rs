@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Write as _, stdout};
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use reqwest::Method;
 use serde::Deserialize;
 
@@ -12,11 +12,10 @@ use crate::domain::incident::Incident;
 use crate::domain::snapshot::StoreState;
 use crate::domain::time::Timestamp;
 
-use super::client::{AskError, Daemon, Line};
-use super::output::{ago, ahead, columns, complain, in_words, plain, print, table, wrap};
+use super::client::{AskError, Asked};
+use super::output::{Output, ago, ahead, columns, complain, in_words, plain, print, table, wrap};
 use super::{Exit, runtime};
 
-const OTHERWISE: &str = "; ask the HTTP listener with --url";
 /// A loop that moves less often than this is stuck.
 const STUCK_MS: u64 = 30_000;
 /// How often it is asked anew, with --watch.
@@ -34,18 +33,7 @@ pub(super) struct Status {
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
     #[command(flatten)]
-    daemon: Daemon,
-    /// Ask the HTTP listener at this address instead, such as http://127.0.0.1:9847
-    #[arg(long, value_name = "URL", conflicts_with = "socket")]
-    url: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// For people
-    Table,
-    /// For programs
-    Json,
+    asked: Asked,
 }
 
 /// What of the daemon's answer is shown.
@@ -119,10 +107,7 @@ impl Status {
     }
 
     fn show(&self, environment: &Environment) -> Result<(), AskError> {
-        let line = match &self.url {
-            Some(url) => Line::by_url(url)?,
-            None => self.daemon.by_socket(environment, OTHERWISE)?,
-        };
+        let line = self.asked.line(environment)?;
         let runtime = runtime(2).map_err(AskError::Runtime)?;
         runtime.block_on(async {
             loop {
@@ -313,8 +298,7 @@ mod tests {
 
     fn status(stores: &[&str]) -> Status {
         let stores = stores.iter().map(|name| (*name).to_owned()).collect();
-        let daemon = Daemon::at("/run/none".into());
-        Status { stores, watch: false, output: Output::Table, daemon, url: None }
+        Status { stores, watch: false, output: Output::Table, asked: Asked::at("/run/none".into()) }
     }
 
     #[test]

@@ -412,45 +412,40 @@ impl Engine {
             self.source.replaced(now);
             self.listings.forget();
         }
-        let (mut none, shared) = (Vec::new(), &mut self.shared);
-        let cx = Context { now, settings: &self.settings, key: &self.key, actions: &mut none, shared };
-        let mut old: BTreeMap<StoreName, Store> =
-            std::mem::take(&mut self.stores).into_iter().map(|store| (store.name().clone(), store)).collect();
-        self.stores = specs
-            .into_iter()
-            .map(|spec| match old.remove(&spec.name) {
-                Some(mut store) => {
-                    store.configured(spec, &before, source, &cx);
-                    store
-                }
-                None => Store::new(spec, now),
-            })
-            .collect();
-        self.reindex(now);
-        self.shared.platform.keep(|store| self.index.contains_key(store));
+        self.take_over(specs, now, |store, spec, cx| store.configured(spec, &before, source, cx));
         self.shared.book.hasten(self.settings.repeat_interval, now);
     }
 
     /// Other stores were discovered, or some are no more; what is known of the rest stays known.
     fn restock(&mut self, specs: Vec<StoreSpec>, now: Now) {
+        self.take_over(specs, now, |store, spec, cx| {
+            if store.spec.location == spec.location {
+                store.discovered(spec.discovered, now);
+            } else {
+                store.configured(spec, cx.settings, SourceChange::Kept, cx);
+            }
+        });
+    }
+
+    /// From now on there are these stores. One that was there before goes on, and is told of what is new.
+    fn take_over(
+        &mut self,
+        specs: Vec<StoreSpec>,
+        now: Now,
+        tell: impl Fn(&mut Store, StoreSpec, &Context<'_>),
+    ) {
         let (mut none, shared) = (Vec::new(), &mut self.shared);
         let cx = Context { now, settings: &self.settings, key: &self.key, actions: &mut none, shared };
         let mut old: BTreeMap<StoreName, Store> =
             std::mem::take(&mut self.stores).into_iter().map(|store| (store.name().clone(), store)).collect();
-        self.stores = specs
-            .into_iter()
-            .map(|spec| match old.remove(&spec.name) {
-                Some(mut store) if store.spec.location == spec.location => {
-                    store.discovered(spec.discovered, now);
-                    store
-                }
-                Some(mut store) => {
-                    store.configured(spec, &self.settings, SourceChange::Kept, &cx);
-                    store
-                }
-                None => Store::new(spec, now),
-            })
-            .collect();
+        let store = |spec: StoreSpec| match old.remove(&spec.name) {
+            Some(mut store) => {
+                tell(&mut store, spec, &cx);
+                store
+            }
+            None => Store::new(spec, now),
+        };
+        self.stores = specs.into_iter().map(store).collect();
         self.reindex(now);
         self.shared.platform.keep(|store| self.index.contains_key(store));
     }
