@@ -252,7 +252,7 @@ fn publish_failed(store: &Store) -> Condition {
              by itself; the previous generation stays in place."
                 .into(),
         ),
-        None if store.is_up_to_date() => Condition::Clear,
+        None if store.is_up_to_date() || store.is_withdrawn() => Condition::Clear,
         None => Condition::Unknown,
     }
 }

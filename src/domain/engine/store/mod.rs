@@ -341,8 +341,9 @@ impl Store {
             }
         }
         let dead = self.candidate_rejection.is_some_and(|rejection| self.confirmed(&rejection, cx));
-        if self.is_published() && self.wanted(cx).is_none() && (self.candidate.is_none() || dead) {
-            // Nothing waits to be written any more: it was, or the source took it back.
+        let waits = self.wanted(cx).is_some() || self.is_unwanted(cx);
+        if self.is_published() && !waits && (self.candidate.is_none() || dead) {
+            // Nothing waits to be written or taken away any more: it was, or the source took it back.
             self.publish_fault = None;
             self.publish_failures = 0;
         }

@@ -226,15 +226,22 @@ impl Store {
         self.publish_fault = Some(fault);
     }
 
-    /// Takes a set away that is dead, or whose secret is gone, where the operator wants that, once its incident is on
-    /// record.
-    pub(super) fn advance_withdrawal(&mut self, cx: &mut Context<'_>) {
+    /// Whether the operator wants what is published to be taken away: it is dead, or its secret is gone, and the incident
+    /// is on record.
+    pub(super) fn is_unwanted(&self, cx: &Context<'_>) -> bool {
         let dead = self.spec.on_rejection == OnRejection::Withdraw
             && self.rejection.is_some_and(|rejection| self.confirmed(&rejection, cx));
         let is_open = |cause| cx.shared.book.is_open(Some(self.name()), cause);
-        let unwanted = (dead && is_open(Cause::RegeneratedOrRevoked))
-            || (self.is_gone_for_good(cx.now) && is_open(Cause::SecretMissing));
-        if unwanted && self.is_published() && !self.publishing && cx.now.instant >= self.next_publish {
+        (dead && is_open(Cause::RegeneratedOrRevoked))
+            || (self.is_gone_for_good(cx.now) && is_open(Cause::SecretMissing))
+    }
+
+    pub(super) fn advance_withdrawal(&mut self, cx: &mut Context<'_>) {
+        if self.is_unwanted(cx)
+            && self.is_published()
+            && !self.publishing
+            && cx.now.instant >= self.next_publish
+        {
             self.publishing = true;
             self.inspection_outdated = true;
             cx.actions.push(Action::Withdraw { store: self.name().clone() });

@@ -4,6 +4,7 @@ use super::shops::Shop;
 use super::world::{HOUR, MINUTE, World, spec};
 use crate::domain::engine::{OnRejection, StoreSpec};
 use crate::domain::incident::{Cause, MessageKind, Resolution};
+use crate::domain::publication::PublishFault;
 use crate::domain::snapshot::StoreState;
 
 const OPENED: (MessageKind, Cause) = (MessageKind::Opened, Cause::RegeneratedOrRevoked);
@@ -77,4 +78,20 @@ fn what_is_published_after_a_restart_is_not_said_to_be_the_old_set() {
     world.write("acme", "user", "token-2");
     world.pass(10 * MINUTE);
     assert_eq!(world.messages[1].resolution, Some(Resolution::Recovered));
+}
+
+#[test]
+fn a_withdrawal_that_fails_is_tried_ever_more_slowly_and_is_one_incident() {
+    let mut world = withdrawing();
+    let fault = PublishFault { operation: "cannot remove", path: "/x".into(), reason: "read-only".into() };
+    world.publish_fault = Some(fault);
+    world.pass(2 * HOUR);
+    let tries = world.calls("withdraw");
+    assert!((100..=200).contains(&tries), "{tries}");
+    let failed = (MessageKind::Opened, Cause::PublishFailed);
+    assert_eq!(world.said(), [OPENED, failed]);
+    world.publish_fault = None;
+    world.pass(2 * MINUTE);
+    assert_eq!(world.published("acme"), None);
+    assert_eq!(world.said(), [OPENED, failed, (MessageKind::Resolved, Cause::PublishFailed)]);
 }
