@@ -138,7 +138,7 @@ async fn discover(vault: &Vault, config: &mut Config) -> Vec<Finding> {
             Ok(listing) => {
                 let here = listing.secrets.into_keys().map(|secret| Found {
                     mount: folder.mount.clone(),
-                    path: if folder.path.is_empty() { secret } else { format!("{}/{secret}", folder.path) },
+                    path: folder.path_to(&secret),
                     gone_since: None,
                 });
                 let discoveries = || config.discover.iter().map(|it| &it.discovery);

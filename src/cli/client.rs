@@ -78,6 +78,12 @@ pub(super) enum AskError {
 }
 
 impl AskError {
+    /// Somebody wants to know of a store that there is none of.
+    pub(super) fn no_store(name: &str) -> Self {
+        let name = super::output::plain(name);
+        Self::Refused(format!("the daemon has no store {name}; `bc-secrets-sync status` lists them"))
+    }
+
     pub(super) const fn exit(&self) -> Exit {
         match self {
             Self::Config(_) | Self::NoSocket(_) | Self::Address(_) | Self::Refused(_) => Exit::Usage,

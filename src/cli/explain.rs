@@ -97,10 +97,7 @@ impl Explain {
 
     fn text(&self, page: &Page, width: Option<usize>) -> Result<String, AskError> {
         let Some(store) = page.stores.iter().find(|store| store.name == self.store) else {
-            return Err(AskError::Refused(format!(
-                "the daemon has no store {}; `bc-secrets-sync status` lists them",
-                plain(&self.store)
-            )));
+            return Err(AskError::no_store(&self.store));
         };
         let width = width.map(|width| width.min(WIDEST));
         let mut text = facts(store, page.at, width);

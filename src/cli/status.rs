@@ -136,10 +136,7 @@ impl Status {
         if let Some(stranger) =
             self.stores.iter().find(|name| !page.stores.iter().any(|it| it.name == **name))
         {
-            return Err(AskError::Refused(format!(
-                "the daemon has no store {}; `bc-secrets-sync status` lists them",
-                plain(stranger)
-            )));
+            return Err(AskError::no_store(stranger));
         }
         if !self.stores.is_empty() {
             page.stores.retain(|store| self.stores.contains(&store.name));

@@ -77,14 +77,13 @@ impl Config {
         self.stores.retain(|store| store.discovered.is_none());
         let configured: BTreeSet<(String, String)> =
             self.stores.iter().map(|store| (store.mount.clone(), store.path.clone())).collect();
-        let mut taken: BTreeSet<String> =
-            self.stores.iter().map(|store| store.name.as_str().to_ascii_lowercase()).collect();
+        let mut taken: BTreeSet<String> = self.stores.iter().map(|store| store.name.caseless()).collect();
         for found in found {
             let discoveries = self.discover.iter().map(|discover| &discover.discovery);
             let Some((at, Ok(name))) = place(discoveries, &found.mount, &found.path) else { continue };
             let Some(discover) = self.discover.get(at) else { continue };
             let is_configured = configured.contains(&(found.mount.clone(), found.path.clone()));
-            if is_configured || !taken.insert(name.as_str().to_ascii_lowercase()) {
+            if is_configured || !taken.insert(name.caseless()) {
                 continue;
             }
             self.stores.push(Store {

@@ -90,14 +90,14 @@ fn name(
         }
     };
     let line = checker.line_of(&origin);
-    if let Some(first) = seen.get(&text.to_ascii_lowercase()) {
+    if let Some(first) = seen.get(&name.caseless()) {
         let first = first.map_or(String::new(), |line| format!(" on line {line}"));
         let message =
             format!("is already the name of the store{first}; upper and lower case count as the same");
         checker.refuse(&origin, key, message);
         return None;
     }
-    seen.insert(text.to_ascii_lowercase(), line);
+    seen.insert(name.caseless(), line);
     Some(name)
 }
 

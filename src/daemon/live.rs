@@ -243,17 +243,16 @@ impl Live {
         let _none = self.settle(event).await;
     }
 
-    async fn settle(&mut self, event: Event) -> Option<Reply> {
-        let First { changes, reply, restock: found } = self.work.handle(event);
-        self.alerts.keep(changes).await;
-        self.work.start();
-        if let Some(found) = found {
-            let restocked = restock(&mut self.config, &mut self.work, found).await;
-            let First { changes, reply: _, restock: _ } = self.work.handle(restocked);
+    async fn settle(&mut self, mut event: Event) -> Option<Reply> {
+        let mut said = None;
+        loop {
+            let First { changes, reply, restock: found } = self.work.handle(event);
             self.alerts.keep(changes).await;
             self.work.start();
+            said = said.or(reply);
+            let Some(found) = found else { return said };
+            event = restock(&mut self.config, &mut self.work, found).await;
         }
-        reply
     }
 
     /// Somebody has touched published files.

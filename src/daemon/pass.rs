@@ -51,10 +51,8 @@ pub async fn once(mut config: Config, wait: Duration, clock: Clock) -> Result<Pa
     let mut event = Event::Tick;
     let outcome = loop {
         // Incidents are the daemon's: a single pass tells what it found by its exit code.
-        let first = work.handle(event);
-        if let Some(found) = first.restock {
-            let restocked = restock(&mut config, &mut work, found).await;
-            let _untold = work.handle(restocked);
+        while let Some(found) = work.handle(event).restock {
+            event = restock(&mut config, &mut work, found).await;
         }
         work.start();
         match work.engine.outcome() {

@@ -42,6 +42,12 @@ impl StoreName {
         Ok(Self(text.into()))
     }
 
+    /// The name in lower case, which no two stores may share: a volume may not tell `A` from `a`.
+    #[must_use]
+    pub fn caseless(&self) -> String {
+        self.0.to_ascii_lowercase()
+    }
+
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

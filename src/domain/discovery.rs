@@ -84,7 +84,7 @@ pub fn place<'a>(
     mount: &str,
     path: &str,
 ) -> Option<(usize, Result<StoreName, StoreNameError>)> {
-    let (folder, secret) = path.rsplit_once('/').unwrap_or(("", path));
+    let (folder, secret) = Folder::split(path);
     let mut at = 0;
     discoveries.find_map(|discovery| {
         let here = at;

@@ -45,14 +45,14 @@ impl SecretLocation {
     /// The folder that the secret is in.
     #[must_use]
     pub fn folder(&self) -> Folder {
-        let path = self.path.rsplit_once('/').map_or("", |(path, _)| path);
+        let (path, _) = Folder::split(&self.path);
         Folder { mount: self.mount.clone(), path: path.to_owned() }
     }
 
     /// The secret's name in its folder.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.path.rsplit_once('/').map_or(&self.path, |(_, name)| name)
+        Folder::split(&self.path).1
     }
 }
 
@@ -80,6 +80,20 @@ pub struct Folder {
     pub mount: String,
     /// Path below the mount; empty: the mount itself.
     pub path: String,
+}
+
+impl Folder {
+    /// The path of a secret's folder, and the secret's name in it.
+    #[must_use]
+    pub fn split(path: &str) -> (&str, &str) {
+        path.rsplit_once('/').unwrap_or(("", path))
+    }
+
+    /// The path of the secret that has this name here.
+    #[must_use]
+    pub fn path_to(&self, secret: &str) -> String {
+        if self.path.is_empty() { secret.to_owned() } else { format!("{}/{secret}", self.path) }
+    }
 }
 
 impl fmt::Display for Folder {

@@ -9,6 +9,7 @@ use super::book::Book;
 use super::source::GRACE;
 use super::store::Store;
 use super::{Action, Condition, Context, Judged};
+use crate::domain::credentials::StoreName;
 use crate::domain::discovery::{Found, place};
 use crate::domain::incident::{Cause, Severity};
 use crate::domain::schedule::{next_turn, phase};
@@ -289,15 +290,11 @@ impl Listings {
         stores: &[Store],
         cx: &mut Context<'_>,
     ) -> bool {
-        let mut here: BTreeMap<String, Found> = BTreeMap::new();
+        let mut here: BTreeMap<String, StoreName> = BTreeMap::new();
         for secret in listing.secrets.keys() {
-            let path =
-                if folder.path.is_empty() { secret.clone() } else { format!("{}/{secret}", folder.path) };
+            let path = folder.path_to(secret);
             match place(cx.settings.discoveries.iter(), &folder.mount, &path) {
-                Some((_, Ok(_))) => {
-                    let found = Found { mount: folder.mount.clone(), path: path.clone(), gone_since: None };
-                    here.insert(path, found);
-                }
+                Some((_, Ok(name))) => drop(here.insert(path, name)),
                 Some((_, Err(error))) if self.refused.insert(format!("{folder}/{secret}")) => {
                     let text = format!("a secret below {folder} is no store, because of its name: {error}");
                     cx.say(None, Some(Severity::Warning), text);
@@ -306,62 +303,54 @@ impl Listings {
             }
         }
         let any = !here.is_empty();
-        let mut news: BTreeMap<&str, &Found> =
-            here.iter().map(|(path, found)| (path.as_str(), found)).collect();
-        stores.iter().filter(|store| store.spec.location.folder() == *folder).for_each(|store| {
-            news.remove(store.spec.location.path.as_str());
-        });
-        let name_of = |found: &Found| match place(cx.settings.discoveries.iter(), &found.mount, &found.path) {
-            Some((_, Ok(name))) => Some(name.as_str().to_ascii_lowercase()),
-            Some((_, Err(_))) | None => None,
-        };
-        let claimed: BTreeSet<String> = news.into_values().filter_map(name_of).collect();
+        let is_here = |store: &Store| store.spec.location.folder() == *folder;
+        let known: BTreeSet<&str> = stores
+            .iter()
+            .filter(|store| is_here(store))
+            .map(|store| store.spec.location.path.as_str())
+            .collect();
+        let news = here.iter().filter(|(path, _)| !known.contains(path.as_str()));
+        let claimed: BTreeSet<String> = news.map(|(_, name)| name.caseless()).collect();
         let (mut all, mut changed, mut taken) = (Vec::new(), false, BTreeSet::new());
         for store in stores {
             let location = &store.spec.location;
-            let name = store.name().as_str().to_ascii_lowercase();
+            let (name, is_here) = (store.name().caseless(), is_here(store));
             let is_gone = match store.spec.discovered {
-                Some(_) if location.folder() == *folder => !here.contains_key(&location.path),
+                Some(_) if is_here => !here.contains_key(&location.path),
                 Some(known) => known.gone_since.is_some(),
                 None => false,
             };
             if is_gone && claimed.contains(&name) {
                 continue;
             }
+            taken.insert(name);
             let found =
                 |gone_since| Found { mount: location.mount.clone(), path: location.path.clone(), gone_since };
-            let is_here = location.folder() == *folder;
-            taken.insert(name);
             match store.spec.discovered {
                 None if is_here => drop(here.remove(&location.path)),
                 None => {}
                 Some(known) if !is_here => all.push(found(known.gone_since)),
-                Some(known) => match here.remove(&location.path) {
-                    Some(found) => {
-                        changed |= known.gone_since.is_some();
-                        all.push(found);
-                    }
-                    None if store.may_be_forgotten(cx.now) => changed = true,
-                    None => {
-                        changed |= known.gone_since.is_none();
-                        all.push(found(Some(known.gone_since.unwrap_or(cx.now.wall))));
-                    }
-                },
+                Some(known) if here.remove(&location.path).is_some() => {
+                    changed |= known.gone_since.is_some();
+                    all.push(found(None));
+                }
+                Some(_) if store.may_be_forgotten(cx.now) => changed = true,
+                Some(known) => {
+                    changed |= known.gone_since.is_none();
+                    all.push(found(Some(known.gone_since.unwrap_or(cx.now.wall))));
+                }
             }
         }
-        here.retain(|path, found| {
-            let name = place(cx.settings.discoveries.iter(), &found.mount, path);
-            let Some((_, Ok(name))) = name else { return false };
-            let is_free = taken.insert(name.as_str().to_ascii_lowercase());
-            if !is_free && self.refused.insert(path.clone()) {
+        for (path, name) in here {
+            if taken.insert(name.caseless()) {
+                changed = true;
+                all.push(Found { mount: folder.mount.clone(), path, gone_since: None });
+            } else if self.refused.insert(path.clone()) {
                 let text =
-                    format!("{}/{path} is no store, because another one is called {name} too", found.mount);
+                    format!("{}/{path} is no store, because another one is called {name} too", folder.mount);
                 cx.say(None, Some(Severity::Warning), text);
             }
-            is_free
-        });
-        changed |= !here.is_empty();
-        all.extend(here.into_values());
+        }
         if changed {
             all.sort();
             self.restocking = true;

@@ -270,10 +270,8 @@ impl Store {
             self.candidate = None;
             self.candidate_rejection = None;
         }
-        self.withdrawn = self.withdrawn
-            && (spec.on_rejection == OnRejection::Withdraw
-                || spec.discovered.is_some_and(|it| it.gone_since.is_some()));
         self.discovered(spec.discovered, cx.now);
+        self.withdrawn = self.withdrawn && (spec.on_rejection == OnRejection::Withdraw || self.is_gone());
         self.spec = spec;
         self.reload.told = self.reload.told.or(self.spec.hook.as_ref().and_then(|hook| hook.told));
         self.acknowledgement.known(self.spec.acknowledge.as_ref());
@@ -341,8 +339,8 @@ impl Store {
             }
         }
         let dead = self.candidate_rejection.is_some_and(|rejection| self.confirmed(&rejection, cx));
-        let waits = self.wanted(cx).is_some() || self.is_unwanted(cx);
-        if self.is_published() && !waits && (self.candidate.is_none() || dead) {
+        let is_settled = self.candidate.is_none() || dead;
+        if self.is_published() && is_settled && self.wanted(cx).is_none() && !self.is_unwanted(cx) {
             // Nothing waits to be written or taken away any more: it was, or the source took it back.
             self.publish_fault = None;
             self.publish_failures = 0;

@@ -231,9 +231,9 @@ impl Store {
     pub(super) fn is_unwanted(&self, cx: &Context<'_>) -> bool {
         let dead = self.spec.on_rejection == OnRejection::Withdraw
             && self.rejection.is_some_and(|rejection| self.confirmed(&rejection, cx));
-        let is_open = |cause| cx.shared.book.is_open(Some(self.name()), cause);
-        (dead && is_open(Cause::RegeneratedOrRevoked))
-            || (self.is_gone_for_good(cx.now) && is_open(Cause::SecretMissing))
+        (dead && self.is_told_rejected(cx))
+            || (self.is_gone_for_good(cx.now)
+                && cx.shared.book.is_open(Some(self.name()), Cause::SecretMissing))
     }
 
     pub(super) fn advance_withdrawal(&mut self, cx: &mut Context<'_>) {
