@@ -317,7 +317,10 @@ impl Live {
             }
             self.ready = Readiness::Told;
         }
-        let status = self.work.engine.headline();
+        let mut status = self.work.engine.headline();
+        if self.status.error.is_some() {
+            status.push_str("; the new configuration is refused, the log says why");
+        }
         if status != self.told_status {
             if service::tell(State::Status(&status)) == Told::No {
                 return Told::No;

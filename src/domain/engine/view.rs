@@ -14,6 +14,9 @@ use crate::domain::source::SourceFaultKind;
 use crate::domain::time::{Now, Timestamp};
 use crate::domain::verdict::VerdictKind;
 
+/// How many stores a line names at the most.
+const NAMED: usize = 3;
+
 /// What the daemon knows of itself and the engine does not.
 #[derive(Debug, Default)]
 pub struct About {
@@ -100,7 +103,19 @@ impl Engine {
         let published = self.roll.published();
         let open = self.shared.book.len();
         let vault = if self.source.is_up() { "" } else { "; Vault is not available" };
-        format!("{published} of {all} stores published, {open} incidents open{vault}")
+        let waiting = self.waiting();
+        format!("{published} of {all} stores published{waiting}, {open} incidents open{vault}")
+    }
+
+    /// The stores that are waited for, the first few by name.
+    fn waiting(&self) -> String {
+        let stores = self.roll.awaited().filter_map(|at| self.stores.get(at));
+        let names: Vec<&str> = stores.take(NAMED).map(|store| store.name().as_str()).collect();
+        match (names.is_empty(), self.roll.awaited().len() - names.len()) {
+            (true, _) => String::new(),
+            (false, 0) => format!(" (waiting for {})", names.join(", ")),
+            (false, more) => format!(" (waiting for {} and {more} more)", names.join(", ")),
+        }
     }
 
     /// Whether no store is waited for any more. Before any is known, that says nothing.
