@@ -11,6 +11,7 @@ mod explain;
 mod help;
 mod incidents;
 mod output;
+mod progress;
 mod run;
 #[cfg(feature = "demo")]
 mod sandbox;
