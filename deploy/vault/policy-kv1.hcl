@@ -11,3 +11,16 @@ path "secret/bigcommerce/*" {
 path "secret/bigcommerce" {
   capabilities = ["list"]
 }
+
+# Its own token: whether it is still good, to make it last, and to give it back at the end. These come with the
+# policy `default` too, but the role that `setup` makes leaves that one out: it allows more than is needed, and the
+# server works out its templates anew at every request, which takes more than a read does.
+path "auth/token/lookup-self" {
+  capabilities = ["read"]
+}
+path "auth/token/renew-self" {
+  capabilities = ["update"]
+}
+path "auth/token/revoke-self" {
+  capabilities = ["update"]
+}

@@ -2,8 +2,6 @@
 #
 # The paths are those of the KV version 2 API: MOUNT/data/PREFIX/* and so on. Here the mount is `secret` and every
 # store's `path` in the configuration begins with `bigcommerce/`. `setup` puts yours in their place.
-# Looking up, renewing and revoking its own token comes with the policy `default`, which every token has unless
-# it was made without.
 path "secret/data/bigcommerce/*" {
   capabilities = ["read"]
 }
@@ -17,4 +15,17 @@ path "secret/metadata/bigcommerce" {
 # in each interval, to see whether it has changed.
 path "secret/detailed-metadata/bigcommerce" {
   capabilities = ["list"]
+}
+
+# Its own token: whether it is still good, to make it last, and to give it back at the end. These come with the
+# policy `default` too, but the role that `setup` makes leaves that one out: it allows more than is needed, and the
+# server works out its templates anew at every request, which takes more than a read does.
+path "auth/token/lookup-self" {
+  capabilities = ["read"]
+}
+path "auth/token/renew-self" {
+  capabilities = ["update"]
+}
+path "auth/token/revoke-self" {
+  capabilities = ["update"]
 }

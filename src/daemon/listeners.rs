@@ -4,9 +4,9 @@ use tracing::info;
 
 use crate::config::Config;
 use crate::observe::{self, Access, Listener, Pages, Rules};
+use crate::system::blocking;
 use crate::system::errors::chain;
 
-use super::adapters::on_disk;
 use super::error::DaemonError;
 use super::services::Service;
 
@@ -34,7 +34,7 @@ impl Listeners {
     /// Opens what the configuration asks for, and serves.
     pub(super) async fn open(config: &Config, pages: Pages, access: Access) -> Result<Self, DaemonError> {
         let http = config.http.clone();
-        let rules = on_disk(move || Rules::load(&http)).await.map_err(DaemonError::Certificate)?;
+        let rules = blocking::run(move || Rules::load(&http)).await.map_err(DaemonError::Certificate)?;
         impose(&access, rules).await;
         // First, because it says that another daemon runs.
         let control = match &config.control.socket {
@@ -71,7 +71,7 @@ impl Listeners {
     /// Opens what another configuration wants; what serves now goes on.
     pub(super) async fn prepare(old: &Config, new: &Config) -> Result<Prepared, String> {
         let wanted = new.http.clone();
-        let rules = on_disk(move || Rules::load(&wanted)).await.map_err(|error| chain(&error))?;
+        let rules = blocking::run(move || Rules::load(&wanted)).await.map_err(|error| chain(&error))?;
         let http = if old.http.listen == new.http.listen {
             Change::Keep
         } else if let Some(address) = new.http.listen {
@@ -116,7 +116,7 @@ impl Listeners {
 async fn impose(access: &Access, rules: Rules) {
     access.set(rules);
     let access = access.clone();
-    on_disk(move || access.check()).await;
+    blocking::run(move || access.check()).await;
 }
 
 async fn stop(service: Option<Service>) -> Result<(), DaemonError> {

@@ -19,6 +19,7 @@ use crate::observe::{
     Access, EngineRequest, Heartbeat, Pages, RequestSource, Rules, SnapshotRequest, SnapshotSource,
 };
 use crate::publish::key;
+use crate::system::blocking;
 use crate::system::clock::Clock;
 use crate::system::directories::Disturbed;
 use crate::system::errors::chain;
@@ -26,7 +27,7 @@ use crate::system::logging::Levels;
 use crate::system::service::{self, State, Told};
 use crate::system::signals::{Signal, Signals, Wish};
 
-use super::adapters::{Adapters, now, on_disk};
+use super::adapters::{Adapters, now};
 use super::alerts::{Alerts, Channels};
 use super::error::DaemonError;
 use super::file_watch::watch_file;
@@ -124,7 +125,7 @@ impl Live {
         let Start { config, path, environment, clock, levels } = start;
         let config = take_stock(config).await;
         let state = config.state.directory.clone();
-        let key = on_disk(move || key::load_or_create(&state)).await.map_err(DaemonError::Directory)?;
+        let key = blocking::run(move || key::load_or_create(&state)).await.map_err(DaemonError::Directory)?;
         let key = Arc::new(key);
         let output_watch = OutputWatch::start();
         let adapters = Adapters::build(&config, key.clone())?.watching(output_watch.directories.clone());
@@ -316,7 +317,10 @@ impl Live {
             }
             self.ready = Readiness::Told;
         }
-        let status = self.work.engine.headline();
+        let mut status = self.work.engine.headline();
+        if self.status.error.is_some() {
+            status.push_str("; the new configuration is refused, the log says why");
+        }
         if status != self.told_status {
             if service::tell(State::Status(&status)) == Told::No {
                 return Told::No;
@@ -386,7 +390,7 @@ impl Live {
     /// Everything that can fail, before anything is changed.
     async fn prepare(&self) -> Result<Prepared, String> {
         let (path, environment, key) = (self.path.clone(), self.environment.clone(), self.key.clone());
-        let mut config = on_disk(move || {
+        let mut config = blocking::run(move || {
             let config = Config::load(&path, &environment).map_err(|error| error.to_string())?;
             preflight(&config).map_err(|error| error.to_string())?;
             Ok::<_, String>(config)
@@ -401,7 +405,7 @@ impl Live {
         }
         let listeners = Listeners::prepare(&self.config, &config).await?;
         // Last, because it may make the output directory.
-        let (config, adapters, channels) = on_disk(move || {
+        let (config, adapters, channels) = blocking::run(move || {
             let channels = Channels::build(&config).map_err(|error| chain(&error))?;
             let adapters = Adapters::build(&config, key).map_err(|error| chain(&error))?;
             Ok::<_, String>((config, adapters, channels))

@@ -6,6 +6,8 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
+use super::blocking;
+
 /// Far above any secret that is kept in a file of its own.
 const LIMIT: u64 = 4096;
 
@@ -74,10 +76,7 @@ pub fn bytes(path: &Path, limit: usize) -> io::Result<Zeroizing<Vec<u8>>> {
 /// As [`read`].
 pub async fn read_in_background(path: &Path) -> Result<Zeroizing<String>, ShortFileError> {
     let path = path.to_owned();
-    match tokio::task::spawn_blocking(move || read(&path)).await {
-        Ok(text) => text,
-        Err(end) => Err(ShortFileError::Unreadable(io::Error::other(end))),
-    }
+    blocking::run(move || read(&path)).await
 }
 
 #[cfg(test)]

@@ -84,9 +84,17 @@ async fn what_the_script_allows_is_to_read_and_list_the_secrets_below_the_path_a
         ("other-name", "DELETE", "secret/metadata/bigcommerce/a", None, 403),
         ("other-name", "GET", "kv/bigcommerce/a", None, 403),
         ("other-name", "GET", "sys/mounts", None, 403),
+        ("one", "GET", "auth/token/lookup-self", None, 200),
+        ("one", "POST", "auth/token/revoke-self", None, 204),
+        ("other-name", "GET", "auth/token/lookup-self", None, 200),
+        ("other-name", "POST", "auth/token/renew-self", None, 200),
+        ("other-name", "POST", "auth/token/revoke-self", None, 204),
+        // What the policy `default` would allow.
+        ("other-name", "GET", "cubbyhole/a", None, 403),
+        ("other-name", "POST", "sys/wrapping/wrap", Some(json!({ "x": 1 })), 403),
     ];
     for (policy, method, path, body, status) in cases {
-        let token = bao.create_token(json!({ "policies": [policy] })).await;
+        let token = bao.create_token(json!({ "policies": [policy], "no_default_policy": true })).await;
         let (answered, _) = bao.try_request(&token, method, path, body).await;
         assert_eq!(answered, status, "{policy}: {method} {path}");
     }
@@ -105,6 +113,9 @@ async fn run_again_the_script_changes_what_differs_and_keeps_what_works() {
     assert!(said.contains("the secret ID is kept"), "{said}");
     assert_eq!(read(), first);
     assert_eq!(secret_ids(&bao, "bc-secrets-sync").await, 1);
+    let role = bao.request("GET", "auth/approle/role/bc-secrets-sync", None).await;
+    let without = &role["data"]["token_no_default_policy"];
+    assert_eq!((&role["data"]["token_policies"], without), (&json!(["bc-secrets-sync"]), &json!(true)));
     let policy = bao.request("GET", "sys/policies/acl/bc-secrets-sync", None).await;
     assert!(!policy.to_string().contains("sudo"), "{policy}");
 

@@ -15,6 +15,9 @@ use crate::domain::source::SourceFaultKind;
 use crate::domain::time::{Now, Timestamp};
 use crate::domain::verdict::VerdictKind;
 
+/// How many stores a line names at the most.
+const NAMED: usize = 3;
+
 /// What the daemon knows of itself and the engine does not.
 #[derive(Debug, Default)]
 pub struct About {
@@ -121,16 +124,28 @@ impl Engine {
     #[must_use]
     pub fn headline(&self) -> String {
         let all = self.stores.len();
-        let published = self.published.len();
+        let published = self.roll.published();
         let open = self.shared.book.len();
         let vault = if self.source.is_up() { "" } else { "; Vault is not available" };
-        format!("{published} of {all} stores published, {open} incidents open{vault}")
+        let waiting = self.waiting();
+        format!("{published} of {all} stores published{waiting}, {open} incidents open{vault}")
     }
 
-    /// Whether every store is published. Before any is known, that says nothing.
-    pub(super) fn all_published(&self) -> bool {
+    /// The stores that are waited for, the first few by name.
+    fn waiting(&self) -> String {
+        let stores = self.roll.awaited().filter_map(|at| self.stores.get(at));
+        let names: Vec<&str> = stores.take(NAMED).map(|store| store.name().as_str()).collect();
+        match (names.is_empty(), self.roll.awaited().len() - names.len()) {
+            (true, _) => String::new(),
+            (false, 0) => format!(" (waiting for {})", names.join(", ")),
+            (false, more) => format!(" (waiting for {} and {more} more)", names.join(", ")),
+        }
+    }
+
+    /// Whether no store is waited for any more. Before any is known, that says nothing.
+    pub(super) fn is_ready(&self) -> bool {
         let none_known = self.stores.is_empty() && self.listings.pending().is_some();
-        self.published.len() == self.stores.len() && !none_known
+        !self.roll.awaits_some() && !none_known
     }
 
     /// What the probes of an orchestrator ask for.
@@ -139,7 +154,7 @@ impl Engine {
         Vitals {
             last_pass_at: last_pass.wall,
             last_pass_age_ms: millis(now.instant.since(last_pass.instant)),
-            ready: self.all_published(),
+            ready: self.is_ready(),
             started: self.started,
         }
     }
