@@ -5,7 +5,7 @@ use std::path::Path;
 use super::checker::Checker;
 use super::environment::Environment;
 use super::error::{ConfigError, Place, Problem};
-use super::{Config, channels, control, directories, discover, read, sections, stores, vault};
+use super::{Config, channels, control, directories, discover, http, read, sections, stores, vault};
 
 /// The largest configuration that is read, in bytes: some ten thousand stores.
 const MAX_FILE_SIZE: u64 = 4 << 20;
@@ -29,7 +29,7 @@ impl Config {
         let mut checker = Checker::new(file_name, text, environment);
         let (vault, mount) = vault::vault(&mut checker, raw.vault);
         let check = sections::check(&mut checker, raw.check);
-        let http = sections::http(&mut checker, raw.http);
+        let http = http::http(&mut checker, raw.http);
         let log = sections::log(&mut checker, raw.log);
         let alerts = channels::alerts(&mut checker, raw.alerts);
         let files = directories::default_files(&mut checker, &mut raw.output);

@@ -16,7 +16,7 @@ use crate::domain::secret::FingerprintKey;
 use crate::domain::snapshot::ConfigurationStatus;
 use crate::domain::time::Now;
 use crate::observe::{
-    EngineRequest, Heartbeat, Pages, ReportGuard, RequestSource, SnapshotRequest, SnapshotSource,
+    Access, EngineRequest, Heartbeat, Pages, RequestSource, Rules, SnapshotRequest, SnapshotSource,
 };
 use crate::publish::key;
 use crate::system::blocking;
@@ -38,6 +38,7 @@ use super::pulse::{Pulse, usage};
 use super::restock::{restock, take_stock};
 use super::services::{Service, any_ended};
 use super::settings::{mounts, settings, source_change, stores};
+use super::snapshots::{hand_out, statuses};
 use super::work::{First, Work};
 
 /// The loop shows that it lives at least this often, also when there is nothing to do.
@@ -92,7 +93,7 @@ struct Live {
     asked: mpsc::Receiver<SnapshotRequest>,
     requested: mpsc::Receiver<EngineRequest>,
     heartbeat: watch::Sender<Heartbeat>,
-    guard: ReportGuard,
+    access: Access,
     listeners: Listeners,
     file_watch: Option<Service>,
     file_changed: mpsc::Receiver<()>,
@@ -136,10 +137,9 @@ impl Live {
         let (snapshots, asked) = SnapshotSource::channel();
         let (requests, requested) = RequestSource::channel();
         let (heartbeat, beats) = watch::channel(Heartbeat::starting());
-        let guard = ReportGuard::new(config.http.report_token_file.clone());
-        check(&guard).await;
-        let pages = Pages::new(snapshots, requests, beats, guard.clone());
-        let listeners = Listeners::open(&config, pages).await?;
+        let access = Access::new(Rules::default());
+        let pages = Pages::new(snapshots, requests, beats, access.clone());
+        let listeners = Listeners::open(&config, pages, access.clone()).await?;
         let (changed, file_changed) = mpsc::channel(1);
         let watchdog = service::watchdog_interval();
         let live = Self {
@@ -164,7 +164,7 @@ impl Live {
             asked,
             requested,
             heartbeat,
-            guard,
+            access,
             listeners,
             file_changed,
             output_watch,
@@ -206,7 +206,7 @@ impl Live {
                 Happening::Event(event) => self.handle(event).await,
                 Happening::FileChanged => self.reload("the configuration file has changed").await?,
                 Happening::Disturbed(disturbed) => self.disturb(disturbed).await,
-                Happening::Asked(request) => self.answer(request),
+                Happening::Asked(request) => self.answer(request).await,
                 Happening::Requested(request) => self.oblige(request).await,
                 Happening::Delivered(event) => self.alerts.count(&event),
                 Happening::Pulse => self.alerts.settle().await,
@@ -330,7 +330,9 @@ impl Live {
         Told::Yes
     }
 
-    fn answer(&mut self, request: SnapshotRequest) {
+    async fn answer(&mut self, request: SnapshotRequest) {
+        let at = now(&self.clock);
+        let stores = statuses(&mut self.work.engine, at).await;
         let about = About {
             version: env!("CARGO_PKG_VERSION"),
             started_at: self.started_at.wall,
@@ -339,12 +341,13 @@ impl Live {
             channels: self.alerts.status(),
             events: self.work.timeline.events(),
             configuration: self.status.clone(),
-            reports_refused: self.guard.refused(),
+            reports_refused: self.access.reports_refused(),
+            http: self.access.status(),
             main_loop: Some(self.pulse.status()),
             process: Some(usage()),
         };
-        // Whoever asked may be gone by now.
-        let _gone = request.send(Arc::new(self.work.engine.snapshot(about, now(&self.clock))));
+        let snapshot = Arc::new(self.work.engine.snapshot_with(stores, about, at));
+        hand_out(&snapshot, request, &mut self.asked);
     }
 
     /// Does what a signal asks for; true: stop.
@@ -425,8 +428,6 @@ impl Live {
             SourceChange::Replaced => Some(self.work.adapters.vault.clone()),
         };
         self.listeners.apply(listeners).await?;
-        self.guard.set_file(config.http.report_token_file.clone());
-        check(&self.guard).await;
         self.alerts.replace(channels).await?;
         // What was watched may be elsewhere now; whatever happens meanwhile, the new configuration has all looked at.
         if let Some(service) = std::mem::replace(&mut self.output_watch, output_watch).service {
@@ -476,11 +477,6 @@ impl Live {
         info!("stopped");
         stopped.and(closed)
     }
-}
-
-async fn check(guard: &ReportGuard) {
-    let guard = guard.clone();
-    blocking::run(move || guard.check()).await;
 }
 
 struct Prepared {

@@ -16,6 +16,7 @@ mod pulse;
 mod restock;
 mod services;
 mod settings;
+mod snapshots;
 mod timeline;
 mod work;
 

@@ -41,6 +41,8 @@ pub struct Snapshot {
     pub configuration: ConfigurationStatus,
     /// Reports of apps that were refused because of their token, since the start.
     pub reports_refused: u64,
+    /// How the listeners fare.
+    pub http: HttpStatus,
     /// What was done for all stores together.
     pub totals: Totals,
     /// How long things took, for all stores together.
@@ -49,6 +51,24 @@ pub struct Snapshot {
     pub main_loop: Option<LoopStatus>,
     /// What the process uses of the machine; absent where nobody has asked.
     pub process: Option<ProcessStatus>,
+}
+
+/// How the listeners fare.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct HttpStatus {
+    /// Requests and connections that were refused since the start, by reason.
+    pub refused: BTreeMap<&'static str, u64>,
+    /// The certificate that the listener shows; absent where it speaks plain HTTP.
+    pub certificate: Option<CertificateStatus>,
+}
+
+/// The certificate that the listener shows.
+#[derive(Clone, Debug, Serialize)]
+pub struct CertificateStatus {
+    /// When it expires; absent where that cannot be told.
+    pub expires_at: Option<Timestamp>,
+    /// Why the files as they are now are not in use; absent when they are.
+    pub error: Option<String>,
 }
 
 /// What was done since the start for all stores together, those included that are gone.

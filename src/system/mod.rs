@@ -2,6 +2,7 @@
 //! hardening. They know nothing of the rest of the crate.
 
 pub mod blocking;
+pub mod certificate;
 pub mod clock;
 pub mod command;
 pub mod crypto;

@@ -67,7 +67,10 @@ async fn the_service_is_ready_when_everything_is_published_and_not_before() {
         .await;
     assert_eq!((manager.count("READY=1"), manager.count("RELOADING=1")), (0, 0), "{:?}", manager.heard());
     wait_until("who looks sees it", async || {
-        manager.heard().iter().any(|line| line.ends_with("; the new configuration is refused, the log says why"))
+        manager
+            .heard()
+            .iter()
+            .any(|line| line.ends_with("; the new configuration is refused, the log says why"))
     })
     .await;
 

@@ -1,14 +1,15 @@
 //! The engine as a snapshot: everything that may be shown, and no secret in it.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use super::store::{Disk, ReadProblem, Store};
 use super::{Context, Engine};
 use crate::domain::secret::Fingerprint;
 use crate::domain::snapshot::{
-    AcknowledgementStatus, CandidateStatus, ChannelStatus, ConfigurationStatus, LoopStatus, MountStatus,
-    ProcessStatus, ReloadRun, ReloadStatus, Snapshot, SourceStatus, StoreState, StoreStatus, TimelineEvent,
-    Vitals,
+    AcknowledgementStatus, CandidateStatus, ChannelStatus, ConfigurationStatus, HttpStatus, LoopStatus,
+    MountStatus, ProcessStatus, ReloadRun, ReloadStatus, Snapshot, SourceStatus, StoreState, StoreStatus,
+    TimelineEvent, Vitals,
 };
 use crate::domain::source::SourceFaultKind;
 use crate::domain::time::{Now, Timestamp};
@@ -36,6 +37,8 @@ pub struct About {
     pub configuration: ConfigurationStatus,
     /// Reports of apps that were refused because of their token, since the start.
     pub reports_refused: u64,
+    /// How the listeners fare.
+    pub http: HttpStatus,
     /// How the daemon's loop fares.
     pub main_loop: Option<LoopStatus>,
     /// What the process uses of the machine.
@@ -46,7 +49,20 @@ impl Engine {
     /// Everything that may be shown.
     #[must_use]
     pub fn snapshot(&mut self, about: About, now: Now) -> Snapshot {
-        let vitals = self.vitals(about.last_pass, now);
+        let stores = self.statuses(0..self.stores.len(), now);
+        self.snapshot_with(stores, about, now)
+    }
+
+    /// How many stores there are.
+    #[must_use]
+    pub fn store_count(&self) -> usize {
+        self.stores.len()
+    }
+
+    /// How some of the stores stand, by their places; places that there are none of are left out. For a caller that
+    /// cannot wait until all have been looked at.
+    #[must_use]
+    pub fn statuses(&mut self, places: Range<usize>, now: Now) -> Vec<StoreStatus> {
         let mut actions = Vec::new();
         let cx = Context {
             now,
@@ -55,7 +71,14 @@ impl Engine {
             actions: &mut actions,
             shared: &mut self.shared,
         };
-        let stores = self.stores.iter().map(|store| store.status(&cx)).collect();
+        let stores = self.stores.iter().skip(places.start).take(places.len());
+        stores.map(|store| store.status(&cx)).collect()
+    }
+
+    /// Everything that may be shown, with the stores as [`Engine::statuses`] said at the same time.
+    #[must_use]
+    pub fn snapshot_with(&self, stores: Vec<StoreStatus>, about: About, now: Now) -> Snapshot {
+        let vitals = self.vitals(about.last_pass, now);
         Snapshot {
             version: about.version,
             at: now.wall,
@@ -89,6 +112,7 @@ impl Engine {
                 ..about.configuration
             },
             reports_refused: about.reports_refused,
+            http: about.http,
             totals: self.shared.tally.totals.clone(),
             durations: self.shared.tally.durations.clone(),
             main_loop: about.main_loop,
