@@ -28,6 +28,7 @@ use crate::system::signals::{Signal, Signals, Wish};
 
 use super::adapters::{Adapters, now, on_disk};
 use super::alerts::{Alerts, Channels};
+use super::confinement::Confinement;
 use super::error::DaemonError;
 use super::file_watch::watch_file;
 use super::happening::Happening;
@@ -62,6 +63,8 @@ pub struct Start {
     pub clock: Clock,
     /// Changes the log's level when the configuration says so.
     pub levels: Levels,
+    /// What was given up before.
+    pub confinement: Confinement,
 }
 
 /// Runs until it is told to stop.
@@ -82,6 +85,7 @@ struct Live {
     environment: Arc<Environment>,
     clock: Clock,
     levels: Levels,
+    confinement: Confinement,
     started_at: Now,
     last_pass: Now,
     work: Work,
@@ -120,7 +124,7 @@ enum Readiness {
 
 impl Live {
     async fn open(start: Start, signals: Signals) -> Result<Self, DaemonError> {
-        let Start { config, path, environment, clock, levels } = start;
+        let Start { config, path, environment, clock, levels, confinement } = start;
         let config = take_stock(config).await;
         let state = config.state.directory.clone();
         let key = on_disk(move || key::load_or_create(&state)).await.map_err(DaemonError::Directory)?;
@@ -155,6 +159,7 @@ impl Live {
             environment,
             clock,
             levels,
+            confinement,
             started_at: at,
             last_pass: at,
             key,
@@ -338,6 +343,7 @@ impl Live {
             reports_refused: self.guard.refused(),
             main_loop: Some(self.pulse.status()),
             process: Some(usage()),
+            hardening: Some(self.confinement.status()),
         };
         // Whoever asked may be gone by now.
         let _gone = request.send(Arc::new(self.work.engine.snapshot(about, now(&self.clock))));
@@ -383,12 +389,12 @@ impl Live {
     /// Everything that can fail, before anything is changed.
     async fn prepare(&self) -> Result<Prepared, String> {
         let (path, environment, key) = (self.path.clone(), self.environment.clone(), self.key.clone());
-        let mut config = on_disk(move || {
-            let config = Config::load(&path, &environment).map_err(|error| error.to_string())?;
-            preflight(&config).map_err(|error| error.to_string())?;
-            Ok::<_, String>(config)
-        })
-        .await?;
+        let config = on_disk(move || Config::load(&path, &environment)).await;
+        let mut config = config.map_err(|error| error.to_string())?;
+        // Before the files are looked at: what was given up looks like a lack of permissions.
+        self.confinement.admits(&config, &self.path)?;
+        config =
+            on_disk(move || preflight(&config).map(|()| config)).await.map_err(|error| error.to_string())?;
         config.restock(&self.config.found());
         if config.state != self.config.state {
             return Err("state.directory cannot change while the daemon runs; restart it".into());

@@ -9,9 +9,9 @@ use crate::domain::incident::{Cause, Incident, Severity};
 use crate::domain::publication::GenerationStamp;
 use crate::domain::secret::Fingerprint;
 use crate::domain::snapshot::{
-    AcknowledgementStatus, CandidateStatus, ChannelStatus, ConfigurationStatus, Durations, LoopStatus,
-    ProcessStatus, ReloadRun, ReloadStatus, ReportStatus, Snapshot, SourceStatus, StoreState, StoreStatus,
-    TimelineEvent, Totals, Vitals,
+    AcknowledgementStatus, CandidateStatus, ChannelStatus, ConfigurationStatus, Durations, HardeningStatus,
+    LoopStatus, MeasureStatus, ProcessStatus, ReloadRun, ReloadStatus, ReportStatus, Snapshot, SourceStatus,
+    StoreState, StoreStatus, TimelineEvent, Totals, Vitals,
 };
 use crate::domain::source::SourceFaultKind;
 use crate::domain::time::Timestamp;
@@ -208,6 +208,11 @@ pub(super) fn snapshot() -> Snapshot {
             open_files: Some(17),
             max_files: Some(1_024),
             threads: Some(3),
+        }),
+        hardening: Some(HardeningStatus {
+            landlock: MeasureStatus { active: true, abi: Some(6), reason: None },
+            dumpable: false,
+            core_files: false,
         }),
     }
 }
