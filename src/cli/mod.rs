@@ -3,10 +3,12 @@
 mod alert_test;
 mod check;
 mod client;
+mod completions;
 #[cfg(feature = "demo")]
 mod demo;
 mod exit;
 mod explain;
+mod help;
 mod incidents;
 mod output;
 mod run;
@@ -19,37 +21,26 @@ mod validate;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError, Environment, preflight};
 use crate::publish::check_templates;
 use crate::system::panics;
 
+pub use self::completions::{Shell, script};
 pub use self::exit::Exit;
 
+/// The name of the program.
+const NAME: &str = "bc-secrets-sync";
+/// What is not in the shipped binary.
+const TRIALS: [&str; 2] = ["demo", "sandbox"];
 /// Where the configuration is looked for when nothing else is said.
 const DEFAULT_CONFIG: &str = "/etc/bc-secrets-sync/config.toml";
-
-const EXIT_CODES: &str = "\
-Exit codes:
-   0  all good
-   2  usage or configuration
-  10  Vault refuses the log-in
-  11  Vault is unavailable
-  12  a secret is missing or malformed
-  13  a store rejects its credentials
-  14  nobody could tell whether credentials work, or a single pass was interrupted
-  15  publishing failed
-  16  an alert could not be delivered (alert-test)
-  17  no daemon answers (status, explain, incidents, silence, unsilence)
-  18  an app could not be told of what is published (run --one-time)
-  70  internal error
-With several stores, the most serious one: 70, 2, 15, 13, 12, 10, 11, 14, 18, 0.";
 
 /// Delivers BigCommerce Legacy API credentials from Vault or OpenBao to apps, checks that they work, and
 /// says so when they stop working.
 #[derive(Debug, Parser)]
-#[command(name = "bc-secrets-sync", version, after_help = EXIT_CODES, max_term_width = 100)]
+#[command(name = NAME, version, after_long_help = help::ALL, max_term_width = 100)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -62,49 +53,56 @@ enum Command {
     /// Runs until SIGTERM or SIGINT. SIGHUP, and a change of the configuration file, load the configuration
     /// anew; SIGUSR1 checks every store now. With --one-time it makes a single pass instead, for an init
     /// container or a Job: read, verify, publish, tell the apps, and tell by the exit code what it came to.
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_long_help = help::RUN)]
     Run(run::Run),
     /// Read every secret and ask every store; publish nothing
-    #[command(after_help = EXIT_CODES)]
+    ///
+    /// Looks at all stores of the configuration, and at those that [[discover]] finds, each once. What came of it is on
+    /// standard output; how far it is, on a terminal, on standard error. Needs no daemon, and disturbs none.
+    #[command(after_long_help = help::CHECK)]
     Check(check::Check),
     /// Check a configuration without any network
     ///
     /// Reads the configuration, and looks whether the files that it names can be read and its directories
     /// can be written. Creates and changes nothing.
+    #[command(after_long_help = help::VALIDATE)]
     Validate(validate::Validate),
     /// Send a test through every channel that is configured, and say what came back
     ///
     /// Routes do not count, and neither the state nor a running daemon is touched: each channel is tried once.
     /// PagerDuty, the webhook and the command are then told that the test is over; an Alertmanager lets it end
     /// by itself after five minutes.
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_long_help = help::ALERT_TEST)]
     AlertTest(alert_test::AlertTest),
     /// Show how the running daemon and its stores are
     ///
     /// Asks through the daemon's control socket, which its user and root may open, or with --url at the address of
     /// its HTTP listener. The stores that are worst off come first.
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_long_help = help::STATUS)]
     Status(status::Status),
     /// Tell what is known of a store, and what the running daemon has decided about it and why
     ///
     /// Its open incidents with evidence and what to do, and the last decisions, each with its reason.
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_long_help = help::EXPLAIN)]
     Explain(explain::Explain),
     /// List the open incidents of the running daemon
     ///
     /// Asks through the daemon's control socket, which its user and root may open, or with --url at the address of
     /// its HTTP listener. The most serious ones come first, and those that are open for longest.
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_long_help = help::INCIDENTS)]
     Incidents(incidents::Incidents),
     /// Send no reminders about an open incident for a while
     ///
     /// That it is over is told all the same, and ends the silence. When the silence ends first, reminders go on. It
     /// outlives restarts of the daemon. An Alertmanager still has the alert: it has silences of its own.
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_long_help = help::SILENCE)]
     Silence(silence::Silence),
     /// Send reminders about an incident again
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_long_help = help::UNSILENCE)]
     Unsilence(silence::Unsilence),
+    /// Print the script by which a shell completes this command line
+    #[command(after_long_help = help::COMPLETIONS)]
+    Completions(completions::Completions),
     /// Watch the life of a token, from its publication to its revocation, without any set-up
     ///
     /// Runs the unmodified daemon against a simulated BigCommerce store, over HTTPS on loopback, and a small
@@ -163,11 +161,25 @@ pub fn main() -> Exit {
         Command::Incidents(incidents) => incidents.main(&environment),
         Command::Silence(silence) => silence.main(&environment),
         Command::Unsilence(unsilence) => unsilence.main(&environment),
+        Command::Completions(completions) => completions.main(),
         #[cfg(feature = "demo")]
         Command::Demo(demo) => demo.main(),
         #[cfg(feature = "demo")]
         Command::Sandbox(sandbox) => sandbox.main(),
     }
+}
+
+/// The command line of the shipped binary, for its manual pages and completions.
+#[must_use]
+pub fn product() -> clap::Command {
+    let all = Arguments::command();
+    let shipped = all.get_subcommands().filter(|command| !TRIALS.contains(&command.get_name()));
+    clap::Command::new(NAME)
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(all.get_about().cloned().unwrap_or_default())
+        .after_long_help(help::ALL)
+        .subcommand_required(true)
+        .subcommands(shipped.cloned())
 }
 
 /// A runtime on one thread: this daemon waits far more than it works. Blocking calls (the disk, and the

@@ -19,6 +19,7 @@ use crate::observe::{
     EngineRequest, Heartbeat, Pages, ReportGuard, RequestSource, SnapshotRequest, SnapshotSource,
 };
 use crate::publish::key;
+use crate::system::blocking;
 use crate::system::clock::Clock;
 use crate::system::directories::Disturbed;
 use crate::system::errors::chain;
@@ -26,7 +27,7 @@ use crate::system::logging::Levels;
 use crate::system::service::{self, State, Told};
 use crate::system::signals::{Signal, Signals, Wish};
 
-use super::adapters::{Adapters, now, on_disk};
+use super::adapters::{Adapters, now};
 use super::alerts::{Alerts, Channels};
 use super::confinement::Confinement;
 use super::error::DaemonError;
@@ -127,7 +128,7 @@ impl Live {
         let Start { config, path, environment, clock, levels, confinement } = start;
         let config = take_stock(config).await;
         let state = config.state.directory.clone();
-        let key = on_disk(move || key::load_or_create(&state)).await.map_err(DaemonError::Directory)?;
+        let key = blocking::run(move || key::load_or_create(&state)).await.map_err(DaemonError::Directory)?;
         let key = Arc::new(key);
         let output_watch = OutputWatch::start();
         let adapters = Adapters::build(&config, key.clone())?.watching(output_watch.directories.clone());
@@ -389,12 +390,13 @@ impl Live {
     /// Everything that can fail, before anything is changed.
     async fn prepare(&self) -> Result<Prepared, String> {
         let (path, environment, key) = (self.path.clone(), self.environment.clone(), self.key.clone());
-        let config = on_disk(move || Config::load(&path, &environment)).await;
+        let config = blocking::run(move || Config::load(&path, &environment)).await;
         let mut config = config.map_err(|error| error.to_string())?;
         // Before the files are looked at: what was given up looks like a lack of permissions.
         self.confinement.admits(&config, &self.path)?;
-        config =
-            on_disk(move || preflight(&config).map(|()| config)).await.map_err(|error| error.to_string())?;
+        config = blocking::run(move || preflight(&config).map(|()| config))
+            .await
+            .map_err(|error| error.to_string())?;
         config.restock(&self.config.found());
         if config.state != self.config.state {
             return Err("state.directory cannot change while the daemon runs; restart it".into());
@@ -404,7 +406,7 @@ impl Live {
         }
         let listeners = Listeners::prepare(&self.config, &config).await?;
         // Last, because it may make the output directory.
-        let (config, adapters, channels) = on_disk(move || {
+        let (config, adapters, channels) = blocking::run(move || {
             let channels = Channels::build(&config).map_err(|error| chain(&error))?;
             let adapters = Adapters::build(&config, key).map_err(|error| chain(&error))?;
             Ok::<_, String>((config, adapters, channels))
@@ -482,7 +484,7 @@ impl Live {
 
 async fn check(guard: &ReportGuard) {
     let guard = guard.clone();
-    on_disk(move || guard.check()).await;
+    blocking::run(move || guard.check()).await;
 }
 
 struct Prepared {

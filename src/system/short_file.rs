@@ -6,6 +6,8 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
+use super::blocking;
+
 /// Far above any secret that is kept in a file of its own.
 const LIMIT: u64 = 4096;
 
@@ -55,10 +57,7 @@ pub fn read(path: &Path) -> Result<Zeroizing<String>, ShortFileError> {
 /// As [`read`].
 pub async fn read_in_background(path: &Path) -> Result<Zeroizing<String>, ShortFileError> {
     let path = path.to_owned();
-    match tokio::task::spawn_blocking(move || read(&path)).await {
-        Ok(text) => text,
-        Err(end) => Err(ShortFileError::Unreadable(io::Error::other(end))),
-    }
+    blocking::run(move || read(&path)).await
 }
 
 #[cfg(test)]

@@ -100,16 +100,16 @@ impl Engine {
     #[must_use]
     pub fn headline(&self) -> String {
         let all = self.stores.len();
-        let published = self.published.len();
+        let published = self.roll.published();
         let open = self.shared.book.len();
         let vault = if self.source.is_up() { "" } else { "; Vault is not available" };
         format!("{published} of {all} stores published, {open} incidents open{vault}")
     }
 
-    /// Whether every store is published. Before any is known, that says nothing.
-    pub(super) fn all_published(&self) -> bool {
+    /// Whether no store is waited for any more. Before any is known, that says nothing.
+    pub(super) fn is_ready(&self) -> bool {
         let none_known = self.stores.is_empty() && self.listings.pending().is_some();
-        self.published.len() == self.stores.len() && !none_known
+        !self.roll.awaits_some() && !none_known
     }
 
     /// What the probes of an orchestrator ask for.
@@ -118,7 +118,7 @@ impl Engine {
         Vitals {
             last_pass_at: last_pass.wall,
             last_pass_age_ms: millis(now.instant.since(last_pass.instant)),
-            ready: self.all_published(),
+            ready: self.is_ready(),
             started: self.started,
         }
     }
