@@ -209,7 +209,7 @@ async fn a_new_configuration_brings_tls_and_a_token_and_takes_them_away() {
 
     world.configuration.write_text(&plain);
     wait_until("it is as before", async || {
-        let page = reqwest::Client::builder().tls_certs_only([]).no_proxy().build().unwrap();
+        let page = Client::builder().tls_certs_only([]).no_proxy().build().unwrap();
         let answer = page.get(format!("http://{}/status", daemon.address())).send().await;
         answer.is_ok_and(|answer| answer.status() == 200)
     })
