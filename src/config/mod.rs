@@ -28,10 +28,12 @@ mod discover;
 mod environment;
 mod error;
 mod files;
+mod hardening;
 mod hooks;
 mod http;
 mod kubernetes;
 mod locations;
+mod named_files;
 mod parse;
 mod preflight;
 mod raw;
@@ -47,8 +49,10 @@ pub use alerts::{AlertCommand, Alertmanager, Alerts, Kubernetes, PagerDuty, Rega
 pub use environment::Environment;
 pub use error::{ConfigError, Place, Problem};
 pub use files::{BuiltIn, Escape, Files, Format, OutputFile};
+pub use hardening::{Hardening, Measure};
 pub use http::{Http, Open, ServerTls};
-pub use preflight::{MAX_TEMPLATE_SIZE, lists_of_files, preflight};
+pub use named_files::{MAX_TEMPLATE_SIZE, NamedFile, lists_of_files, named_files};
+pub use preflight::preflight;
 pub use reload::{Hook, HookRequest, Method, Reload, ReloadSignal, Target};
 
 /// A whole configuration, checked.
@@ -68,6 +72,8 @@ pub struct Config {
     pub http: Http,
     /// The socket for commands to the running daemon.
     pub control: Control,
+    /// What the daemon gives up at its start.
+    pub hardening: Hardening,
     /// What is logged, and how.
     pub log: Log,
     /// Who is told of incidents.

@@ -5,7 +5,9 @@ use std::path::Path;
 use super::checker::Checker;
 use super::environment::Environment;
 use super::error::{ConfigError, Place, Problem};
-use super::{Config, channels, control, directories, discover, http, read, sections, stores, vault};
+use super::{
+    Config, channels, control, directories, discover, hardening, http, read, sections, stores, vault,
+};
 
 /// The largest configuration that is read, in bytes: some ten thousand stores.
 const MAX_FILE_SIZE: u64 = 4 << 20;
@@ -31,6 +33,7 @@ impl Config {
         let check = sections::check(&mut checker, raw.check);
         let http = http::http(&mut checker, raw.http);
         let log = sections::log(&mut checker, raw.log);
+        let hardening = hardening::hardening(&mut checker, raw.hardening);
         let alerts = channels::alerts(&mut checker, raw.alerts);
         let files = directories::default_files(&mut checker, &mut raw.output);
         let directories = directories::directories(&mut checker, raw.output, raw.state);
@@ -45,9 +48,20 @@ impl Config {
             .map(|(output, state)| control::control(&mut checker, raw.control, output, state));
         ConfigError::unless_empty(checker.into_problems())?;
         match (vault, alerts, directories, control) {
-            (Some(vault), Some(alerts), Some((output, state)), Some(control)) => {
-                Ok(Self { vault, check, output, files, state, http, control, log, alerts, stores, discover })
-            }
+            (Some(vault), Some(alerts), Some((output, state)), Some(control)) => Ok(Self {
+                vault,
+                check,
+                output,
+                files,
+                state,
+                http,
+                control,
+                hardening,
+                log,
+                alerts,
+                stores,
+                discover,
+            }),
             // Not reached: a section that is not there has given its reason above.
             _ => Err(ConfigError::of_file(file_name, "it is incomplete".to_owned())),
         }

@@ -34,6 +34,7 @@ tables! {
         state: Option<Table<State>>,
         http: Option<Table<Http>>,
         control: Option<Table<Control>>,
+        hardening: Option<Table<Hardening>>,
         log: Option<Table<Log>>,
         alerts: Option<Table<Alerts>>,
         stores: Vec<Table<Store>>,
@@ -157,6 +158,10 @@ tables! {
 
     Control {
         socket: Option<Value>,
+    }
+
+    Hardening {
+        landlock: Option<Value>,
     }
 
     Log {

@@ -29,6 +29,7 @@ use crate::system::signals::{Signal, Signals, Wish};
 
 use super::adapters::{Adapters, now};
 use super::alerts::{Alerts, Channels};
+use super::confinement::Confinement;
 use super::error::DaemonError;
 use super::file_watch::watch_file;
 use super::happening::Happening;
@@ -64,6 +65,8 @@ pub struct Start {
     pub clock: Clock,
     /// Changes the log's level when the configuration says so.
     pub levels: Levels,
+    /// What was given up before.
+    pub confinement: Confinement,
 }
 
 /// Runs until it is told to stop.
@@ -84,6 +87,7 @@ struct Live {
     environment: Arc<Environment>,
     clock: Clock,
     levels: Levels,
+    confinement: Confinement,
     started_at: Now,
     last_pass: Now,
     work: Work,
@@ -122,7 +126,7 @@ enum Readiness {
 
 impl Live {
     async fn open(start: Start, signals: Signals) -> Result<Self, DaemonError> {
-        let Start { config, path, environment, clock, levels } = start;
+        let Start { config, path, environment, clock, levels, confinement } = start;
         let config = take_stock(config).await;
         let state = config.state.directory.clone();
         let key = blocking::run(move || key::load_or_create(&state)).await.map_err(DaemonError::Directory)?;
@@ -156,6 +160,7 @@ impl Live {
             environment,
             clock,
             levels,
+            confinement,
             started_at: at,
             last_pass: at,
             key,
@@ -345,6 +350,7 @@ impl Live {
             http: self.access.status(),
             main_loop: Some(self.pulse.status()),
             process: Some(usage()),
+            hardening: Some(self.confinement.status()),
         };
         let snapshot = Arc::new(self.work.engine.snapshot_with(stores, about, at));
         hand_out(&snapshot, request, &mut self.asked);
@@ -390,12 +396,13 @@ impl Live {
     /// Everything that can fail, before anything is changed.
     async fn prepare(&self) -> Result<Prepared, String> {
         let (path, environment, key) = (self.path.clone(), self.environment.clone(), self.key.clone());
-        let mut config = blocking::run(move || {
-            let config = Config::load(&path, &environment).map_err(|error| error.to_string())?;
-            preflight(&config).map_err(|error| error.to_string())?;
-            Ok::<_, String>(config)
-        })
-        .await?;
+        let config = blocking::run(move || Config::load(&path, &environment)).await;
+        let mut config = config.map_err(|error| error.to_string())?;
+        // Before the files are looked at: what was given up looks like a lack of permissions.
+        self.confinement.admits(&config, &self.path)?;
+        config = blocking::run(move || preflight(&config).map(|()| config))
+            .await
+            .map_err(|error| error.to_string())?;
         config.restock(&self.config.found());
         if config.state != self.config.state {
             return Err("state.directory cannot change while the daemon runs; restart it".into());

@@ -5,6 +5,7 @@
 
 mod adapters;
 mod alerts;
+mod confinement;
 mod error;
 mod file_watch;
 mod happening;
@@ -20,6 +21,7 @@ mod snapshots;
 mod timeline;
 mod work;
 
+pub use self::confinement::{Confinement, Unavailable, confine};
 pub use self::error::DaemonError;
 pub use self::live::{Start, run};
 pub use self::pass::{Pass, once};

@@ -51,6 +51,8 @@ pub struct Snapshot {
     pub main_loop: Option<LoopStatus>,
     /// What the process uses of the machine; absent where nobody has asked.
     pub process: Option<ProcessStatus>,
+    /// What the process has given up at its start; absent without a daemon.
+    pub hardening: Option<HardeningStatus>,
 }
 
 /// How the listeners fare.
@@ -125,6 +127,29 @@ pub struct ProcessStatus {
     pub max_files: Option<u64>,
     /// Threads.
     pub threads: Option<u64>,
+}
+
+/// What the process has given up at its start, so that whoever takes it over gets little.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HardeningStatus {
+    /// Files that it does not need.
+    pub landlock: MeasureStatus,
+    /// Whether others of the same user can look into its memory.
+    pub dumpable: bool,
+    /// Whether a crash would leave its memory in a file.
+    pub core_files: bool,
+}
+
+/// Whether a measure was taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MeasureStatus {
+    /// Whether it was.
+    pub active: bool,
+    /// The version of what the kernel has of it, where that has versions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub abi: Option<i32>,
+    /// Why it was not, when it was not.
+    pub reason: Option<String>,
 }
 
 impl Snapshot {

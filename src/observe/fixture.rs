@@ -10,8 +10,8 @@ use crate::domain::publication::GenerationStamp;
 use crate::domain::secret::Fingerprint;
 use crate::domain::snapshot::{
     AcknowledgementStatus, CandidateStatus, CertificateStatus, ChannelStatus, ConfigurationStatus, Durations,
-    HttpStatus, LoopStatus, ProcessStatus, ReloadRun, ReloadStatus, ReportStatus, Snapshot, SourceStatus,
-    StoreState, StoreStatus, TimelineEvent, Totals, Vitals,
+    HardeningStatus, HttpStatus, LoopStatus, MeasureStatus, ProcessStatus, ReloadRun, ReloadStatus,
+    ReportStatus, Snapshot, SourceStatus, StoreState, StoreStatus, TimelineEvent, Totals, Vitals,
 };
 use crate::domain::source::SourceFaultKind;
 use crate::domain::time::Timestamp;
@@ -215,6 +215,11 @@ pub(super) fn snapshot() -> Snapshot {
             open_files: Some(17),
             max_files: Some(1_024),
             threads: Some(3),
+        }),
+        hardening: Some(HardeningStatus {
+            landlock: MeasureStatus { active: true, abi: Some(6), reason: None },
+            dumpable: false,
+            core_files: false,
         }),
     }
 }

@@ -114,6 +114,7 @@ fn daemon(families: &mut Families<'_>, snapshot: &Snapshot) -> fmt::Result {
         known(snapshot.vitals.last_pass_at).map(only),
     )?;
     machine::main_loop(families, snapshot)?;
+    machine::hardening(families, snapshot)?;
     let configuration = &snapshot.configuration;
     families.gauge(
         "configuration_loaded_timestamp_seconds",

@@ -7,9 +7,9 @@ use super::store::{Disk, ReadProblem, Store};
 use super::{Context, Engine};
 use crate::domain::secret::Fingerprint;
 use crate::domain::snapshot::{
-    AcknowledgementStatus, CandidateStatus, ChannelStatus, ConfigurationStatus, HttpStatus, LoopStatus,
-    MountStatus, ProcessStatus, ReloadRun, ReloadStatus, Snapshot, SourceStatus, StoreState, StoreStatus,
-    TimelineEvent, Vitals,
+    AcknowledgementStatus, CandidateStatus, ChannelStatus, ConfigurationStatus, HardeningStatus, HttpStatus,
+    LoopStatus, MountStatus, ProcessStatus, ReloadRun, ReloadStatus, Snapshot, SourceStatus, StoreState,
+    StoreStatus, TimelineEvent, Vitals,
 };
 use crate::domain::source::SourceFaultKind;
 use crate::domain::time::{Now, Timestamp};
@@ -43,6 +43,8 @@ pub struct About {
     pub main_loop: Option<LoopStatus>,
     /// What the process uses of the machine.
     pub process: Option<ProcessStatus>,
+    /// What the process has given up at its start.
+    pub hardening: Option<HardeningStatus>,
 }
 
 impl Engine {
@@ -117,6 +119,7 @@ impl Engine {
             durations: self.shared.tally.durations.clone(),
             main_loop: about.main_loop,
             process: about.process,
+            hardening: about.hardening,
         }
     }
 
