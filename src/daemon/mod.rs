@@ -5,6 +5,7 @@
 
 mod adapters;
 mod alerts;
+mod diary;
 mod error;
 mod file_watch;
 mod happening;

@@ -14,6 +14,7 @@
 //! | `/v1/incidents` | the open incidents as JSON | yes |
 //! | `/v1/stores/NAME/report` | what becomes of an app's report; guarded by a token on the listener | yes |
 //! | `/v1/incidents/ID/silence` | the silenced incident; on the control socket only | yes |
+//! | `/v1/log-level` | the level of the log; on the control socket only | no |
 //!
 //! [`bind`] opens the listener and [`bind_socket`] the control socket, [`serve`] answers until it is told to stop.
 //! The daemon's loop feeds them in three ways: it sends a [`Heartbeat`] after each pass, answers the requests of a
@@ -23,6 +24,7 @@ mod api;
 mod feed;
 #[cfg(test)]
 mod fixture;
+mod log_level;
 mod metrics;
 mod negotiation;
 mod page;
@@ -38,6 +40,7 @@ pub use api::SilenceBody;
 pub use feed::{
     ANSWER_LIMIT, EngineRequest, Heartbeat, NoAnswer, RequestSource, SnapshotRequest, SnapshotSource,
 };
+pub use log_level::{LevelBody, LevelSpan, LogLevel};
 pub use report_guard::ReportGuard;
 pub use routes::{Incidents, Pages};
 pub use server::{HEADER_LIMIT, Listener, MAX_CONNECTIONS, ObserveError, REQUEST_LIMIT, bind, serve};

@@ -22,6 +22,7 @@ use super::report_guard::ReportGuard;
 use crate::domain::incident::Incident;
 use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
+use crate::system::logging::Levels;
 
 pub(super) const PLAIN: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
@@ -59,6 +60,7 @@ pub struct Pages {
     heartbeat: watch::Receiver<Heartbeat>,
     pub(super) requests: RequestSource,
     pub(super) guard: ReportGuard,
+    pub(super) levels: Levels,
     live: Live,
 }
 
@@ -73,8 +75,9 @@ impl Pages {
         requests: RequestSource,
         heartbeat: watch::Receiver<Heartbeat>,
         guard: ReportGuard,
+        levels: Levels,
     ) -> Self {
-        Self { source, heartbeat, requests, guard, live: Live::default() }
+        Self { source, heartbeat, requests, guard, levels, live: Live::default() }
     }
 
     /// Answers a request.

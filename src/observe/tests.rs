@@ -14,6 +14,7 @@ use super::routes::Caller;
 use super::server::converse;
 use super::*;
 use crate::domain::snapshot::STALLED_AFTER;
+use crate::system::logging::Levels;
 
 mod api;
 mod page;
@@ -42,7 +43,7 @@ fn serving(listener: Listener) -> Running {
     let (stop, stopped) = oneshot::channel();
     let (orders_source, orders) = RequestSource::channel();
     let guard = ReportGuard::new(None);
-    let pages = Pages::new(source, orders_source, seen, guard.clone());
+    let pages = Pages::new(source, orders_source, seen, guard.clone(), Levels::of_test(tracing::Level::INFO));
     let serving = tokio::spawn(serve(listener, pages, async {
         let _ = stopped.await;
     }));
@@ -101,7 +102,13 @@ fn piped(
 ) -> (impl AsyncRead + AsyncWrite + Unpin, watch::Sender<bool>) {
     let (client, server) = duplex(1024);
     let (stopping, stopped) = watch::channel(false);
-    let pages = Pages::new(source, RequestSource::channel().0, heartbeat, ReportGuard::new(None));
+    let pages = Pages::new(
+        source,
+        RequestSource::channel().0,
+        heartbeat,
+        ReportGuard::new(None),
+        Levels::of_test(tracing::Level::INFO),
+    );
     tokio::spawn(converse(server, Caller::Network, Arc::new(pages), stopped));
     (client, stopping)
 }

@@ -19,6 +19,7 @@ mod hooks;
 mod kubernetes;
 mod kv;
 mod life;
+mod log;
 mod one_time;
 mod options;
 mod page;
