@@ -13,6 +13,7 @@ use crate::domain::incident::{IncidentId, Message, MessageKind, Severity};
 use crate::domain::repeats::{Over, Repeats, Telling};
 use crate::domain::schedule::backoff;
 use crate::domain::time::{Now, Timestamp};
+use crate::system::blocking;
 
 use super::channel::Channel;
 use super::fault::DeliveryFault;
@@ -183,15 +184,9 @@ impl<Clock: Fn() -> Now> Delivery<Clock> {
 
     async fn delivered(&self, message: &Message) {
         let (ledger, channel, id) = (self.ledger.clone(), self.name, message.id.clone());
-        let marked = tokio::task::spawn_blocking(move || ledger.delivered(channel, &id)).await;
-        match marked {
-            Ok(Ok(())) => info!(channel, message_id = message.id, "delivered"),
-            Ok(Err(cause)) => warn_unmarked(channel, message, &cause),
-            Err(end) => match end.try_into_panic() {
-                // The supervisor of this task must hear of it.
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => debug!(channel, "the runtime ends"),
-            },
+        match blocking::run(move || ledger.delivered(channel, &id)).await {
+            Ok(()) => info!(channel, message_id = message.id, "delivered"),
+            Err(cause) => warn_unmarked(channel, message, &cause),
         }
         self.report(message, Ok(()));
     }

@@ -3,7 +3,6 @@
 //! [`Config::load`] is the border: what it gives is right in itself. [`preflight()`] then asks the machine
 //! whether the files and directories can be used. Both tell of all problems at once and never of a value.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +28,9 @@ mod discover;
 mod environment;
 mod error;
 mod files;
+mod hardening;
 mod hooks;
+mod http;
 mod kubernetes;
 mod locations;
 mod parse;
@@ -47,6 +48,8 @@ pub use alerts::{AlertCommand, Alertmanager, Alerts, Kubernetes, PagerDuty, Rega
 pub use environment::Environment;
 pub use error::{ConfigError, Place, Problem};
 pub use files::{BuiltIn, Escape, Files, Format, OutputFile};
+pub use hardening::{Hardening, Measure};
+pub use http::{Http, Open, ServerTls};
 pub use preflight::{MAX_TEMPLATE_SIZE, lists_of_files, preflight};
 pub use reload::{Hook, HookRequest, Method, Reload, ReloadSignal, Target};
 
@@ -67,6 +70,8 @@ pub struct Config {
     pub http: Http,
     /// The socket for commands to the running daemon.
     pub control: Control,
+    /// What the daemon gives up at its start.
+    pub hardening: Hardening,
     /// What is logged, and how.
     pub log: Log,
     /// Who is told of incidents.
@@ -221,17 +226,6 @@ pub struct Output {
 pub struct State {
     /// The directory for incidents, undelivered messages and the key of the fingerprints.
     pub directory: PathBuf,
-}
-
-/// `[http]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Http {
-    /// Where to listen; none: no listener.
-    pub listen: Option<SocketAddr>,
-    /// File with the token that apps report with; none: reports are not taken.
-    pub report_token_file: Option<PathBuf>,
-    /// How many stores have series of their own in the metrics at the most.
-    pub metrics_store_limit: usize,
 }
 
 /// `[control]`.

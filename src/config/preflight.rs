@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rustix::fs::{Access, access};
 
 use super::error::{ConfigError, Place, Problem};
-use super::{Alerts, Auth, Config, Files, Format, Hook, Reload};
+use super::{Alerts, Auth, Config, Files, Format, Hook, Http, Reload};
 
 /// The largest file with a secret, in bytes.
 const MAX_SECRET_SIZE: u64 = 64 << 10;
@@ -58,8 +58,8 @@ pub fn preflight(config: &Config) -> Result<(), ConfigError> {
     if let Some(path) = &config.check.ca_file {
         look("check.ca_file", readable(path, MAX_CERTIFICATES_SIZE));
     }
-    if let Some(path) = &config.http.report_token_file {
-        look("http.report_token_file", readable(path, MAX_SECRET_SIZE));
+    for (key, file, most) in listener_files(&config.http) {
+        look(key, readable(file, most));
     }
     let socket = config.control.socket.as_ref().and_then(|socket| socket.parent());
     // The state directory is made when it is missing, and no other one.
@@ -126,6 +126,27 @@ pub fn lists_of_files(config: &Config) -> Vec<&Arc<Files>> {
         }
     }
     lists
+}
+
+/// The files that the listener needs: key, path and the largest size.
+fn listener_files(http: &Http) -> impl Iterator<Item = (&'static str, &Path, u64)> {
+    let Http {
+        listen: _,
+        tls,
+        token_file,
+        open: _,
+        host_names: _,
+        report_token_file,
+        metrics_store_limit: _,
+    } = http;
+    let tls = tls.as_ref();
+    let files = [
+        ("http.tls.certificate_file", tls.map(|tls| &tls.certificate_file), MAX_CERTIFICATES_SIZE),
+        ("http.tls.key_file", tls.map(|tls| &tls.key_file), MAX_SECRET_SIZE),
+        ("http.token_file", token_file.as_ref(), MAX_SECRET_SIZE),
+        ("http.report_token_file", report_token_file.as_ref(), MAX_SECRET_SIZE),
+    ];
+    files.into_iter().filter_map(|(key, path, most)| Some((key, path?.as_path(), most)))
 }
 
 /// The files that the channels need: key, path and the largest size.

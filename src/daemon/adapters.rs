@@ -12,6 +12,7 @@ use crate::domain::time::{Instant, Now, Timestamp};
 use crate::publish::Publisher;
 use crate::reload::{Acknowledgements, Hooks};
 use crate::store::Prober;
+use crate::system::blocking;
 use crate::system::clock::Clock;
 use crate::system::directories::Directories;
 use crate::vault::Vault;
@@ -79,13 +80,13 @@ impl Adapters {
             }
             Action::Reload { store, generation } => {
                 let (adapters, name) = (self.clone(), store.clone());
-                on_disk(move || adapters.forget(&name)).await;
+                blocking::run(move || adapters.forget(&name)).await;
                 let begun = clock.elapsed_millis();
                 let result = self.hooks.tell(&store, generation).await;
                 let took = Duration::from_millis(clock.elapsed_millis().saturating_sub(begun));
                 if result.is_ok() {
                     let (store, told) = (store.clone(), Told { generation, told_at: now(&clock).wall });
-                    on_disk(move || self.remember(&store, &told)).await;
+                    blocking::run(move || self.remember(&store, &told)).await;
                 }
                 Event::Reloaded { store, generation, took, result }
             }
@@ -103,7 +104,7 @@ impl Adapters {
 
     /// Does actions that block on the disk, one after the other, and reports what came of each.
     pub(super) async fn perform_on_disk(self, actions: Vec<Action>) -> Vec<Event> {
-        on_disk(move || actions.into_iter().filter_map(|action| self.block(action)).collect()).await
+        blocking::run(move || actions.into_iter().filter_map(|action| self.block(action)).collect()).await
     }
 
     fn block(&self, action: Action) -> Option<Event> {
@@ -165,16 +166,4 @@ impl Adapters {
 /// Both clocks, as the engine wants them.
 pub(super) fn now(clock: &Clock) -> Now {
     Now { instant: Instant::from_millis(clock.elapsed_millis()), wall: Timestamp::from(clock.wall()) }
-}
-
-/// Runs what blocks on the disk where blocking is allowed; a panic there goes on here.
-pub(super) async fn on_disk<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(job).await {
-        Ok(result) => result,
-        Err(end) => match end.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // Only a runtime that ends cancels a job, and nobody waits for its result then.
-            Err(_) => std::future::pending().await,
-        },
-    }
 }

@@ -16,9 +16,10 @@ use crate::domain::incident::Message;
 use crate::domain::routing::Route;
 use crate::domain::snapshot::ChannelStatus;
 use crate::domain::time::Now;
+use crate::system::blocking;
 use crate::system::clock::Clock;
 
-use super::adapters::{now, on_disk};
+use super::adapters::now;
 use super::error::DaemonError;
 use super::services::Service;
 
@@ -70,7 +71,8 @@ impl Alerts {
     /// Opens the ledger and starts the channels.
     pub(super) async fn open(config: &Config, channels: Channels, clock: Clock) -> Result<Self, DaemonError> {
         let (directory, queued) = (config.state.directory.clone(), channels.queued());
-        let ledger = on_disk(move || Ledger::open(&directory, &queued)).await.map_err(DaemonError::Ledger)?;
+        let ledger =
+            blocking::run(move || Ledger::open(&directory, &queued)).await.map_err(DaemonError::Ledger)?;
         if let Some(what) = ledger.recovered() {
             tracing::error!("incidents and messages of an earlier run may be lost: {what}");
         }
@@ -90,7 +92,7 @@ impl Alerts {
     pub(super) async fn replace(&mut self, channels: Channels) -> Result<(), DaemonError> {
         self.stop().await?;
         let (ledger, queued) = (self.ledger.clone(), channels.queued());
-        if let Err(error) = on_disk(move || ledger.set_channels(&queued)).await {
+        if let Err(error) = blocking::run(move || ledger.set_channels(&queued)).await {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
                 "the ledger does not follow the new channels"
@@ -140,7 +142,7 @@ impl Alerts {
         }
         let ledger = self.ledger.clone();
         let messages: Vec<Message> = changes.iter().filter_map(Change::message).cloned().collect();
-        if let Err(error) = on_disk(move || ledger.record(&changes)).await {
+        if let Err(error) = blocking::run(move || ledger.record(&changes)).await {
             // They are kept in memory, delivered from there, and written when the disk works again.
             tracing::error!(error = &error as &dyn std::error::Error, "alerts are not on the disk yet");
         }
@@ -155,7 +157,7 @@ impl Alerts {
     /// Writes what an earlier failure kept in memory only.
     pub(super) async fn settle(&self) {
         let ledger = self.ledger.clone();
-        if let Err(error) = on_disk(move || ledger.settle()).await {
+        if let Err(error) = blocking::run(move || ledger.settle()).await {
             tracing::error!(error = &error as &dyn std::error::Error, "alerts are still not on the disk");
         }
     }

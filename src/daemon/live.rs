@@ -16,9 +16,10 @@ use crate::domain::secret::FingerprintKey;
 use crate::domain::snapshot::ConfigurationStatus;
 use crate::domain::time::Now;
 use crate::observe::{
-    EngineRequest, Heartbeat, Pages, ReportGuard, RequestSource, SnapshotRequest, SnapshotSource,
+    Access, EngineRequest, Heartbeat, Pages, RequestSource, Rules, SnapshotRequest, SnapshotSource,
 };
 use crate::publish::key;
+use crate::system::blocking;
 use crate::system::clock::Clock;
 use crate::system::directories::Disturbed;
 use crate::system::errors::chain;
@@ -26,8 +27,9 @@ use crate::system::logging::Levels;
 use crate::system::service::{self, State, Told};
 use crate::system::signals::{Signal, Signals, Wish};
 
-use super::adapters::{Adapters, now, on_disk};
+use super::adapters::{Adapters, now};
 use super::alerts::{Alerts, Channels};
+use super::confinement::Confinement;
 use super::error::DaemonError;
 use super::file_watch::watch_file;
 use super::happening::Happening;
@@ -37,6 +39,7 @@ use super::pulse::{Pulse, usage};
 use super::restock::{restock, take_stock};
 use super::services::{Service, any_ended};
 use super::settings::{mounts, settings, source_change, stores};
+use super::snapshots::{hand_out, statuses};
 use super::work::{First, Work};
 
 /// The loop shows that it lives at least this often, also when there is nothing to do.
@@ -62,6 +65,8 @@ pub struct Start {
     pub clock: Clock,
     /// Changes the log's level when the configuration says so.
     pub levels: Levels,
+    /// What was given up before.
+    pub confinement: Confinement,
 }
 
 /// Runs until it is told to stop.
@@ -82,6 +87,7 @@ struct Live {
     environment: Arc<Environment>,
     clock: Clock,
     levels: Levels,
+    confinement: Confinement,
     started_at: Now,
     last_pass: Now,
     work: Work,
@@ -91,7 +97,7 @@ struct Live {
     asked: mpsc::Receiver<SnapshotRequest>,
     requested: mpsc::Receiver<EngineRequest>,
     heartbeat: watch::Sender<Heartbeat>,
-    guard: ReportGuard,
+    access: Access,
     listeners: Listeners,
     file_watch: Option<Service>,
     file_changed: mpsc::Receiver<()>,
@@ -120,10 +126,10 @@ enum Readiness {
 
 impl Live {
     async fn open(start: Start, signals: Signals) -> Result<Self, DaemonError> {
-        let Start { config, path, environment, clock, levels } = start;
+        let Start { config, path, environment, clock, levels, confinement } = start;
         let config = take_stock(config).await;
         let state = config.state.directory.clone();
-        let key = on_disk(move || key::load_or_create(&state)).await.map_err(DaemonError::Directory)?;
+        let key = blocking::run(move || key::load_or_create(&state)).await.map_err(DaemonError::Directory)?;
         let key = Arc::new(key);
         let output_watch = OutputWatch::start();
         let adapters = Adapters::build(&config, key.clone())?.watching(output_watch.directories.clone());
@@ -135,10 +141,9 @@ impl Live {
         let (snapshots, asked) = SnapshotSource::channel();
         let (requests, requested) = RequestSource::channel();
         let (heartbeat, beats) = watch::channel(Heartbeat::starting());
-        let guard = ReportGuard::new(config.http.report_token_file.clone());
-        check(&guard).await;
-        let pages = Pages::new(snapshots, requests, beats, guard.clone(), levels.clone());
-        let listeners = Listeners::open(&config, pages).await?;
+        let access = Access::new(Rules::default());
+        let pages = Pages::new(snapshots, requests, beats, access.clone(), levels.clone());
+        let listeners = Listeners::open(&config, pages, access.clone()).await?;
         let (changed, file_changed) = mpsc::channel(1);
         let watchdog = service::watchdog_interval();
         let live = Self {
@@ -155,6 +160,7 @@ impl Live {
             environment,
             clock,
             levels,
+            confinement,
             started_at: at,
             last_pass: at,
             key,
@@ -163,7 +169,7 @@ impl Live {
             asked,
             requested,
             heartbeat,
-            guard,
+            access,
             listeners,
             file_changed,
             output_watch,
@@ -205,7 +211,7 @@ impl Live {
                 Happening::Event(event) => self.handle(event).await,
                 Happening::FileChanged => self.reload("the configuration file has changed").await?,
                 Happening::Disturbed(disturbed) => self.disturb(disturbed).await,
-                Happening::Asked(request) => self.answer(request),
+                Happening::Asked(request) => self.answer(request).await,
                 Happening::Requested(request) => self.oblige(request).await,
                 Happening::Delivered(event) => self.alerts.count(&event),
                 Happening::Pulse => self.alerts.settle().await,
@@ -319,7 +325,10 @@ impl Live {
             }
             self.ready = Readiness::Told;
         }
-        let status = self.work.engine.headline();
+        let mut status = self.work.engine.headline();
+        if self.status.error.is_some() {
+            status.push_str("; the new configuration is refused, the log says why");
+        }
         if status != self.told_status {
             if service::tell(State::Status(&status)) == Told::No {
                 return Told::No;
@@ -329,7 +338,9 @@ impl Live {
         Told::Yes
     }
 
-    fn answer(&mut self, request: SnapshotRequest) {
+    async fn answer(&mut self, request: SnapshotRequest) {
+        let at = now(&self.clock);
+        let stores = statuses(&mut self.work.engine, at).await;
         let about = About {
             version: env!("CARGO_PKG_VERSION"),
             started_at: self.started_at.wall,
@@ -338,12 +349,14 @@ impl Live {
             channels: self.alerts.status(),
             events: self.work.timeline.events(),
             configuration: self.status.clone(),
-            reports_refused: self.guard.refused(),
+            reports_refused: self.access.reports_refused(),
+            http: self.access.status(),
             main_loop: Some(self.pulse.status()),
             process: Some(usage()),
+            hardening: Some(self.confinement.status()),
         };
-        // Whoever asked may be gone by now.
-        let _gone = request.send(Arc::new(self.work.engine.snapshot(about, now(&self.clock))));
+        let snapshot = Arc::new(self.work.engine.snapshot_with(stores, about, at));
+        hand_out(&snapshot, request, &mut self.asked);
     }
 
     /// Does what a signal asks for; true: stop.
@@ -386,12 +399,13 @@ impl Live {
     /// Everything that can fail, before anything is changed.
     async fn prepare(&self) -> Result<Prepared, String> {
         let (path, environment, key) = (self.path.clone(), self.environment.clone(), self.key.clone());
-        let mut config = on_disk(move || {
-            let config = Config::load(&path, &environment).map_err(|error| error.to_string())?;
-            preflight(&config).map_err(|error| error.to_string())?;
-            Ok::<_, String>(config)
-        })
-        .await?;
+        let config = blocking::run(move || Config::load(&path, &environment)).await;
+        let mut config = config.map_err(|error| error.to_string())?;
+        // Before the files are looked at: what was given up looks like a lack of permissions.
+        self.confinement.admits(&config, &self.path)?;
+        config = blocking::run(move || preflight(&config).map(|()| config))
+            .await
+            .map_err(|error| error.to_string())?;
         config.restock(&self.config.found());
         if config.state != self.config.state {
             return Err("state.directory cannot change while the daemon runs; restart it".into());
@@ -401,7 +415,7 @@ impl Live {
         }
         let listeners = Listeners::prepare(&self.config, &config).await?;
         // Last, because it may make the output directory.
-        let (config, adapters, channels) = on_disk(move || {
+        let (config, adapters, channels) = blocking::run(move || {
             let channels = Channels::build(&config).map_err(|error| chain(&error))?;
             let adapters = Adapters::build(&config, key).map_err(|error| chain(&error))?;
             Ok::<_, String>((config, adapters, channels))
@@ -424,8 +438,6 @@ impl Live {
             SourceChange::Replaced => Some(self.work.adapters.vault.clone()),
         };
         self.listeners.apply(listeners).await?;
-        self.guard.set_file(config.http.report_token_file.clone());
-        check(&self.guard).await;
         self.alerts.replace(channels).await?;
         // What was watched may be elsewhere now; whatever happens meanwhile, the new configuration has all looked at.
         if let Some(service) = std::mem::replace(&mut self.output_watch, output_watch).service {
@@ -475,11 +487,6 @@ impl Live {
         info!("stopped");
         stopped.and(closed)
     }
-}
-
-async fn check(guard: &ReportGuard) {
-    let guard = guard.clone();
-    on_disk(move || guard.check()).await;
 }
 
 struct Prepared {

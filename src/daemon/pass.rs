@@ -9,10 +9,11 @@ use crate::config::Config;
 use crate::domain::engine::{About, Engine, Event, FirstCheck, Outcome};
 use crate::domain::snapshot::Snapshot;
 use crate::publish::key;
+use crate::system::blocking;
 use crate::system::clock::Clock;
 use crate::system::signals::{Signals, Wish};
 
-use super::adapters::{Adapters, now, on_disk};
+use super::adapters::{Adapters, now};
 use super::error::DaemonError;
 use super::live::FINISH_LIMIT;
 use super::restock::{restock, take_stock};
@@ -40,7 +41,7 @@ pub async fn once(mut config: Config, wait: Duration, clock: Clock) -> Result<Pa
     let mut signals = Signals::listen().map_err(DaemonError::Signals)?;
     config = take_stock(config).await;
     let state = config.state.directory.clone();
-    let key = on_disk(move || key::load_or_create(&state)).await.map_err(DaemonError::Directory)?;
+    let key = blocking::run(move || key::load_or_create(&state)).await.map_err(DaemonError::Directory)?;
     let key = Arc::new(key);
     let adapters = Adapters::build(&config, key.clone())?;
     let specs = stores(&config, &adapters.noted);

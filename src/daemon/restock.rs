@@ -5,15 +5,15 @@ use crate::domain::discovery::Found;
 use crate::domain::engine::Event;
 use crate::vault::stock;
 
-use super::adapters::on_disk;
 use super::settings::stores;
 use super::work::Work;
+use crate::system::blocking;
 
 /// Notes what was found, and has everybody know it. Returns what the engine is to be told.
 pub(super) async fn restock(config: &mut Config, work: &mut Work, found: Vec<Found>) -> Event {
     config.restock(&found);
     let state = config.state.directory.clone();
-    if let Err(error) = on_disk(move || stock::save(&state, &found)).await {
+    if let Err(error) = blocking::run(move || stock::save(&state, &found)).await {
         tracing::warn!("what was discovered may be forgotten at a restart: {error}");
     }
     work.adapters.restock(config);
@@ -26,7 +26,7 @@ pub(super) async fn take_stock(config: Config) -> Config {
     if config.discover.is_empty() {
         return config;
     }
-    on_disk(move || {
+    blocking::run(move || {
         let mut config = config;
         config.restock(&stock::load(&config.state.directory));
         config

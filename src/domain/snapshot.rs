@@ -41,6 +41,8 @@ pub struct Snapshot {
     pub configuration: ConfigurationStatus,
     /// Reports of apps that were refused because of their token, since the start.
     pub reports_refused: u64,
+    /// How the listeners fare.
+    pub http: HttpStatus,
     /// What was done for all stores together.
     pub totals: Totals,
     /// How long things took, for all stores together.
@@ -49,6 +51,26 @@ pub struct Snapshot {
     pub main_loop: Option<LoopStatus>,
     /// What the process uses of the machine; absent where nobody has asked.
     pub process: Option<ProcessStatus>,
+    /// What the process has given up at its start; absent without a daemon.
+    pub hardening: Option<HardeningStatus>,
+}
+
+/// How the listeners fare.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct HttpStatus {
+    /// Requests and connections that were refused since the start, by reason.
+    pub refused: BTreeMap<&'static str, u64>,
+    /// The certificate that the listener shows; absent where it speaks plain HTTP.
+    pub certificate: Option<CertificateStatus>,
+}
+
+/// The certificate that the listener shows.
+#[derive(Clone, Debug, Serialize)]
+pub struct CertificateStatus {
+    /// When it expires; absent where that cannot be told.
+    pub expires_at: Option<Timestamp>,
+    /// Why the files as they are now are not in use; absent when they are.
+    pub error: Option<String>,
 }
 
 /// What was done since the start for all stores together, those included that are gone.
@@ -105,6 +127,29 @@ pub struct ProcessStatus {
     pub max_files: Option<u64>,
     /// Threads.
     pub threads: Option<u64>,
+}
+
+/// What the process has given up at its start, so that whoever takes it over gets little.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HardeningStatus {
+    /// Files that it does not need.
+    pub landlock: MeasureStatus,
+    /// Whether others of the same user can look into its memory.
+    pub dumpable: bool,
+    /// Whether a crash would leave its memory in a file.
+    pub core_files: bool,
+}
+
+/// Whether a measure was taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MeasureStatus {
+    /// Whether it was.
+    pub active: bool,
+    /// The version of what the kernel has of it, where that has versions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub abi: Option<i32>,
+    /// Why it was not, when it was not.
+    pub reason: Option<String>,
 }
 
 impl Snapshot {

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 
+use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::{Body, Bytes};
@@ -10,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use tracing::Level;
 
 use super::api::{parsed, say};
-use super::routes::{Caller, json, not_allowed};
-use crate::system::logging::{Chosen, Levels};
+use super::routes::{Caller, Pages, json, not_allowed};
+use crate::system::logging::Chosen;
 
 /// The body of a request for another level.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -68,12 +69,7 @@ impl LevelSpan {
 }
 
 /// Answers a request for the level.
-pub(super) async fn answer<B>(
-    levels: &Levels,
-    method: &Method,
-    body: B,
-    caller: Caller,
-) -> Response<Full<Bytes>>
+pub(super) async fn answer<B>(pages: &Pages, parts: &Parts, body: B, caller: Caller) -> Response<Full<Bytes>>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -85,6 +81,12 @@ where
              the daemon runs",
         );
     };
+    let (method, levels) = (&parts.method, &pages.levels);
+    if method != Method::GET
+        && let Err(reason) = pages.access.change((&parts.uri, &parts.headers), caller)
+    {
+        return pages.access.refuse(reason);
+    }
     if method == Method::PUT {
         let (level, span) = match wanted(body).await {
             Ok(wanted) => wanted,

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use crate::config::{Config, Hook, HookRequest, ReloadSignal, Target};
 use crate::domain::credentials::StoreName;
 use crate::domain::publication::{GenerationId, ReloadFault, Told};
-use crate::system::command;
+use crate::system::{blocking, command};
 
 mod acknowledgements;
 mod command_hook;
@@ -75,7 +75,7 @@ impl Hooks {
             Some(Hook::Request(request)) => request::send(request, &news).await,
             Some(Hook::Signal { target, signal }) => {
                 let (target, signal) = (target.clone(), *signal);
-                in_background(move || signal::send(&target, signal)).await
+                blocking::run(move || signal::send(&target, signal)).await
             }
             None => Err(ReloadFault::new("it is no longer configured")),
         }
@@ -103,18 +103,5 @@ impl Hooks {
     pub fn remembered(&self) -> BTreeMap<StoreName, Told> {
         let told = |store: &StoreName| Some((store.clone(), self.0.notes.read(store)?));
         self.0.hooks.keys().filter_map(told).collect()
-    }
-}
-
-/// Runs what blocks on a thread that may block.
-async fn in_background<T: Send + 'static>(
-    job: impl FnOnce() -> Result<T, ReloadFault> + Send + 'static,
-) -> Result<T, ReloadFault> {
-    match tokio::task::spawn_blocking(job).await {
-        Ok(result) => result,
-        Err(end) => match end.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => Err(ReloadFault::new("the daemon ends")),
-        },
     }
 }

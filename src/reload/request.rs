@@ -5,12 +5,12 @@ use ::http::{Method, StatusCode};
 use reqwest::Client;
 use zeroize::Zeroizing;
 
-use super::{HookRequest, News, in_background};
+use super::{HookRequest, News};
 use crate::config;
 use crate::domain::publication::ReloadFault;
 use crate::domain::secret::Secret;
 use crate::system::http::{self, Transport, host, unreachable};
-use crate::system::{errors, short_file};
+use crate::system::{blocking, errors, short_file};
 
 const STORE: &str = "bc-secrets-sync-store";
 const GENERATION: &str = "bc-secrets-sync-generation";
@@ -24,7 +24,7 @@ pub(super) async fn send(request: &HookRequest, news: &News<'_>) -> Result<Strin
     let (client, authorization) = {
         let request = request.clone();
         // A client is rarely needed, and one for each of many stores would fill the memory with authorities.
-        in_background(move || prepare(&request)).await?
+        blocking::run(move || prepare(&request)).await?
     };
     let method = match request.method {
         config::Method::Get => Method::GET,

@@ -1,6 +1,8 @@
 //! Leaves: clocks, signals, notification of the service manager, logging, files, commands, an HTTP client,
 //! hardening. They know nothing of the rest of the crate.
 
+pub mod blocking;
+pub mod certificate;
 pub mod clock;
 pub mod command;
 pub mod crypto;

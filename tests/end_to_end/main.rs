@@ -15,6 +15,7 @@ mod damage;
 mod discovering;
 mod faults;
 mod formats;
+mod hardening;
 mod hooks;
 mod kubernetes;
 mod kv;

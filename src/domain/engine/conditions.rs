@@ -145,7 +145,7 @@ fn bad_write(store: &Store, cx: &Context<'_>) -> Condition {
         ],
         format!(
             "{} was probably mistyped, or copied before Save was pressed. {ADMIN}, compare its Username, API Token \
-             and API Path, and write them again into {}. Apps keep the published credentials, which work.",
+             and API Path, and write them again into {}. Apps keep what is published.",
             words::capital(&words::of_secret(candidate.version, &store.spec.location)),
             words::where_to_write(store)
         ),

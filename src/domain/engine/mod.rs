@@ -12,6 +12,7 @@ mod listing;
 mod outcome;
 mod platform;
 mod request;
+mod roll;
 mod silence;
 mod source;
 mod store;
@@ -25,6 +26,7 @@ use self::book::Book;
 use self::budget::Budgets;
 use self::listing::Listings;
 use self::platform::{Platform, SAMPLE};
+use self::roll::Roll;
 use self::source::Source;
 use self::store::Store;
 use self::tally::Tally;
@@ -76,8 +78,7 @@ pub struct Engine {
     listings: Listings,
     /// When each store is due next; a store stands in it once at most.
     timers: BTreeSet<(Instant, usize)>,
-    /// Which stores are published: asked for at each pass of the daemon, so it is not counted anew each time.
-    published: BTreeSet<usize>,
+    roll: Roll,
     shared: Shared,
     /// Incidents of stores that are no longer configured may be open: of a configuration, or of a life, before.
     stores_changed: bool,
@@ -107,7 +108,7 @@ impl Engine {
             index: BTreeMap::new(),
             listings: Listings::default(),
             timers: BTreeSet::new(),
-            published: BTreeSet::new(),
+            roll: Roll::default(),
             shared,
             stores_changed: true,
             started: false,
@@ -334,11 +335,7 @@ impl Engine {
             }
             store.due = next;
             self.timers.extend(next.map(|next| (next, at)));
-            if store.is_published() {
-                self.published.insert(at);
-            } else {
-                self.published.remove(&at);
-            }
+            self.roll.note(at, store, &self.shared.book);
         }
         self.settle_inherited(now);
         let troubled = self.shared.platform.is_troubled();
@@ -350,7 +347,7 @@ impl Engine {
                 Context { now, settings: &self.settings, key: &self.key, actions, shared: &mut self.shared };
             Book::settle(None, [judged], |_| None, &mut cx);
         }
-        self.started = self.started || self.all_published();
+        self.started = self.started || self.is_ready();
     }
 
     /// Weighs what a store says now against what the others say. Returns the stores that have to act on it.
@@ -458,8 +455,7 @@ impl Engine {
         let cx = Context { now, settings: &self.settings, key: &self.key, actions: &mut none, shared };
         self.listings.regroup(&mut self.stores, &cx);
         self.timers.clear();
-        let published = self.stores.iter().enumerate().filter(|(_, store)| store.is_published());
-        self.published = published.map(|(at, _)| at).collect();
+        self.roll = Roll::call(&self.stores, &self.shared.book);
         for (at, store) in self.stores.iter_mut().enumerate() {
             store.due = Some(Instant::default());
             self.timers.insert((Instant::default(), at));

@@ -4,7 +4,13 @@ use std::time::Duration;
 
 use super::Store;
 use crate::domain::discovery::Discovered;
+use crate::domain::engine::book::Book;
+use crate::domain::incident::Cause;
 use crate::domain::time::{Instant, Now, Timestamp};
+
+/// What is wrong with the secret, and not with us or the platform.
+const SECRET_IS_UNUSABLE: [Cause; 5] =
+    [Cause::Misconfigured, Cause::Forbidden, Cause::Moved, Cause::SecretMissing, Cause::SecretMalformed];
 
 /// For how long a secret is gone. The wall clock tells what went by before this life; one that is set meanwhile must
 /// not take away what is published.
@@ -37,6 +43,13 @@ impl Store {
     /// Whether it was discovered, and its secret is listed no more.
     pub(super) const fn is_gone(&self) -> bool {
         self.gone.is_some()
+    }
+
+    /// Whether all is not ready before it is published. One that was discovered, and whose secret has been found to be
+    /// unusable, is not waited for: otherwise whoever may write a secret there could hold up everybody.
+    pub(in crate::domain::engine) fn is_awaited(&self, book: &Book) -> bool {
+        let unusable = || SECRET_IS_UNUSABLE.iter().any(|cause| book.is_open(Some(self.name()), *cause));
+        !self.is_published() && (self.spec.discovered.is_none() || !unusable())
     }
 
     /// When its secret will have been gone for longer than it stays published.

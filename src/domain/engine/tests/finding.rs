@@ -161,6 +161,27 @@ fn nobody_is_told_that_all_is_well_before_any_store_is_known() {
 }
 
 #[test]
+fn a_secret_that_is_found_and_of_no_use_holds_up_nobody_else() {
+    let mut world = World::discovering(&[], None);
+    add(&mut world, "acme");
+    // Its token is none that the store knows.
+    add(&mut world, "zeta");
+    world.write("zeta", "user", "mistyped");
+    world.start();
+    world.pass(5 * SECOND);
+    let vitals = world.snapshot().vitals;
+    assert!(!vitals.ready && !vitals.started, "it may still turn out to be good");
+    world.pass(HOUR);
+    assert!(world.published("zeta").is_none());
+    assert_eq!(world.snapshot().incidents[0].cause, Cause::Misconfigured);
+    let vitals = world.snapshot().vitals;
+    assert!(vitals.ready && vitals.started);
+    add(&mut world, "zeta");
+    world.pass(HOUR);
+    assert!(world.published("zeta").is_some() && world.snapshot().vitals.ready);
+}
+
+#[test]
 fn an_incident_of_a_store_that_is_found_again_is_not_told_to_be_over() {
     let mut world = listed(&["acme"]);
     world.read_faults.insert("acme".into(), SourceFault::Deleted(1));
