@@ -33,6 +33,7 @@ mod hooks;
 mod http;
 mod kubernetes;
 mod locations;
+mod named_files;
 mod parse;
 mod preflight;
 mod raw;
@@ -50,7 +51,8 @@ pub use error::{ConfigError, Place, Problem};
 pub use files::{BuiltIn, Escape, Files, Format, OutputFile};
 pub use hardening::{Hardening, Measure};
 pub use http::{Http, Open, ServerTls};
-pub use preflight::{MAX_TEMPLATE_SIZE, lists_of_files, preflight};
+pub use named_files::{MAX_TEMPLATE_SIZE, NamedFile, lists_of_files, named_files};
+pub use preflight::preflight;
 pub use reload::{Hook, HookRequest, Method, Reload, ReloadSignal, Target};
 
 /// A whole configuration, checked.
