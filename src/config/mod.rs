@@ -249,12 +249,14 @@ pub struct Log {
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people on a terminal, JSON elsewhere.
+    /// The journal under systemd, for people on a terminal, JSON elsewhere.
     Auto,
     /// For people.
     Human,
     /// One JSON object a line.
     Json,
+    /// Entries of systemd's journal, with fields.
+    Journal,
 }
 
 /// `[[stores]]`: one store.

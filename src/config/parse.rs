@@ -72,7 +72,12 @@ impl Config {
 pub(super) fn text_of(path: &Path) -> Result<(String, String), ConfigError> {
     let file = path.display().to_string();
     let unreadable = |error: std::io::Error| {
-        ConfigError::of_file(&file, format!("the configuration cannot be read: {error}"))
+        let advice = if error.kind() == std::io::ErrorKind::PermissionDenied {
+            "run this as a user that may read it, such as the daemon's"
+        } else {
+            "write it, or say with --config where it is; config.example.toml has every key"
+        };
+        ConfigError::of_file(&file, format!("the configuration cannot be read: {error}; {advice}"))
     };
     let metadata = std::fs::metadata(path).map_err(unreadable)?;
     if metadata.len() > MAX_FILE_SIZE {

@@ -93,7 +93,12 @@ pub(super) fn log(checker: &mut Checker<'_>, table: Option<Table<raw::Log>>) -> 
         ("debug", Level::DEBUG),
         ("trace", Level::TRACE),
     ];
-    let formats = [("auto", LogFormat::Auto), ("human", LogFormat::Human), ("json", LogFormat::Json)];
+    let formats = [
+        ("auto", LogFormat::Auto),
+        ("human", LogFormat::Human),
+        ("json", LogFormat::Json),
+        ("journal", LogFormat::Journal),
+    ];
     Log {
         level: checker.choice("log.level", raw.level, &levels, Level::INFO),
         format: checker.choice("log.format", raw.format, &formats, LogFormat::Auto),

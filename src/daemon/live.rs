@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep_until, timeout};
 use tracing::{error, info, warn};
 
-use crate::config::{Config, Environment, Log, LogFormat, preflight};
+use crate::config::{Config, Environment, preflight};
 use crate::domain::credentials::StoreName;
 use crate::domain::engine::{About, Engine, Event, FirstCheck, Reply, SourceChange};
 use crate::domain::incident::Severity;
@@ -142,7 +142,7 @@ impl Live {
         let (requests, requested) = RequestSource::channel();
         let (heartbeat, beats) = watch::channel(Heartbeat::starting());
         let access = Access::new(Rules::default());
-        let pages = Pages::new(snapshots, requests, beats, access.clone());
+        let pages = Pages::new(snapshots, requests, beats, access.clone(), levels.clone());
         let listeners = Listeners::open(&config, pages, access.clone()).await?;
         let (changed, file_changed) = mpsc::channel(1);
         let watchdog = service::watchdog_interval();
@@ -293,6 +293,9 @@ impl Live {
             self.ready = Readiness::Untold;
             info!("every store is published");
         }
+        if let Some(level) = self.levels.turn(std::time::Instant::now()) {
+            info!(%level, "the level of the log is the configured one again");
+        }
         self.tell_service();
     }
 
@@ -441,8 +444,8 @@ impl Live {
             service.stop().await?;
         }
         self.work.replace(adapters, &config, source == SourceChange::Replaced);
-        let Log { level, format: LogFormat::Auto | LogFormat::Human | LogFormat::Json } = config.log;
-        self.levels.set(level);
+        // The format stays what it was: who reads the log has begun to.
+        self.levels.configure(config.log.level);
         let event = Event::Configured {
             settings: settings(&config, FirstCheck::InTurn),
             stores: stores(&config, &self.work.adapters.noted),

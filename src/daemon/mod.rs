@@ -6,6 +6,7 @@
 mod adapters;
 mod alerts;
 mod confinement;
+mod diary;
 mod error;
 mod file_watch;
 mod happening;

@@ -11,6 +11,7 @@ use hyper::body::{Body, Bytes};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::log_level;
 use super::routes::{Caller, PLAIN, Pages, json, not_allowed, page, unavailable};
 use crate::domain::credentials::StoreName;
 use crate::domain::engine::{self, AcknowledgeOutcome, Reply};
@@ -20,10 +21,11 @@ use crate::domain::incident::{IncidentId, SilenceSpan};
 const LONGEST_BODY: usize = 4096;
 
 /// The lines of the index.
-pub(super) const INDEX: [(&str, &str); 3] = [
+pub(super) const INDEX: [(&str, &str); 4] = [
     ("/v1/stores/NAME/report", "POST: an app says that its store refuses the credentials (with a token)"),
     ("/v1/stores/NAME/acknowledge", "POST: an app runs on a generation (with the same token)"),
     ("/v1/incidents/ID/silence", "PUT and DELETE: reminders about an incident (on the control socket only)"),
+    ("/v1/log-level", "GET, PUT and DELETE: the level of the log (on the control socket only)"),
 ];
 
 /// Something that can be asked for.
@@ -32,10 +34,14 @@ pub(super) enum Resource<'a> {
     Report { store: &'a str },
     Acknowledge { store: &'a str },
     Silence { incident: &'a str },
+    LogLevel,
 }
 
 impl<'a> Resource<'a> {
     pub(super) fn of(path: &'a str) -> Option<Self> {
+        if path == "/v1/log-level" {
+            return Some(Self::LogLevel);
+        }
         let single = |text: &&str| !text.is_empty() && !text.contains('/');
         if let Some(rest) = path.strip_prefix("/v1/stores/") {
             let store = |verb| rest.strip_suffix(verb).filter(single);
@@ -118,6 +124,7 @@ where
             };
             silence(pages, request, uid, pid).await
         }
+        Some(Resource::LogLevel) => log_level::answer(pages, &parts, body, caller).await,
         // Whoever calls has looked.
         None => say(StatusCode::NOT_FOUND, "there is no such page"),
     }
@@ -206,7 +213,7 @@ where
 }
 
 /// A body as JSON, or the answer that says what is wrong with it.
-async fn parsed<T, B>(body: B, example: &str) -> Result<T, Response<Full<Bytes>>>
+pub(super) async fn parsed<T, B>(body: B, example: &str) -> Result<T, Response<Full<Bytes>>>
 where
     T: DeserializeOwned,
     B: Body<Data = Bytes>,
@@ -223,7 +230,7 @@ where
         .map_err(|_| say(StatusCode::BAD_REQUEST, &format!("the body must be JSON such as {example}")))
 }
 
-fn say(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
+pub(super) fn say(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
     page(status, PLAIN, format!("{text}\n"))
 }
 

@@ -14,6 +14,7 @@
 //! | `/v1/incidents` | the open incidents as JSON | yes |
 //! | `/v1/stores/NAME/report` | what becomes of an app's report; guarded by a token on the listener | yes |
 //! | `/v1/incidents/ID/silence` | the silenced incident; on the control socket only | yes |
+//! | `/v1/log-level` | the level of the log; on the control socket only | no |
 //!
 //! Who may see a page over the network, and who may ask for something, an [`Access`] says.
 //!
@@ -28,6 +29,7 @@ mod connections;
 mod feed;
 #[cfg(test)]
 mod fixture;
+mod log_level;
 mod metrics;
 mod negotiation;
 mod origin;
@@ -48,6 +50,7 @@ pub use connections::MAX_CONNECTIONS;
 pub use feed::{
     ANSWER_LIMIT, EngineRequest, Heartbeat, NoAnswer, RequestSource, SnapshotRequest, SnapshotSource,
 };
+pub use log_level::{LevelBody, LevelSpan, LogLevel};
 pub use routes::{Incidents, Pages};
 pub use server::{HEADER_LIMIT, Listener, ObserveError, REQUEST_LIMIT, bind, serve};
 pub use socket::{SocketError, bind_socket};

@@ -26,6 +26,7 @@ use crate::config::Open;
 use crate::domain::incident::Incident;
 use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
+use crate::system::logging::Levels;
 
 pub(super) const PLAIN: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
@@ -63,6 +64,7 @@ pub struct Pages {
     heartbeat: watch::Receiver<Heartbeat>,
     pub(super) requests: RequestSource,
     pub(super) access: Access,
+    pub(super) levels: Levels,
     live: Live,
     network: Rooms,
     local: Rooms,
@@ -94,9 +96,10 @@ impl Pages {
         requests: RequestSource,
         heartbeat: watch::Receiver<Heartbeat>,
         access: Access,
+        levels: Levels,
     ) -> Self {
         let (network, local) = (Rooms::default(), Rooms::default());
-        Self { source, heartbeat, requests, access, live: Live::default(), network, local }
+        Self { source, heartbeat, requests, access, levels, live: Live::default(), network, local }
     }
 
     /// Answers a request.

@@ -17,6 +17,7 @@ use super::server::Serving;
 use super::*;
 use crate::config::{Http, Open};
 use crate::domain::snapshot::STALLED_AFTER;
+use crate::system::logging::Levels;
 
 mod access;
 mod api;
@@ -49,11 +50,15 @@ fn serving(listener: Listener) -> Running {
     let (stop, stopped) = oneshot::channel();
     let (orders_source, orders) = RequestSource::channel();
     let access = Access::new(Rules::default());
-    let pages = Pages::new(source, orders_source, seen, access.clone());
+    let pages = Pages::new(source, orders_source, seen, access.clone(), levels());
     let serving = tokio::spawn(serve(listener, pages, async {
         let _ = stopped.await;
     }));
     Running { address, heartbeat, requests, orders, access, stop, serving }
+}
+
+fn levels() -> Levels {
+    Levels::of_test(tracing::Level::INFO)
 }
 
 /// A loop that answers each request.
@@ -136,7 +141,7 @@ fn piped(
     let (client, server) = duplex(1024);
     let (stopping, stopped) = watch::channel(false);
     let access = Access::new(Rules::default());
-    let pages = Arc::new(Pages::new(source, RequestSource::channel().0, heartbeat, access));
+    let pages = Arc::new(Pages::new(source, RequestSource::channel().0, heartbeat, access, levels()));
     tokio::spawn(over(pages, stopped).converse(server, Caller::Network(visitor())));
     (client, stopping)
 }

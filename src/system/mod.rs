@@ -11,6 +11,7 @@ pub mod errors;
 pub mod files;
 pub mod hardening;
 pub mod http;
+mod journal;
 pub mod logging;
 pub mod panics;
 pub mod process;

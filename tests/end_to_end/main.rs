@@ -21,6 +21,7 @@ mod hooks;
 mod kubernetes;
 mod kv;
 mod life;
+mod log;
 mod one_time;
 mod options;
 mod page;

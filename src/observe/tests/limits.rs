@@ -106,7 +106,7 @@ async fn a_body_that_does_not_come_is_waited_for_no_longer_than_a_request_may_ta
     let (source, _requests) = SnapshotSource::channel();
     let (_heartbeat, seen) = watch::channel(WELL());
     let access = Access::new(rules(Http { report_token_file: Some(file), ..http() }));
-    let pages = Arc::new(Pages::new(source, RequestSource::channel().0, seen, access));
+    let pages = Arc::new(Pages::new(source, RequestSource::channel().0, seen, access, levels()));
     let (mut client, server) = duplex(1024);
     let (stopping, stopped) = watch::channel(false);
     tokio::spawn(over(pages, stopped).converse(server, Caller::Network(visitor())));
