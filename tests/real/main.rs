@@ -1,5 +1,5 @@
 //! Channels against the real thing: Debian's Alertmanager, a receiver that is not ours, the schemas of
-//! Kubernetes and Chromium; and a Prometheus that scrapes. Left out unless `./tests/run --real` asks for them; then what
+//! Kubernetes and Chromium; a Prometheus that scrapes; and the shipped units under a systemd. Left out unless `./tests/run --real` asks for them; then what
 //! they need must be there.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
@@ -7,6 +7,8 @@
 mod alertmanager;
 #[cfg(feature = "demo")]
 mod browser;
+#[cfg(feature = "demo")]
+mod debian;
 #[cfg(feature = "demo")]
 mod kubernetes;
 #[cfg(feature = "demo")]
@@ -19,6 +21,8 @@ mod standard_webhooks;
 #[cfg(feature = "demo")]
 #[path = "../support/mod.rs"]
 mod support;
+#[cfg(feature = "demo")]
+mod systemd;
 
 use std::time::{Duration, SystemTime};
 
