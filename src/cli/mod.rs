@@ -18,6 +18,7 @@ mod run;
 mod sandbox;
 mod silence;
 mod status;
+mod unreachable;
 mod validate;
 
 use std::path::{Path, PathBuf};

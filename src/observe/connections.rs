@@ -51,8 +51,8 @@ impl Connections {
         true
     }
 
-    /// The oldest of whoever has most without an answer under way: a kept connection, or a client that is slow to
-    /// say what it wants.
+    /// One of whoever has most without an answer under way: the oldest that has asked for nothing yet, or else the
+    /// oldest that is kept.
     fn dispensable(&self) -> Option<usize> {
         let idle = || self.open.iter().enumerate().filter(|(_, one)| one.under_way.is_none());
         let mut counts = BTreeMap::<Peer, usize>::new();
@@ -60,7 +60,8 @@ impl Connections {
             *counts.entry(one.peer).or_default() += 1;
         }
         let most = counts.values().max()?;
-        idle().find(|(_, one)| counts.get(&one.peer) == Some(most)).map(|(at, _)| at)
+        let theirs = idle().filter(|(_, one)| counts.get(&one.peer) == Some(most));
+        theirs.min_by_key(|(at, one)| (one.under_way.has_asked(), *at)).map(|(at, _)| at)
     }
 
     /// Waits until one ends; none: there are none.
@@ -91,6 +92,9 @@ mod tests {
         let busy = UnderWay::default();
         let _answer = busy.one();
         connections.serve(peer(1), busy, pending());
+        let kept = UnderWay::default();
+        kept.asked();
+        connections.serve(peer(1), kept, pending());
         connections.serve(peer(2), UnderWay::default(), pending());
         for _ in 0..200 {
             assert!(connections.has_room());
@@ -100,8 +104,13 @@ mod tests {
         assert_eq!(connections.open.len(), MAX_CONNECTIONS);
         let of = |peer| connections.open.iter().filter(|one| one.peer == peer).count();
         assert_eq!((of(peer(1)), of(peer(2))), (MAX_CONNECTIONS - 1, 1));
-        assert!(connections.open.first().is_some_and(|one| !one.under_way.is_none()));
-        for _ in 0..138 {
+        let first = connections.open.iter().take(2);
+        assert!(
+            first
+                .map(|one| (one.under_way.is_none(), one.under_way.has_asked()))
+                .eq([(false, false), (true, true)])
+        );
+        for _ in 0..139 {
             assert!(connections.ended().await.unwrap().unwrap_err().is_cancelled());
         }
         assert_eq!(connections.open.len(), MAX_CONNECTIONS);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -92,19 +92,36 @@ impl Drop for Place {
     }
 }
 
-/// How many answers a connection has under way, as those see it who look for one that can be done without.
+/// What a connection is used for, as those see it who look for one that can be done without.
 #[derive(Clone, Debug, Default)]
-pub(super) struct UnderWay(Arc<AtomicUsize>);
+pub(super) struct UnderWay(Arc<Uses>);
+
+#[derive(Debug, Default)]
+struct Uses {
+    answers: AtomicUsize,
+    has_asked: AtomicBool,
+}
 
 impl UnderWay {
-    /// One more, until what is returned is dropped.
+    /// A request has come.
+    pub(super) fn asked(&self) {
+        self.0.has_asked.store(true, Ordering::Relaxed);
+    }
+
+    /// One more answer, until what is returned is dropped.
     pub(super) fn one(&self) -> OneUnderWay {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.0.answers.fetch_add(1, Ordering::Relaxed);
         OneUnderWay(self.clone())
     }
 
+    /// Whether no answer is under way.
     pub(super) fn is_none(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == 0
+        self.0.answers.load(Ordering::Relaxed) == 0
+    }
+
+    /// Whether a request has ever come.
+    pub(super) fn has_asked(&self) -> bool {
+        self.0.has_asked.load(Ordering::Relaxed)
     }
 }
 
@@ -114,7 +131,7 @@ pub(super) struct OneUnderWay(UnderWay);
 
 impl Drop for OneUnderWay {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.0.answers.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -150,11 +150,12 @@ impl Pages {
         if route.is_some_and(Route::is_short) {
             return Ok(());
         }
-        holding.under_way = hold.map(|hold| hold.under_way.one());
         let full = || self.access.refuse(Refused::NoRoom);
         if route != Some(Route::Events) {
-            holding.places.push(rooms.answers.enter(peer).ok_or_else(full)?);
+            holding.places.push(rooms.answers.enter_within(peer, ANSWER_LIMIT).await.ok_or_else(full)?);
         }
+        // Who still waits for a place can be done without, when there are too many connections.
+        holding.under_way = hold.map(|hold| hold.under_way.one());
         if route.is_some_and(Route::is_long) {
             holding.places.push(rooms.long.enter_within(peer, ANSWER_LIMIT).await.ok_or_else(full)?);
         }

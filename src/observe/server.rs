@@ -253,6 +253,7 @@ impl Serving {
         let hold = Hold { begun, stopping: stopping.clone(), under_way };
         let service = service_fn(|mut request: hyper::Request<Incoming>| {
             hold.begun.send_replace(Instant::now());
+            hold.under_way.asked();
             request.extensions_mut().insert(hold.clone());
             let pages = Arc::clone(&pages);
             async move { Ok::<_, Infallible>(pages.answer(request, caller).await) }

@@ -68,8 +68,8 @@ fn everything_that_is_missing_or_unusable_is_told_at_once() {
         ("http.tls.key_file", "is empty"),
         ("http.token_file", "does not exist"),
         ("http.report_token_file", "does not exist"),
-        ("control.socket", "does not exist"),
         ("alerts.webhook.signing_secret_file", "at most 65536"),
+        ("control.socket", "does not exist"),
         ("output.directory", "Not a directory"),
         ("state.directory", "Not a directory"),
     ];
@@ -91,7 +91,7 @@ fn a_directory_is_no_file_and_a_file_no_directory() {
     });
     let found = complaints(&config);
     let keys: Vec<&str> = found.iter().map(|(key, _)| key.as_str()).collect();
-    let expected = ["vault.tls.ca_directory", "vault.auth.approle.role_id_file", "state.directory"];
+    let expected = ["vault.auth.approle.role_id_file", "vault.tls.ca_directory", "state.directory"];
     assert_eq!(keys, expected, "{found:?}");
 }
 

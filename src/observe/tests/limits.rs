@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::config::Http;
+use crate::domain::snapshot::Snapshot;
+use crate::observe::fixture::verified_store;
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_is_slow_with_its_head_is_cut_off() {
@@ -133,20 +135,11 @@ fn asking(running: &Running, path: &'static str) -> JoinHandle<Answer> {
 #[tokio::test]
 async fn probes_answer_while_everything_else_is_taken() {
     let mut running = running().await;
-    // The loop does not answer, so each holds its place.
-    let waiting: Vec<_> = (0..16).map(|_| asking(&running, "/status")).collect();
+    // The loop does not answer, so each holds its place, or waits for one.
+    let waiting: Vec<_> = (0..MAX_CONNECTIONS).map(|_| asking(&running, "/status")).collect();
     let mut held = Vec::new();
     while held.len() < 3 {
         held.push(running.requests.recv().await.unwrap());
-    }
-    for path in ["/status", "/metrics", "/healthz"] {
-        let mut refused = asking(&running, path).await.unwrap();
-        while refused.status != 503 {
-            // Not all of the others have come yet.
-            held.push(running.requests.recv().await.unwrap());
-            refused = asking(&running, path).await.unwrap();
-        }
-        assert!(refused.body.contains("too many answers are under way"), "{path}: {}", refused.body);
     }
     let mut idle = Vec::new();
     for _ in 0..MAX_CONNECTIONS {
@@ -155,14 +148,59 @@ async fn probes_answer_while_everything_else_is_taken() {
     for path in ["/livez", "/readyz", "/startupz"] {
         assert_eq!(get(&running, path).await.status, 200, "{path}");
     }
-    assert!(running.access.status().refused["no_room"] > 3);
+    assert!(running.requests.try_recv().is_err(), "one client may have no more long answers");
+    assert!(running.access.status().refused["no_room"] > 0, "others gave way");
 
-    // Those that wait get their turn.
+    // Those whose turn it was get their answers, one after the other.
     held.into_iter().for_each(|request| drop(request.send(Arc::new(snapshot()))));
     answering(std::mem::replace(&mut running.requests, mpsc::channel(1).1));
+    let mut answered = 0;
     for client in waiting {
-        assert_eq!(client.await.unwrap().status, 200);
+        // The others were cut off, or are told so.
+        answered += usize::from(client.await.is_ok_and(|answer| answer.status == 200));
     }
+    assert!(answered >= 16, "{answered}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_too_long_for_room_is_told_to_come_again() {
+    let (source, mut requests) = SnapshotSource::channel();
+    tokio::spawn(async move {
+        while let Some(request) = requests.recv().await {
+            let stores = (0..100).map(|number| verified_store(&format!("store-{number}"))).collect();
+            let _gone = request.send(Arc::new(Snapshot { stores, ..snapshot() }));
+        }
+    });
+    let (_heartbeat, seen) = watch::channel(WELL());
+    let pages = Pages::new(source, RequestSource::channel().0, seen, Access::new(Rules::default()), levels());
+    let pages = Arc::new(pages);
+    let connect = || {
+        let (client, server) = duplex(1024);
+        let (stopping, stopped) = watch::channel(false);
+        tokio::spawn(over(pages.clone(), stopped).converse(server, Caller::Network(visitor())));
+        (client, stopping)
+    };
+    let mut slow = Vec::new();
+    for _ in 0..3 {
+        let (mut client, stopping) = connect();
+        client.write_all(request("GET", "/metrics", "").as_bytes()).await.unwrap();
+        client.read_u8().await.unwrap();
+        slow.push((client, stopping));
+    }
+    let asked = Instant::now();
+    let (client, _stopping) = connect();
+    let refused = exchange(client, &request("GET", "/status", "")).await;
+    assert_eq!((refused.status, asked.elapsed().as_secs()), (503, ANSWER_LIMIT.as_secs()));
+    assert!(refused.body.contains("too many answers are under way"), "{}", refused.body);
+    let (client, _stopping) = connect();
+    assert_eq!(exchange(client, &request("GET", "/livez", "")).await.status, 200);
+    // One of them reads on, and leaves its place.
+    let (mut reading, _stopping) = slow.remove(0);
+    let mut rest = Vec::new();
+    reading.read_to_end(&mut rest).await.unwrap();
+    let (client, _stopping) = connect();
+    assert_eq!(exchange(client, &request("GET", "/status", "")).await.status, 200);
+    assert_eq!(pages.access.status().refused["no_room"], 1);
 }
 
 #[tokio::test]
