@@ -152,6 +152,7 @@ tables! {
 
     Hardening {
         landlock: Option<Value>,
+        seccomp: Option<Value>,
     }
 
     Log {
