@@ -39,7 +39,7 @@ impl Run {
             Ok(config) => config,
             Err(error) => {
                 // How the log looks is said in what could not be loaded.
-                let format = Format::of_terminal();
+                let format = Format::of_standard_error();
                 logging::start(Level::INFO, format);
                 fail(&error, format);
                 return Exit::Usage;
@@ -113,9 +113,10 @@ async fn one_time(config: Config, wait: Duration, clock: Clock) -> Result<Exit, 
 
 fn format(config: &Config) -> Format {
     match config.log.format {
-        LogFormat::Auto => Format::of_terminal(),
+        LogFormat::Auto => Format::of_standard_error(),
         LogFormat::Human => Format::Human,
         LogFormat::Json => Format::Json,
+        LogFormat::Journal => Format::Journal,
     }
 }
 
@@ -123,7 +124,7 @@ fn format(config: &Config) -> Format {
 fn fail(error: &dyn Error, format: Format) {
     match format {
         Format::Human => complain(error),
-        Format::Json => {
+        Format::Json | Format::Journal => {
             for problem in chain(error).lines() {
                 tracing::error!("{problem}");
             }

@@ -26,20 +26,6 @@ pub struct Alerts {
     pub command: Option<AlertCommand>,
 }
 
-impl Alerts {
-    /// Every file that a channel reads.
-    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
-        let Self { repeat_interval: _, webhook, slack, pagerduty, alertmanager, kubernetes, command: _ } =
-            self;
-        let webhook = webhook.iter().flat_map(|it| [Some(&it.signing_secret_file), it.ca_file.as_ref()]);
-        let slack = slack.iter().flat_map(|it| [Some(&it.url_file), it.ca_file.as_ref()]);
-        let pagerduty = pagerduty.iter().flat_map(|it| [Some(&it.routing_key_file), it.ca_file.as_ref()]);
-        let kubernetes = kubernetes.iter().flat_map(|it| [Some(&it.token_file), it.ca_file.as_ref()]);
-        let alertmanager = alertmanager.iter().map(|it| it.ca_file.as_ref());
-        webhook.chain(slack).chain(pagerduty).chain(kubernetes).chain(alertmanager).flatten()
-    }
-}
-
 /// `[alerts.webhook]`: a receiver that understands Standard Webhooks.
 #[derive(Debug)]
 pub struct Webhook {

@@ -142,8 +142,18 @@ tables! {
 
     Http {
         listen: Option<Value>,
+        tls: Option<Table<HttpTls>>,
+        token_file: Option<Value>,
+        open: Option<Value>,
+        allow_plain_http: Option<Value>,
+        host_names: Option<Value>,
         report_token_file: Option<Value>,
         metrics_store_limit: Option<Value>,
+    }
+
+    HttpTls {
+        certificate_file: Option<Value>,
+        key_file: Option<Value>,
     }
 
     Control {

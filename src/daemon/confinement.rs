@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tracing::{debug, info, warn};
 
-use crate::config::{Auth, Config, Format, Hardening, Hook, Measure, Target, lists_of_files};
+use crate::config::{Config, Hardening, Hook, Measure, Target, named_files};
 use crate::domain::snapshot::{HardeningStatus, MeasureStatus};
 use crate::publish;
 use crate::system::errors::chain;
@@ -148,50 +148,19 @@ impl Confinement {
 /// Everything that the configuration names.
 fn reach(config: &Config, file: &Path) -> Reach {
     let mut reach = Reach { files: BTreeSet::from([absolute(file)]), ..Reach::default() };
-    let mut files: Vec<Option<&PathBuf>> = Vec::new();
-    let tls = &config.vault.tls;
-    files.push(tls.ca_file.as_ref());
-    reach.directories.extend(tls.ca_directory.clone());
-    if let Some((certificate, key)) = &tls.client {
-        files.extend([Some(certificate), Some(key)]);
-    }
-    match &config.vault.auth {
-        Auth::Token(_) | Auth::Certificate { .. } => {}
-        Auth::TokenFile(file)
-        | Auth::Jwt { token_file: file, .. }
-        | Auth::Userpass { password_file: file, .. } => files.push(Some(file)),
-        Auth::AppRole { role_id_file, secret_id_file, .. } => {
-            files.extend([Some(role_id_file), Some(secret_id_file)]);
-        }
-    }
-    files.extend([config.check.ca_file.as_ref(), config.http.report_token_file.as_ref()]);
-    files.extend(config.alerts.files().map(Some));
-    for list in lists_of_files(config) {
-        for file in &list.list {
-            if let Format::Template { file, escape: _ } = &file.format {
-                files.push(Some(file));
-            }
-        }
-    }
+    reach.files.extend(named_files(config).into_iter().map(|file| file.path.to_owned()));
+    reach.directories.extend(config.vault.tls.ca_directory.clone());
     let hooks = config.stores.iter().filter_map(|store| store.reload.as_ref());
     for reload in hooks.chain(config.discover.iter().filter_map(|discover| discover.reload.as_ref())) {
-        match &reload.hook {
-            // Without a command there is no domain at all.
-            Hook::Command { .. } => {}
-            Hook::Request(request) => {
-                files.extend([request.bearer_token_file.as_ref(), request.ca_file.as_ref()]);
-            }
-            Hook::Signal { target, signal: _ } => {
-                reach.processes = true;
-                if let Target::PidFile { path, name: _ } = target {
-                    files.push(Some(path));
-                }
+        if let Hook::Signal { target, signal: _ } = &reload.hook {
+            reach.processes = true;
+            if let Target::PidFile { path, name: _ } = target {
+                reach.files.insert(path.clone());
             }
         }
     }
     let acknowledgements = config.stores.iter().filter_map(|store| store.acknowledge.as_ref());
-    files.extend(acknowledgements.map(|acknowledge| acknowledge.file.as_ref()));
-    reach.files.extend(files.into_iter().flatten().cloned());
+    reach.files.extend(acknowledgements.filter_map(|acknowledge| acknowledge.file.clone()));
     let socket = config.control.socket.as_ref().and_then(|socket| socket.parent());
     let directories = [config.output.directory.as_path(), config.state.directory.as_path()];
     reach.written = directories.into_iter().chain(socket).map(Path::to_owned).collect();

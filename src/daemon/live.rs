@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep_until, timeout};
 use tracing::{error, info, warn};
 
-use crate::config::{Config, Environment, Log, LogFormat, preflight};
+use crate::config::{Config, Environment, preflight};
 use crate::domain::credentials::StoreName;
 use crate::domain::engine::{About, Engine, Event, FirstCheck, Reply, SourceChange};
 use crate::domain::incident::Severity;
@@ -16,7 +16,7 @@ use crate::domain::secret::FingerprintKey;
 use crate::domain::snapshot::ConfigurationStatus;
 use crate::domain::time::Now;
 use crate::observe::{
-    EngineRequest, Heartbeat, Pages, ReportGuard, RequestSource, SnapshotRequest, SnapshotSource,
+    Access, EngineRequest, Heartbeat, Pages, RequestSource, Rules, SnapshotRequest, SnapshotSource,
 };
 use crate::publish::key;
 use crate::system::blocking;
@@ -39,6 +39,7 @@ use super::pulse::{Pulse, usage};
 use super::restock::{restock, take_stock};
 use super::services::{Service, any_ended};
 use super::settings::{mounts, settings, source_change, stores};
+use super::snapshots::{hand_out, statuses};
 use super::work::{First, Work};
 
 /// The loop shows that it lives at least this often, also when there is nothing to do.
@@ -96,7 +97,7 @@ struct Live {
     asked: mpsc::Receiver<SnapshotRequest>,
     requested: mpsc::Receiver<EngineRequest>,
     heartbeat: watch::Sender<Heartbeat>,
-    guard: ReportGuard,
+    access: Access,
     listeners: Listeners,
     file_watch: Option<Service>,
     file_changed: mpsc::Receiver<()>,
@@ -140,10 +141,9 @@ impl Live {
         let (snapshots, asked) = SnapshotSource::channel();
         let (requests, requested) = RequestSource::channel();
         let (heartbeat, beats) = watch::channel(Heartbeat::starting());
-        let guard = ReportGuard::new(config.http.report_token_file.clone());
-        check(&guard).await;
-        let pages = Pages::new(snapshots, requests, beats, guard.clone());
-        let listeners = Listeners::open(&config, pages).await?;
+        let access = Access::new(Rules::default());
+        let pages = Pages::new(snapshots, requests, beats, access.clone(), levels.clone());
+        let listeners = Listeners::open(&config, pages, access.clone()).await?;
         let (changed, file_changed) = mpsc::channel(1);
         let watchdog = service::watchdog_interval();
         let live = Self {
@@ -169,7 +169,7 @@ impl Live {
             asked,
             requested,
             heartbeat,
-            guard,
+            access,
             listeners,
             file_changed,
             output_watch,
@@ -211,7 +211,7 @@ impl Live {
                 Happening::Event(event) => self.handle(event).await,
                 Happening::FileChanged => self.reload("the configuration file has changed").await?,
                 Happening::Disturbed(disturbed) => self.disturb(disturbed).await,
-                Happening::Asked(request) => self.answer(request),
+                Happening::Asked(request) => self.answer(request).await,
                 Happening::Requested(request) => self.oblige(request).await,
                 Happening::Delivered(event) => self.alerts.count(&event),
                 Happening::Pulse => self.alerts.settle().await,
@@ -293,6 +293,9 @@ impl Live {
             self.ready = Readiness::Untold;
             info!("every store is published");
         }
+        if let Some(level) = self.levels.turn(std::time::Instant::now()) {
+            info!(%level, "the level of the log is the configured one again");
+        }
         self.tell_service();
     }
 
@@ -322,7 +325,10 @@ impl Live {
             }
             self.ready = Readiness::Told;
         }
-        let status = self.work.engine.headline();
+        let mut status = self.work.engine.headline();
+        if self.status.error.is_some() {
+            status.push_str("; the new configuration is refused, the log says why");
+        }
         if status != self.told_status {
             if service::tell(State::Status(&status)) == Told::No {
                 return Told::No;
@@ -332,7 +338,9 @@ impl Live {
         Told::Yes
     }
 
-    fn answer(&mut self, request: SnapshotRequest) {
+    async fn answer(&mut self, request: SnapshotRequest) {
+        let at = now(&self.clock);
+        let stores = statuses(&mut self.work.engine, at).await;
         let about = About {
             version: env!("CARGO_PKG_VERSION"),
             started_at: self.started_at.wall,
@@ -341,13 +349,14 @@ impl Live {
             channels: self.alerts.status(),
             events: self.work.timeline.events(),
             configuration: self.status.clone(),
-            reports_refused: self.guard.refused(),
+            reports_refused: self.access.reports_refused(),
+            http: self.access.status(),
             main_loop: Some(self.pulse.status()),
             process: Some(usage()),
             hardening: Some(self.confinement.status()),
         };
-        // Whoever asked may be gone by now.
-        let _gone = request.send(Arc::new(self.work.engine.snapshot(about, now(&self.clock))));
+        let snapshot = Arc::new(self.work.engine.snapshot_with(stores, about, at));
+        hand_out(&snapshot, request, &mut self.asked);
     }
 
     /// Does what a signal asks for; true: stop.
@@ -429,16 +438,14 @@ impl Live {
             SourceChange::Replaced => Some(self.work.adapters.vault.clone()),
         };
         self.listeners.apply(listeners).await?;
-        self.guard.set_file(config.http.report_token_file.clone());
-        check(&self.guard).await;
         self.alerts.replace(channels).await?;
         // What was watched may be elsewhere now; whatever happens meanwhile, the new configuration has all looked at.
         if let Some(service) = std::mem::replace(&mut self.output_watch, output_watch).service {
             service.stop().await?;
         }
         self.work.replace(adapters, &config, source == SourceChange::Replaced);
-        let Log { level, format: LogFormat::Auto | LogFormat::Human | LogFormat::Json } = config.log;
-        self.levels.set(level);
+        // The format stays what it was: who reads the log has begun to.
+        self.levels.configure(config.log.level);
         let event = Event::Configured {
             settings: settings(&config, FirstCheck::InTurn),
             stores: stores(&config, &self.work.adapters.noted),
@@ -480,11 +487,6 @@ impl Live {
         info!("stopped");
         stopped.and(closed)
     }
-}
-
-async fn check(guard: &ReportGuard) {
-    let guard = guard.clone();
-    blocking::run(move || guard.check()).await;
 }
 
 struct Prepared {

@@ -6,6 +6,7 @@
 mod adapters;
 mod alerts;
 mod confinement;
+mod diary;
 mod error;
 mod file_watch;
 mod happening;
@@ -17,6 +18,7 @@ mod pulse;
 mod restock;
 mod services;
 mod settings;
+mod snapshots;
 mod timeline;
 mod work;
 

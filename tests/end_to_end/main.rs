@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod access;
 mod acknowledging;
 mod certificates;
 mod check;
@@ -20,6 +21,7 @@ mod hooks;
 mod kubernetes;
 mod kv;
 mod life;
+mod log;
 mod one_time;
 mod options;
 mod page;
