@@ -172,7 +172,7 @@ async fn who_waits_too_long_for_room_is_told_to_come_again() {
         }
     });
     let (_heartbeat, seen) = watch::channel(WELL());
-    let pages = Pages::new(source, RequestSource::channel().0, seen, Access::new(Rules::default()));
+    let pages = Pages::new(source, RequestSource::channel().0, seen, Access::new(Rules::default()), levels());
     let pages = Arc::new(pages);
     let connect = || {
         let (client, server) = duplex(1024);
