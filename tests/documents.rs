@@ -2,11 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
-#[path = "../examples/documents/configuration.rs"]
+#[path = "../deploy/documents/configuration.rs"]
 mod configuration;
-#[path = "../examples/documents/pages.rs"]
+#[path = "../deploy/documents/pages.rs"]
 mod pages;
-#[path = "../examples/documents/write.rs"]
+#[path = "../deploy/documents/write.rs"]
 mod write;
 
 use std::collections::BTreeMap;

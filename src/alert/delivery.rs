@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::{debug, error, info, warn};
 
 use crate::domain::incident::{IncidentId, Message, MessageKind, Severity};
+use crate::domain::repeats::{Over, Repeats, Telling};
 use crate::domain::schedule::backoff;
 use crate::domain::time::{Now, Timestamp};
 use crate::system::blocking;
@@ -27,15 +28,16 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5 * 60);
 pub fn log(message: &Message) {
     let headline = message.headline();
     let incident = message.incident.id.as_str();
+    let (store, cause) = (message.incident.store.as_deref(), message.incident.cause.label());
     let evidence = message.incident.evidence.join("; ");
     let remedy = message.incident.remedy.as_str();
     match (message.kind, message.incident.severity) {
-        (MessageKind::Resolved, _) => info!(incident, "{headline}"),
+        (MessageKind::Resolved, _) => info!(incident, store, cause, "{headline}"),
         (MessageKind::Opened | MessageKind::Reminder, Severity::Critical) => {
-            error!(incident, evidence, remedy, "{headline}");
+            error!(incident, store, cause, evidence, remedy, "{headline}");
         }
         (MessageKind::Opened | MessageKind::Reminder, Severity::Warning) => {
-            warn!(incident, evidence, remedy, "{headline}");
+            warn!(incident, store, cause, evidence, remedy, "{headline}");
         }
     }
 }
@@ -97,6 +99,7 @@ impl<Clock: Fn() -> Now> Delivery<Clock> {
         let mut stop = pin!(stop);
         let mut attempt = 0_u32;
         let mut refused: BTreeMap<IncidentId, Refused> = BTreeMap::new();
+        let mut repeats = Repeats::default();
         loop {
             let Some(message) = self.due(&mut refused) else {
                 let again = refused.values().map(|refused| refused.again).min();
@@ -116,6 +119,7 @@ impl<Clock: Fn() -> Now> Delivery<Clock> {
             let Err(fault) = result else {
                 attempt = 0;
                 refused.remove(&incident);
+                works_again(self.name, &mut repeats);
                 self.delivered(&message).await;
                 continue;
             };
@@ -133,7 +137,7 @@ impl<Clock: Fn() -> Now> Delivery<Clock> {
             } else {
                 refused.insert(incident, Refused { again: Instant::now() + wait, attempt: tries });
             }
-            self.failed(&message, Failure { fault, attempt: tries, wait: Some(wait) });
+            self.failed(&message, Failure { fault, attempt: tries, wait: Some(wait) }, &mut repeats);
             let next = Instant::now() + pause;
             tokio::select! {
                 biased;
@@ -160,7 +164,7 @@ impl<Clock: Fn() -> Now> Delivery<Clock> {
     /// incident has an earlier one that could not be delivered is passed over, so that nobody hears the end
     /// of an incident before its start. Returns how many messages are left for the next start.
     pub async fn flush(&self, deadline: Instant) -> u64 {
-        let mut held_up: Vec<IncidentId> = Vec::new();
+        let (mut held_up, mut repeats): (Vec<IncidentId>, _) = (Vec::new(), Repeats::default());
         for message in self.ledger.waiting(self.name) {
             if held_up.contains(&message.incident.id) {
                 continue;
@@ -170,7 +174,7 @@ impl<Clock: Fn() -> Now> Delivery<Clock> {
                 Ok(Ok(())) => self.delivered(&message).await,
                 Ok(Err(fault)) => {
                     held_up.push(message.incident.id.clone());
-                    self.failed(&message, Failure { fault, attempt: 1, wait: None });
+                    self.failed(&message, Failure { fault, attempt: 1, wait: None }, &mut repeats);
                 }
                 Err(_) => break,
             }
@@ -187,15 +191,10 @@ impl<Clock: Fn() -> Now> Delivery<Clock> {
         self.report(message, Ok(()));
     }
 
-    fn failed(&self, message: &Message, failure: Failure) {
-        warn!(
-            channel = self.name,
-            message_id = message.id,
-            attempt = failure.attempt,
-            wait = ?failure.wait,
-            "not delivered: {}",
-            failure.fault
-        );
+    fn failed(&self, message: &Message, failure: Failure, repeats: &mut Repeats) {
+        let Failure { fault, attempt, wait } = &failure;
+        let (id, now) = (message.id.as_str(), (self.clock)());
+        warn_undelivered(self.name, Some(id), *attempt, *wait, fault, repeats, now);
         self.report(message, Err(failure));
     }
 
@@ -207,6 +206,35 @@ impl<Clock: Fn() -> Now> Delivery<Clock> {
             result,
         };
         report(&self.events, event);
+    }
+}
+
+/// Writes why a message was not delivered. What is wrong with a channel is wrong for each message and at each try, so
+/// that it is written once and then counted.
+pub(in crate::alert) fn warn_undelivered(
+    channel: &str,
+    message_id: Option<&str>,
+    attempt: u32,
+    wait: Option<Duration>,
+    fault: &DeliveryFault,
+    repeats: &mut Repeats,
+    now: Now,
+) {
+    let (times, since) = match repeats.came(channel, &fault.to_string(), now) {
+        Telling::First => (None, None),
+        Telling::Again { times, since } => (Some(times), Some(since.to_string())),
+        Telling::Nothing => {
+            debug!(channel, message_id, attempt, ?wait, "not delivered: {fault}");
+            return;
+        }
+    };
+    warn!(channel, message_id, attempt, ?wait, times, since, "not delivered: {fault}");
+}
+
+/// Writes how often a channel has failed that works.
+pub(in crate::alert) fn works_again(channel: &str, repeats: &mut Repeats) {
+    for Over { words, times, since, .. } in repeats.works(channel) {
+        info!(channel, times, since = %since, "it works again; it had failed: {words}");
     }
 }
 
@@ -222,7 +250,7 @@ fn warn_unmarked(channel: &str, message: &Message, cause: &LedgerError) {
     warn!(
         channel,
         message_id = message.id,
-        cause = cause as &dyn std::error::Error,
+        error = cause as &dyn std::error::Error,
         "delivered, but that could not be written down: a restart before it is may deliver it once more"
     );
 }

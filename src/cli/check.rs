@@ -1,27 +1,24 @@
 //! `check`: reads every secret and asks every store; publishes nothing.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+mod survey;
 
 use clap::Args;
 use serde::Serialize;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 
 use crate::config::{self, Config, Environment};
-use crate::domain::credentials::Credentials;
-use crate::domain::discovery::{Found, place};
 use crate::domain::engine::Outcome;
 use crate::domain::source::{Folder, SourceFault, SourceFaultKind};
 use crate::domain::time::Timestamp;
-use crate::domain::verdict::{Verdict, VerdictKind, judge};
-use crate::domain::version::{KvVersion, Version};
+use crate::domain::verdict::{Verdict, VerdictKind};
+use crate::domain::version::Version;
 use crate::store::Prober;
-use crate::system::clock::Clock;
 use crate::system::hardening;
+use crate::system::signals::Signals;
 use crate::vault::Vault;
 
+use self::survey::Survey;
 use super::output::{Output, complain, print, table};
+use super::progress::Progress;
 use super::{ConfigFile, Exit, runtime};
 
 #[derive(Args, Debug)]
@@ -46,10 +43,17 @@ struct Finding {
     outcome: Outcome,
 }
 
+/// Somebody did not want to wait for the rest.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted by {1}: {0}; run it again for the others")]
+struct Interrupted(String, String);
+
 #[derive(Serialize)]
 struct Report<'a> {
     vault: &'a str,
     exit_code: u8,
+    /// Stores are missing.
+    interrupted: bool,
     stores: &'a [Finding],
 }
 
@@ -71,12 +75,12 @@ impl Check {
                 return Exit::Internal;
             }
         };
-        let exit = runtime.block_on(self.check(config));
+        let exit = runtime.block_on(self.check(config, Progress::start(environment)));
         runtime.shutdown_background();
         exit
     }
 
-    async fn check(self, config: Config) -> Exit {
+    async fn check(self, mut config: Config, progress: Progress) -> Exit {
         let vault = match Vault::new(&config.vault) {
             Ok(vault) => vault,
             Err(error) => {
@@ -91,27 +95,44 @@ impl Check {
                 return Exit::Usage;
             }
         };
-        let mut config = config;
-        let findings = match vault.log_in().await {
-            Ok(_) => {
-                let mut findings = discover(&vault, &mut config).await;
-                findings.splice(0..0, look_at_all(&vault, &prober, &config).await);
-                findings
-            }
-            Err(fault) => {
-                let stores = config.stores.iter().map(|store| of_fault(store, &fault));
-                let discover = config.discover.iter().map(|it| of_folder(&it.discovery.folder, &fault));
-                stores.chain(discover).collect()
+        let mut signals = match Signals::listen() {
+            Ok(signals) => signals,
+            Err(error) => {
+                complain(&error);
+                return Exit::Internal;
             }
         };
-        if config.vault.revoke_token_on_exit {
-            vault.revoke().await;
+        let mut survey = Survey::new(progress);
+        let interrupted = tokio::select! {
+            biased;
+            signal = signals.next() => Some(signal),
+            () = survey.look_at_all(&vault, &prober, &mut config) => None,
+        };
+        survey.progress.clear();
+        if let Some(signal) = &interrupted {
+            complain(&Interrupted(survey.told(), signal.origin.clone()));
         }
-        let exit = findings.iter().map(|finding| finding.outcome).max().map_or(Exit::Internal, Exit::from);
+        if config.vault.revoke_token_on_exit {
+            // Whoever is in such a hurry that there is a second one does not wait for Vault.
+            tokio::select! {
+                biased;
+                _ = signals.next() => {}
+                () = vault.revoke() => {}
+            }
+        }
+        let findings = survey.findings();
+        let unfinished = interrupted.is_some().then_some(Outcome::Inconclusive);
+        let worst = findings.iter().map(|finding| finding.outcome).chain(unfinished).max();
+        let exit = worst.map_or(Exit::Internal, Exit::from);
         match self.output {
             Output::Table => print(&as_table(&findings)),
             Output::Json => {
-                let report = Report { vault: vault.address(), exit_code: exit as u8, stores: &findings };
+                let report = Report {
+                    vault: vault.address(),
+                    exit_code: exit as u8,
+                    interrupted: interrupted.is_some(),
+                    stores: &findings,
+                };
                 match serde_json::to_string_pretty(&report) {
                     Ok(text) => print(&(text + "\n")),
                     Err(error) => {
@@ -123,71 +144,6 @@ impl Check {
         }
         exit
     }
-}
-
-/// Finds the stores that are not configured by their names. Returns what could not be listed.
-async fn discover(vault: &Vault, config: &mut Config) -> Vec<Finding> {
-    let folders: BTreeMap<Folder, Option<KvVersion>> =
-        config.discover.iter().map(|it| (it.discovery.folder.clone(), it.discovery.kv_version)).collect();
-    let (mut found, mut findings) = (Vec::new(), Vec::new());
-    for (folder, kv_version) in folders {
-        match vault.list(&folder, kv_version, false).await {
-            Ok(listing) if listing.secrets.is_empty() => {
-                findings.push(of_folder(&folder, &SourceFault::NeverWritten))
-            }
-            Ok(listing) => {
-                let here = listing.secrets.into_keys().map(|secret| Found {
-                    mount: folder.mount.clone(),
-                    path: folder.path_to(&secret),
-                    gone_since: None,
-                });
-                let discoveries = || config.discover.iter().map(|it| &it.discovery);
-                let is_store =
-                    |it: &Found| matches!(place(discoveries(), &it.mount, &it.path), Some((_, Ok(_))));
-                let before = found.len();
-                found.extend(here.filter(is_store));
-                if found.len() == before {
-                    let words = "no secret here is a store; check prefix and name of [[discover]]";
-                    findings.push(of_folder(&folder, &SourceFault::NotKeyValue(words.into())));
-                }
-            }
-            Err(fault) => findings.push(of_folder(&folder, &fault)),
-        }
-    }
-    config.restock(&found);
-    findings
-}
-
-/// Looks at all stores, a bounded number at once, and returns them in the order of the configuration.
-async fn look_at_all(vault: &Vault, prober: &Prober, config: &Config) -> Vec<Finding> {
-    let room = Arc::new(Semaphore::new(config.check.concurrency.min(config.vault.concurrency)));
-    let mut tasks = JoinSet::new();
-    for (at, store) in config.stores.iter().cloned().enumerate() {
-        let (vault, prober, room, policy) =
-            (vault.clone(), prober.clone(), room.clone(), config.check.addresses);
-        tasks.spawn(async move {
-            // The room is never closed, so a place is always to be had.
-            let _place = room.acquire_owned().await;
-            let read = vault.read(&store.location()).await;
-            let secret = match read {
-                Ok(secret) => secret,
-                Err(fault) => return (at, of_fault(&store, &fault)),
-            };
-            let (version, written_at) = (secret.version, secret.created_at);
-            let finding =
-                match secret.fields.and_then(|fields| Credentials::parse(fields, &store.fields, policy)) {
-                    Err(error) => finding(&store, "malformed", error.to_string(), Outcome::SecretUnusable),
-                    Ok(credentials) => {
-                        let now = Timestamp::from(Clock::start().wall());
-                        of_verdict(&store, &judge(&prober.probe(&credentials, now).await))
-                    }
-                };
-            (at, Finding { version, written_at, ..finding })
-        });
-    }
-    let mut findings = tasks.join_all().await;
-    findings.sort_by_key(|(at, _)| *at);
-    findings.into_iter().map(|(_, finding)| finding).collect()
 }
 
 fn finding(store: &config::Store, result: &'static str, detail: String, outcome: Outcome) -> Finding {

@@ -1,18 +1,20 @@
 //! Asking the running daemon: through its control socket, or at the address of its listener.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 use reqwest::{Client, Method, Response, StatusCode, redirect, retry};
-use url::Url;
+use url::{Host, Url};
+use zeroize::Zeroizing;
 
 use crate::config::{Config, ConfigError, Environment};
-use crate::system::crypto;
+use crate::system::http::{ClientError, authorities};
 use crate::system::socket_path::SocketPath;
+use crate::system::{crypto, short_file};
 
-use super::{DEFAULT_CONFIG, Exit};
+use super::{DEFAULT_CONFIG, Exit, unreachable};
 
 /// Longer than the daemon's loop may take.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -38,19 +40,25 @@ pub(super) struct Asked {
     /// Ask the HTTP listener at this address instead, such as http://127.0.0.1:9847
     #[arg(long, value_name = "URL", conflicts_with = "socket")]
     url: Option<String>,
+    /// With --url: the file with the listener's token, which http.token_file of the daemon names
+    #[arg(long, value_name = "FILE", requires = "url")]
+    token_file: Option<PathBuf>,
+    /// With --url: a PEM file with the authorities to trust, instead of the system's
+    #[arg(long, value_name = "FILE", requires = "url")]
+    ca_file: Option<PathBuf>,
 }
 
 impl Asked {
     /// The daemon behind a socket.
     #[cfg(test)]
     pub(super) fn at(socket: PathBuf) -> Self {
-        Self { daemon: Daemon::at(socket), url: None }
+        Self { daemon: Daemon::at(socket), url: None, token_file: None, ca_file: None }
     }
 
     /// The line to it. Nothing is sent yet.
     pub(super) fn line(&self, environment: &Environment) -> Result<Line, AskError> {
         match &self.url {
-            Some(url) => Line::by_url(url),
+            Some(url) => Line::by_url(url, self.token_file.as_deref(), self.ca_file.as_deref()),
             None => self.daemon.by_socket(environment, "; ask the HTTP listener with --url"),
         }
     }
@@ -71,6 +79,23 @@ pub(super) enum AskError {
     Refused(String),
     #[error("the daemon at {place} gave an answer that cannot be read ({why}): is it of this version?")]
     Strange { place: String, why: String },
+    #[error("{0} is not on this host, and over http:// the token could be read on the way: write https://")]
+    Exposed(String),
+    #[error("the token in {} cannot be used: {why}", path.display())]
+    Token { path: PathBuf, why: String },
+    #[error(
+        "the daemon at {0} wants a token: name with --token-file the file that http.token_file of its configuration \
+         names"
+    )]
+    NoToken(String),
+    #[error(
+        "the daemon at {place} does not take the token in {}: is it the one that http.token_file of its configuration \
+         names?",
+        path.display()
+    )]
+    WrongToken { place: String, path: PathBuf },
+    #[error(transparent)]
+    Authorities(ClientError),
     #[error("cannot prepare the connection to the daemon")]
     Client(#[source] reqwest::Error),
     #[error("cannot start")]
@@ -86,7 +111,15 @@ impl AskError {
 
     pub(super) const fn exit(&self) -> Exit {
         match self {
-            Self::Config(_) | Self::NoSocket(_) | Self::Address(_) | Self::Refused(_) => Exit::Usage,
+            Self::Config(_)
+            | Self::NoSocket(_)
+            | Self::Address(_)
+            | Self::Refused(_)
+            | Self::Exposed(_)
+            | Self::Token { .. }
+            | Self::NoToken(_)
+            | Self::WrongToken { .. }
+            | Self::Authorities(_) => Exit::Usage,
             Self::NoDaemon { .. } | Self::Strange { .. } => Exit::NoDaemon,
             Self::Client(_) | Self::Runtime(_) => Exit::Internal,
         }
@@ -98,6 +131,8 @@ pub(super) struct Line {
     client: Client,
     base: Url,
     place: String,
+    /// What the listener wants, and where it was.
+    token: Option<(Zeroizing<String>, PathBuf)>,
     /// What the socket's path may lead through is open until the end.
     _socket: Option<SocketPath>,
 }
@@ -122,9 +157,9 @@ impl Daemon {
         };
         let place = path.display().to_string();
         let short = SocketPath::of(&path)
-            .map_err(|error| AskError::NoDaemon { place: place.clone(), why: why(&error) })?;
+            .map_err(|error| AskError::NoDaemon { place: place.clone(), why: unreachable::io(&error) })?;
         let base = address("http://localhost")?;
-        Line::new(base, place, Some(short))
+        Line::new(base, place, Some(short), None)
     }
 }
 
@@ -133,13 +168,46 @@ fn address(text: &str) -> Result<Url, AskError> {
     url.ok_or_else(|| AskError::Address(text.to_owned()))
 }
 
+fn token(path: &Path) -> Result<Zeroizing<String>, AskError> {
+    let refused = |why: String| AskError::Token { path: path.to_owned(), why };
+    let text = short_file::read(path).map_err(|error| refused(error.to_string()))?;
+    let token = Zeroizing::new(text.trim_ascii().to_owned());
+    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(refused("it must hold one word of plain letters, digits and signs".to_owned()));
+    }
+    Ok(token)
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
 impl Line {
     /// The listener at an address. Nothing is sent yet.
-    fn by_url(url: &str) -> Result<Self, AskError> {
-        Self::new(address(url)?, url.to_owned(), None)
+    fn by_url(url: &str, token_file: Option<&Path>, ca_file: Option<&Path>) -> Result<Self, AskError> {
+        let base = address(url)?;
+        let token = match token_file {
+            Some(_) if base.scheme() == "http" && !is_loopback(&base) => {
+                return Err(AskError::Exposed(url.to_owned()));
+            }
+            Some(path) => Some((token(path)?, path.to_owned())),
+            None => None,
+        };
+        let line = Self::new(base, url.to_owned(), None, ca_file)?;
+        Ok(Self { token, ..line })
     }
 
-    fn new(base: Url, place: String, socket: Option<SocketPath>) -> Result<Self, AskError> {
+    fn new(
+        base: Url,
+        place: String,
+        socket: Option<SocketPath>,
+        ca_file: Option<&Path>,
+    ) -> Result<Self, AskError> {
         crypto::choose();
         let mut builder = Client::builder()
             .redirect(redirect::Policy::none())
@@ -150,12 +218,14 @@ impl Line {
         if base.scheme() == "http" {
             // Nothing to verify, so the system's authorities need not be there.
             builder = builder.tls_certs_only([]);
+        } else if let Some(path) = ca_file {
+            builder = builder.tls_certs_only(authorities(path).map_err(AskError::Authorities)?);
         }
         if let Some(socket) = &socket {
             builder = builder.unix_socket(socket.as_path());
         }
         let client = builder.build().map_err(AskError::Client)?;
-        Ok(Self { client, base, place, _socket: socket })
+        Ok(Self { client, base, place, token: None, _socket: socket })
     }
 
     /// Asks for something, and reads the answer as JSON.
@@ -185,6 +255,10 @@ impl Line {
             Some(body) => request.body(body),
             None => request,
         };
+        let request = match &self.token {
+            Some((token, _)) => request.bearer_auth(token.as_str()),
+            None => request,
+        };
         let mut answer = request.send().await.map_err(|error| self.unreachable(error))?;
         let bytes = self.read(&mut answer).await?;
         match answer.status() {
@@ -192,6 +266,10 @@ impl Line {
             StatusCode::SERVICE_UNAVAILABLE => {
                 Err(AskError::NoDaemon { place: self.place.clone(), why: text(&bytes) })
             }
+            StatusCode::UNAUTHORIZED => Err(match &self.token {
+                Some((_, path)) => AskError::WrongToken { place: self.place.clone(), path: path.clone() },
+                None => AskError::NoToken(self.place.clone()),
+            }),
             status if status.is_client_error() => Err(AskError::Refused(text(&bytes))),
             status => Err(self.strange(format!("status {status}"))),
         }
@@ -223,32 +301,8 @@ impl Line {
             let why = format!("it has not answered within {} s; its log may say why", LIMIT.as_secs());
             return AskError::NoDaemon { place, why };
         }
-        let error = error.without_url();
-        let mut innermost: &(dyn std::error::Error + 'static) = &error;
-        while let Some(source) = innermost.source() {
-            innermost = source;
-        }
-        let why = innermost.downcast_ref::<io::Error>().map_or_else(|| innermost.to_string(), why);
+        let why = unreachable::words(error);
         AskError::NoDaemon { place, why }
-    }
-}
-
-/// Why nobody is reached, and what to do.
-#[expect(clippy::wildcard_enum_match_arm, reason = "the other kinds speak for themselves")]
-fn why(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NotFound => {
-            "there is no such socket; start the daemon with `bc-secrets-sync run`, or say with --config or --socket \
-             where it is"
-                .to_owned()
-        }
-        io::ErrorKind::ConnectionRefused => {
-            "nobody listens there; start the daemon with `bc-secrets-sync run`".to_owned()
-        }
-        io::ErrorKind::PermissionDenied => {
-            "permission denied; run this as the daemon's user, or as root".to_owned()
-        }
-        _ => error.to_string(),
     }
 }
 
@@ -283,9 +337,29 @@ mod tests {
 
     #[test]
     fn an_address_is_of_http() {
-        assert!(Line::by_url("http://127.0.0.1:9847").is_ok());
+        let by_url = |url| Line::by_url(url, None, None);
+        assert!(by_url("http://127.0.0.1:9847").is_ok());
         for bad in ["127.0.0.1:9847", "ftp://a/", "unix:/a", "http://"] {
-            assert!(matches!(Line::by_url(bad), Err(AskError::Address(_))), "{bad}");
+            assert!(matches!(by_url(bad), Err(AskError::Address(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_token_stays_on_this_host_or_goes_over_tls() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("token");
+        let by_url = |url| Line::by_url(url, Some(&file), None).map(drop);
+        let missing = by_url("http://localhost:9847").unwrap_err();
+        assert!(missing.to_string().contains("cannot be used: it cannot be read"), "{missing}");
+        std::fs::write(&file, "two words").unwrap();
+        assert!(matches!(by_url("http://localhost:9847"), Err(AskError::Token { .. })));
+        std::fs::write(&file, "0123456789abcdef\n").unwrap();
+        for good in ["http://localhost:9847", "http://127.0.0.1:1", "http://[::1]:1", "https://host.example"]
+        {
+            assert!(by_url(good).is_ok(), "{good}");
+        }
+        for bad in ["http://host.example", "http://10.0.0.1:9847", "http://localhost.example"] {
+            assert!(matches!(by_url(bad), Err(AskError::Exposed(_))), "{bad}");
         }
     }
 

@@ -64,6 +64,7 @@ impl From<&DaemonError> for Exit {
             | DaemonError::Files(_)
             | DaemonError::Ledger(_)
             | DaemonError::Listen(_)
+            | DaemonError::Certificate(_)
             | DaemonError::Control(_) => Self::Usage,
             DaemonError::Directory(_) => Self::PublishFailed,
             DaemonError::Signals(_) | DaemonError::Ended { .. } => Self::Internal,

@@ -15,7 +15,7 @@ macro_rules! code {
     (14) => { "  14  nobody could tell whether credentials work, or it was interrupted\n" };
     (15) => { "  15  publishing failed\n" };
     (16) => { "  16  an alert could not be delivered (alert-test)\n" };
-    (17) => { "  17  no daemon answers (status, explain, incidents, silence, unsilence)\n" };
+    (17) => { "  17  no daemon answers (commands that ask one, such as status)\n" };
     (18) => { "  18  an app could not be told of what is published (run --one-time)\n" };
     (70) => { "  70  internal error\n" };
 }
@@ -149,6 +149,20 @@ pub(super) const UNSILENCE: &str = concat!(
 Examples:
   sudo bc-secrets-sync unsilence acme:regenerated_or_revoked
       The reminders go on at the time that they would have come
+
+",
+    codes!(0 2 17 70),
+);
+
+pub(super) const LOG_LEVEL: &str = concat!(
+    "\
+Examples:
+  sudo bc-secrets-sync log-level debug
+      See each read, check and publication for ten minutes
+  sudo bc-secrets-sync log-level debug --for 1h
+      For longer
+  sudo bc-secrets-sync log-level reset
+      Back at once
 
 ",
     codes!(0 2 17 70),

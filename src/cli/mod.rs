@@ -10,12 +10,15 @@ mod exit;
 mod explain;
 mod help;
 mod incidents;
+mod log_level;
 mod output;
+mod progress;
 mod run;
 #[cfg(feature = "demo")]
 mod sandbox;
 mod silence;
 mod status;
+mod unreachable;
 mod validate;
 
 use std::path::{Path, PathBuf};
@@ -100,6 +103,12 @@ enum Command {
     /// Send reminders about an incident again
     #[command(after_long_help = help::UNSILENCE)]
     Unsilence(silence::Unsilence),
+    /// Show or change the level of the running daemon's log, for a while
+    ///
+    /// Without a restart, and without a change of the configuration: when the time is over, what the configuration says
+    /// is in force again.
+    #[command(after_long_help = help::LOG_LEVEL)]
+    LogLevel(log_level::LogLevelCommand),
     /// Print the script by which a shell completes this command line
     #[command(after_long_help = help::COMPLETIONS)]
     Completions(completions::Completions),
@@ -161,6 +170,7 @@ pub fn main() -> Exit {
         Command::Incidents(incidents) => incidents.main(&environment),
         Command::Silence(silence) => silence.main(&environment),
         Command::Unsilence(unsilence) => unsilence.main(&environment),
+        Command::LogLevel(level) => level.main(&environment),
         Command::Completions(completions) => completions.main(),
         #[cfg(feature = "demo")]
         Command::Demo(demo) => demo.main(),

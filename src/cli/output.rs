@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -39,11 +40,12 @@ pub(super) fn plain(text: &str) -> String {
 /// How many columns the terminal has that results go to; none: they go elsewhere.
 pub(super) fn columns() -> Option<usize> {
     let stdout = io::stdout();
-    if !stdout.is_terminal() {
-        return None;
-    }
-    let size = rustix::termios::tcgetwinsize(&stdout).ok()?;
-    // Some terminals do not know.
+    if stdout.is_terminal() { columns_of(&stdout) } else { None }
+}
+
+/// How many columns a terminal has; none: it is no terminal, or does not know.
+pub(super) fn columns_of(terminal: &impl AsFd) -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(terminal).ok()?;
     Some(size.ws_col).filter(|columns| *columns > 0).map(usize::from)
 }
 

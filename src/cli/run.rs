@@ -39,7 +39,7 @@ impl Run {
             Ok(config) => config,
             Err(error) => {
                 // How the log looks is said in what could not be loaded.
-                let format = Format::of_terminal();
+                let format = Format::of_standard_error();
                 logging::start(Level::INFO, format);
                 fail(&error, format);
                 return Exit::Usage;
@@ -50,6 +50,15 @@ impl Run {
         for undone in hardening::harden() {
             tracing::warn!("{undone}");
         }
+        let config = self.told(config);
+        // While there is one thread: others would stay outside.
+        let confinement = match daemon::confine(&config, self.file.path()) {
+            Ok(confinement) => confinement,
+            Err(error) => {
+                fail(&error, format);
+                return Exit::Usage;
+            }
+        };
         // Each probe and each hook may hold a thread in the system's resolver; the disk must not wait for it.
         let runtime = match runtime(config.check.concurrency + daemon::HOOK_LIMIT + 8) {
             Ok(runtime) => runtime,
@@ -59,10 +68,10 @@ impl Run {
             }
         };
         let ended = if self.one_time {
-            runtime.block_on(one_time(self.told(config), self.wait, clock))
+            runtime.block_on(one_time(config, self.wait, clock))
         } else {
             let path = self.file.path().to_owned();
-            let start = Start { config, path, environment: environment.clone(), clock, levels };
+            let start = Start { config, path, environment: environment.clone(), clock, levels, confinement };
             runtime.block_on(daemon::run(start)).map(|()| Exit::Good)
         };
         // What still hangs in a resolver must not hold up the end.
@@ -104,9 +113,10 @@ async fn one_time(config: Config, wait: Duration, clock: Clock) -> Result<Exit, 
 
 fn format(config: &Config) -> Format {
     match config.log.format {
-        LogFormat::Auto => Format::of_terminal(),
+        LogFormat::Auto => Format::of_standard_error(),
         LogFormat::Human => Format::Human,
         LogFormat::Json => Format::Json,
+        LogFormat::Journal => Format::Journal,
     }
 }
 
@@ -114,7 +124,7 @@ fn format(config: &Config) -> Format {
 fn fail(error: &dyn Error, format: Format) {
     match format {
         Format::Human => complain(error),
-        Format::Json => {
+        Format::Json | Format::Journal => {
             for problem in chain(error).lines() {
                 tracing::error!("{problem}");
             }

@@ -48,6 +48,7 @@ struct Page {
     incidents: Vec<Incident>,
     channels: Vec<Channel>,
     configuration: Configuration,
+    hardening: Option<Hardening>,
 }
 
 #[derive(Deserialize)]
@@ -84,6 +85,22 @@ struct Channel {
     name: String,
     pending: u64,
     error: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Hardening {
+    landlock: Measure,
+}
+
+#[derive(Deserialize)]
+struct Measure {
+    reason: Option<String>,
+}
+
+impl Hardening {
+    fn measures(&self) -> [(&'static str, &Measure); 1] {
+        [("Landlock", &self.landlock)]
+    }
 }
 
 #[derive(Deserialize)]
@@ -178,6 +195,11 @@ impl Look {
         fact("vault", &format!("{}, {last}", source.state));
         if let Some(error) = &source.error {
             fact("", error);
+        }
+        for (name, measure) in page.hardening.iter().flat_map(Hardening::measures) {
+            if let Some(reason) = &measure.reason {
+                fact("hardening", &format!("without {name}: {reason}"));
+            }
         }
         for channel in page.channels.iter().filter(|channel| channel.error.is_some() || channel.pending > 0) {
             let error = channel.error.as_deref().unwrap_or("none has failed");

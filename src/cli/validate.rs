@@ -3,6 +3,7 @@
 use clap::Args;
 
 use crate::config::Environment;
+use crate::observe::check_certificate;
 
 use super::output::{complain, print};
 use super::{ConfigFile, Exit};
@@ -15,7 +16,8 @@ pub(super) struct Validate {
 
 impl Validate {
     pub(super) fn main(&self, environment: &Environment) -> Exit {
-        match self.file.load(environment) {
+        let loaded = self.file.load(environment);
+        match loaded.and_then(|config| check_certificate(&config).map(|()| config)) {
             Ok(config) => {
                 let stores = config.stores.len();
                 let more = if config.discover.is_empty() { "" } else { " and those that [[discover]] finds" };

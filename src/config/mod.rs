@@ -3,7 +3,6 @@
 //! [`Config::load`] is the border: what it gives is right in itself. [`preflight()`] then asks the machine
 //! whether the files and directories can be used. Both tell of all problems at once and never of a value.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,9 +28,12 @@ mod discover;
 mod environment;
 mod error;
 mod files;
+mod hardening;
 mod hooks;
+mod http;
 mod kubernetes;
 mod locations;
+mod named_files;
 mod parse;
 mod preflight;
 mod raw;
@@ -47,7 +49,10 @@ pub use alerts::{AlertCommand, Alertmanager, Alerts, Kubernetes, PagerDuty, Rega
 pub use environment::Environment;
 pub use error::{ConfigError, Place, Problem};
 pub use files::{BuiltIn, Escape, Files, Format, OutputFile};
-pub use preflight::{MAX_TEMPLATE_SIZE, lists_of_files, preflight};
+pub use hardening::{Hardening, Measure};
+pub use http::{Http, Open, ServerTls};
+pub use named_files::{MAX_TEMPLATE_SIZE, NamedFile, lists_of_files, named_files};
+pub use preflight::preflight;
 pub use reload::{Hook, HookRequest, Method, Reload, ReloadSignal, Target};
 
 /// A whole configuration, checked.
@@ -67,6 +72,8 @@ pub struct Config {
     pub http: Http,
     /// The socket for commands to the running daemon.
     pub control: Control,
+    /// What the daemon gives up at its start.
+    pub hardening: Hardening,
     /// What is logged, and how.
     pub log: Log,
     /// Who is told of incidents.
@@ -223,17 +230,6 @@ pub struct State {
     pub directory: PathBuf,
 }
 
-/// `[http]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Http {
-    /// Where to listen; none: no listener.
-    pub listen: Option<SocketAddr>,
-    /// File with the token that apps report with; none: reports are not taken.
-    pub report_token_file: Option<PathBuf>,
-    /// How many stores have series of their own in the metrics at the most.
-    pub metrics_store_limit: usize,
-}
-
 /// `[control]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Control {
@@ -253,12 +249,14 @@ pub struct Log {
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people on a terminal, JSON elsewhere.
+    /// The journal under systemd, for people on a terminal, JSON elsewhere.
     Auto,
     /// For people.
     Human,
     /// One JSON object a line.
     Json,
+    /// Entries of systemd's journal, with fields.
+    Journal,
 }
 
 /// `[[stores]]`: one store.

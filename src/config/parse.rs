@@ -5,7 +5,9 @@ use std::path::Path;
 use super::checker::Checker;
 use super::environment::Environment;
 use super::error::{ConfigError, Place, Problem};
-use super::{Config, channels, control, directories, discover, read, sections, stores, vault};
+use super::{
+    Config, channels, control, directories, discover, hardening, http, read, sections, stores, vault,
+};
 
 /// The largest configuration that is read, in bytes: some ten thousand stores.
 const MAX_FILE_SIZE: u64 = 4 << 20;
@@ -29,8 +31,9 @@ impl Config {
         let mut checker = Checker::new(file_name, text, environment);
         let (vault, mount) = vault::vault(&mut checker, raw.vault);
         let check = sections::check(&mut checker, raw.check);
-        let http = sections::http(&mut checker, raw.http);
+        let http = http::http(&mut checker, raw.http);
         let log = sections::log(&mut checker, raw.log);
+        let hardening = hardening::hardening(&mut checker, raw.hardening);
         let alerts = channels::alerts(&mut checker, raw.alerts);
         let files = directories::default_files(&mut checker, &mut raw.output);
         let directories = directories::directories(&mut checker, raw.output, raw.state);
@@ -45,9 +48,20 @@ impl Config {
             .map(|(output, state)| control::control(&mut checker, raw.control, output, state));
         ConfigError::unless_empty(checker.into_problems())?;
         match (vault, alerts, directories, control) {
-            (Some(vault), Some(alerts), Some((output, state)), Some(control)) => {
-                Ok(Self { vault, check, output, files, state, http, control, log, alerts, stores, discover })
-            }
+            (Some(vault), Some(alerts), Some((output, state)), Some(control)) => Ok(Self {
+                vault,
+                check,
+                output,
+                files,
+                state,
+                http,
+                control,
+                hardening,
+                log,
+                alerts,
+                stores,
+                discover,
+            }),
             // Not reached: a section that is not there has given its reason above.
             _ => Err(ConfigError::of_file(file_name, "it is incomplete".to_owned())),
         }
@@ -58,7 +72,12 @@ impl Config {
 pub(super) fn text_of(path: &Path) -> Result<(String, String), ConfigError> {
     let file = path.display().to_string();
     let unreadable = |error: std::io::Error| {
-        ConfigError::of_file(&file, format!("the configuration cannot be read: {error}"))
+        let advice = if error.kind() == std::io::ErrorKind::PermissionDenied {
+            "run this as a user that may read it, such as the daemon's"
+        } else {
+            "write it, or say with --config where it is; config.example.toml has every key"
+        };
+        ConfigError::of_file(&file, format!("the configuration cannot be read: {error}; {advice}"))
     };
     let metadata = std::fs::metadata(path).map_err(unreadable)?;
     if metadata.len() > MAX_FILE_SIZE {

@@ -34,6 +34,7 @@ tables! {
         state: Option<Table<State>>,
         http: Option<Table<Http>>,
         control: Option<Table<Control>>,
+        hardening: Option<Table<Hardening>>,
         log: Option<Table<Log>>,
         alerts: Option<Table<Alerts>>,
         stores: Vec<Table<Store>>,
@@ -141,12 +142,26 @@ tables! {
 
     Http {
         listen: Option<Value>,
+        tls: Option<Table<HttpTls>>,
+        token_file: Option<Value>,
+        open: Option<Value>,
+        allow_plain_http: Option<Value>,
+        host_names: Option<Value>,
         report_token_file: Option<Value>,
         metrics_store_limit: Option<Value>,
     }
 
+    HttpTls {
+        certificate_file: Option<Value>,
+        key_file: Option<Value>,
+    }
+
     Control {
         socket: Option<Value>,
+    }
+
+    Hardening {
+        landlock: Option<Value>,
     }
 
     Log {

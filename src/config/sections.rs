@@ -1,11 +1,11 @@
-//! Checks `[check]`, `[http]` and `[log]`.
+//! Checks `[check]` and `[log]`.
 
 use std::time::Duration;
 
 use super::checker::{Checker, DurationRule};
 use super::raw;
 use super::value::{Origin, Table, Value, open};
-use super::{Check, Http, Log, LogFormat};
+use super::{Check, Log, LogFormat};
 use crate::domain::credentials::AddressPolicy;
 
 const MINUTE: u64 = 60;
@@ -38,9 +38,6 @@ const CERTIFICATE_WARNING: DurationRule = DurationRule {
     least: Duration::from_secs(HOUR),
     most: Duration::from_secs(30 * DAY),
 };
-/// Some 45,000 series: a Prometheus of the usual size does not notice them.
-const METRICS_STORE_LIMIT: usize = 1_000;
-const DEFAULT_LISTEN: &str = "127.0.0.1:9847";
 
 /// Checks `[check]`.
 pub(super) fn check(checker: &mut Checker<'_>, table: Option<Table<raw::Check>>) -> Check {
@@ -85,27 +82,6 @@ pub(super) fn check(checker: &mut Checker<'_>, table: Option<Table<raw::Check>>)
     }
 }
 
-/// Checks `[http]`.
-pub(super) fn http(checker: &mut Checker<'_>, table: Option<Table<raw::Http>>) -> Http {
-    let key = "http.listen";
-    let (_, raw) = open(table);
-    let report_token_file = checker.file("http.report_token_file", raw.report_token_file);
-    let metrics_store_limit =
-        checker.count("http.metrics_store_limit", raw.metrics_store_limit, 0..=100_000, METRICS_STORE_LIMIT);
-    let (text, origin) =
-        checker.text(key, raw.listen).unwrap_or_else(|| (DEFAULT_LISTEN.to_owned(), Origin::Nowhere));
-    if text == "off" {
-        return Http { listen: None, report_token_file, metrics_store_limit };
-    }
-    let listen = text.parse().ok();
-    if listen.is_none() {
-        let message =
-            "must be an IP address and a port, such as \"127.0.0.1:9847\" or \"[::]:9847\", or \"off\"";
-        checker.refuse(&origin, key, message);
-    }
-    Http { listen, report_token_file, metrics_store_limit }
-}
-
 /// Checks `[log]`.
 pub(super) fn log(checker: &mut Checker<'_>, table: Option<Table<raw::Log>>) -> Log {
     use tracing::Level;
@@ -117,7 +93,12 @@ pub(super) fn log(checker: &mut Checker<'_>, table: Option<Table<raw::Log>>) -> 
         ("debug", Level::DEBUG),
         ("trace", Level::TRACE),
     ];
-    let formats = [("auto", LogFormat::Auto), ("human", LogFormat::Human), ("json", LogFormat::Json)];
+    let formats = [
+        ("auto", LogFormat::Auto),
+        ("human", LogFormat::Human),
+        ("json", LogFormat::Json),
+        ("journal", LogFormat::Journal),
+    ];
     Log {
         level: checker.choice("log.level", raw.level, &levels, Level::INFO),
         format: checker.choice("log.format", raw.format, &formats, LogFormat::Auto),

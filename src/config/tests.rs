@@ -10,6 +10,7 @@ mod discover;
 mod example;
 mod files;
 mod hooks;
+mod http;
 mod machine;
 mod refused;
 mod secrecy;

@@ -94,7 +94,7 @@ impl Alerts {
         let (ledger, queued) = (self.ledger.clone(), channels.queued());
         if let Err(error) = blocking::run(move || ledger.set_channels(&queued)).await {
             tracing::error!(
-                cause = &error as &dyn std::error::Error,
+                error = &error as &dyn std::error::Error,
                 "the ledger does not follow the new channels"
             );
         }
@@ -144,7 +144,7 @@ impl Alerts {
         let messages: Vec<Message> = changes.iter().filter_map(Change::message).cloned().collect();
         if let Err(error) = blocking::run(move || ledger.record(&changes)).await {
             // They are kept in memory, delivered from there, and written when the disk works again.
-            tracing::error!(cause = &error as &dyn std::error::Error, "alerts are not on the disk yet");
+            tracing::error!(error = &error as &dyn std::error::Error, "alerts are not on the disk yet");
         }
         messages.iter().for_each(log);
         let in_log = self.statuses.iter_mut().find(|status| status.name == LOG);
@@ -158,7 +158,7 @@ impl Alerts {
     pub(super) async fn settle(&self) {
         let ledger = self.ledger.clone();
         if let Err(error) = blocking::run(move || ledger.settle()).await {
-            tracing::error!(cause = &error as &dyn std::error::Error, "alerts are still not on the disk");
+            tracing::error!(error = &error as &dyn std::error::Error, "alerts are still not on the disk");
         }
     }
 

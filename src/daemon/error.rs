@@ -4,7 +4,7 @@ use crate::alert::fault::BuildError;
 use crate::alert::ledger::LedgerError;
 use crate::config::ConfigError;
 use crate::domain::publication::PublishFault;
-use crate::observe::{ObserveError, SocketError};
+use crate::observe::{ObserveError, SocketError, TlsError};
 use crate::{store, vault};
 
 /// Why the daemon cannot start, or had to end.
@@ -31,6 +31,9 @@ pub enum DaemonError {
     /// The listener cannot be opened.
     #[error(transparent)]
     Listen(ObserveError),
+    /// The listener's certificate cannot be used.
+    #[error(transparent)]
+    Certificate(TlsError),
     /// The control socket cannot be opened.
     #[error(transparent)]
     Control(SocketError),

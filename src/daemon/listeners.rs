@@ -3,7 +3,8 @@
 use tracing::info;
 
 use crate::config::Config;
-use crate::observe::{self, Listener, Pages};
+use crate::observe::{self, Access, Listener, Pages, Rules};
+use crate::system::blocking;
 use crate::system::errors::chain;
 
 use super::error::DaemonError;
@@ -12,12 +13,14 @@ use super::services::Service;
 /// Both, while they serve.
 pub(super) struct Listeners {
     pages: Pages,
+    access: Access,
     http: Option<Service>,
     control: Option<Service>,
 }
 
 /// What a new configuration wants of them; open, and not serving yet.
 pub(super) struct Prepared {
+    rules: Rules,
     http: Change,
     control: Change,
 }
@@ -29,7 +32,10 @@ enum Change {
 
 impl Listeners {
     /// Opens what the configuration asks for, and serves.
-    pub(super) async fn open(config: &Config, pages: Pages) -> Result<Self, DaemonError> {
+    pub(super) async fn open(config: &Config, pages: Pages, access: Access) -> Result<Self, DaemonError> {
+        let http = config.http.clone();
+        let rules = blocking::run(move || Rules::load(&http)).await.map_err(DaemonError::Certificate)?;
+        impose(&access, rules).await;
         // First, because it says that another daemon runs.
         let control = match &config.control.socket {
             Some(path) => Some(observe::bind_socket(path).await.map_err(DaemonError::Control)?),
@@ -39,7 +45,7 @@ impl Listeners {
             Some(address) => Some(observe::bind(address).await.map_err(DaemonError::Listen)?),
             None => None,
         };
-        let mut listeners = Self { pages, http: None, control: None };
+        let mut listeners = Self { pages, access, http: None, control: None };
         listeners.control = control.map(|control| listeners.serve_control(control));
         listeners.http = http.map(|http| listeners.serve_http(http));
         Ok(listeners)
@@ -64,6 +70,8 @@ impl Listeners {
 
     /// Opens what another configuration wants; what serves now goes on.
     pub(super) async fn prepare(old: &Config, new: &Config) -> Result<Prepared, String> {
+        let wanted = new.http.clone();
+        let rules = blocking::run(move || Rules::load(&wanted)).await.map_err(|error| chain(&error))?;
         let http = if old.http.listen == new.http.listen {
             Change::Keep
         } else if let Some(address) = new.http.listen {
@@ -80,11 +88,13 @@ impl Listeners {
         } else {
             Change::Replace(None)
         };
-        Ok(Prepared { http, control })
+        Ok(Prepared { rules, http, control })
     }
 
     /// Replaces what has changed.
     pub(super) async fn apply(&mut self, prepared: Prepared) -> Result<(), DaemonError> {
+        // First, so that nobody is let in by a new listener under the old ones.
+        impose(&self.access, prepared.rules).await;
         if let Change::Replace(listener) = prepared.http {
             stop(self.http.take()).await?;
             self.http = listener.map(|listener| self.serve_http(listener));
@@ -100,6 +110,13 @@ impl Listeners {
     pub(super) async fn close(&mut self) -> Result<(), DaemonError> {
         stop(self.control.take()).await
     }
+}
+
+/// Puts rules into force, and says when their tokens cannot be used.
+async fn impose(access: &Access, rules: Rules) {
+    access.set(rules);
+    let access = access.clone();
+    blocking::run(move || access.check()).await;
 }
 
 async fn stop(service: Option<Service>) -> Result<(), DaemonError> {

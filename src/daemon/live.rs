@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep_until, timeout};
 use tracing::{error, info, warn};
 
-use crate::config::{Config, Environment, Log, LogFormat, preflight};
+use crate::config::{Config, Environment, preflight};
 use crate::domain::credentials::StoreName;
 use crate::domain::engine::{About, Engine, Event, FirstCheck, Reply, SourceChange};
 use crate::domain::incident::Severity;
@@ -16,7 +16,7 @@ use crate::domain::secret::FingerprintKey;
 use crate::domain::snapshot::ConfigurationStatus;
 use crate::domain::time::Now;
 use crate::observe::{
-    EngineRequest, Heartbeat, Pages, ReportGuard, RequestSource, SnapshotRequest, SnapshotSource,
+    Access, EngineRequest, Heartbeat, Pages, RequestSource, Rules, SnapshotRequest, SnapshotSource,
 };
 use crate::publish::key;
 use crate::system::blocking;
@@ -29,6 +29,7 @@ use crate::system::signals::{Signal, Signals, Wish};
 
 use super::adapters::{Adapters, now};
 use super::alerts::{Alerts, Channels};
+use super::confinement::Confinement;
 use super::error::DaemonError;
 use super::file_watch::watch_file;
 use super::happening::Happening;
@@ -38,6 +39,7 @@ use super::pulse::{Pulse, usage};
 use super::restock::{restock, take_stock};
 use super::services::{Service, any_ended};
 use super::settings::{mounts, settings, source_change, stores};
+use super::snapshots::{hand_out, statuses};
 use super::work::{First, Work};
 
 /// The loop shows that it lives at least this often, also when there is nothing to do.
@@ -63,6 +65,8 @@ pub struct Start {
     pub clock: Clock,
     /// Changes the log's level when the configuration says so.
     pub levels: Levels,
+    /// What was given up before.
+    pub confinement: Confinement,
 }
 
 /// Runs until it is told to stop.
@@ -83,6 +87,7 @@ struct Live {
     environment: Arc<Environment>,
     clock: Clock,
     levels: Levels,
+    confinement: Confinement,
     started_at: Now,
     last_pass: Now,
     work: Work,
@@ -92,7 +97,7 @@ struct Live {
     asked: mpsc::Receiver<SnapshotRequest>,
     requested: mpsc::Receiver<EngineRequest>,
     heartbeat: watch::Sender<Heartbeat>,
-    guard: ReportGuard,
+    access: Access,
     listeners: Listeners,
     file_watch: Option<Service>,
     file_changed: mpsc::Receiver<()>,
@@ -121,7 +126,7 @@ enum Readiness {
 
 impl Live {
     async fn open(start: Start, signals: Signals) -> Result<Self, DaemonError> {
-        let Start { config, path, environment, clock, levels } = start;
+        let Start { config, path, environment, clock, levels, confinement } = start;
         let config = take_stock(config).await;
         let state = config.state.directory.clone();
         let key = blocking::run(move || key::load_or_create(&state)).await.map_err(DaemonError::Directory)?;
@@ -136,10 +141,9 @@ impl Live {
         let (snapshots, asked) = SnapshotSource::channel();
         let (requests, requested) = RequestSource::channel();
         let (heartbeat, beats) = watch::channel(Heartbeat::starting());
-        let guard = ReportGuard::new(config.http.report_token_file.clone());
-        check(&guard).await;
-        let pages = Pages::new(snapshots, requests, beats, guard.clone());
-        let listeners = Listeners::open(&config, pages).await?;
+        let access = Access::new(Rules::default());
+        let pages = Pages::new(snapshots, requests, beats, access.clone(), levels.clone());
+        let listeners = Listeners::open(&config, pages, access.clone()).await?;
         let (changed, file_changed) = mpsc::channel(1);
         let watchdog = service::watchdog_interval();
         let live = Self {
@@ -156,6 +160,7 @@ impl Live {
             environment,
             clock,
             levels,
+            confinement,
             started_at: at,
             last_pass: at,
             key,
@@ -164,7 +169,7 @@ impl Live {
             asked,
             requested,
             heartbeat,
-            guard,
+            access,
             listeners,
             file_changed,
             output_watch,
@@ -206,7 +211,7 @@ impl Live {
                 Happening::Event(event) => self.handle(event).await,
                 Happening::FileChanged => self.reload("the configuration file has changed").await?,
                 Happening::Disturbed(disturbed) => self.disturb(disturbed).await,
-                Happening::Asked(request) => self.answer(request),
+                Happening::Asked(request) => self.answer(request).await,
                 Happening::Requested(request) => self.oblige(request).await,
                 Happening::Delivered(event) => self.alerts.count(&event),
                 Happening::Pulse => self.alerts.settle().await,
@@ -288,6 +293,9 @@ impl Live {
             self.ready = Readiness::Untold;
             info!("every store is published");
         }
+        if let Some(level) = self.levels.turn(std::time::Instant::now()) {
+            info!(%level, "the level of the log is the configured one again");
+        }
         self.tell_service();
     }
 
@@ -317,7 +325,10 @@ impl Live {
             }
             self.ready = Readiness::Told;
         }
-        let status = self.work.engine.headline();
+        let mut status = self.work.engine.headline();
+        if self.status.error.is_some() {
+            status.push_str("; the new configuration is refused, the log says why");
+        }
         if status != self.told_status {
             if service::tell(State::Status(&status)) == Told::No {
                 return Told::No;
@@ -327,7 +338,9 @@ impl Live {
         Told::Yes
     }
 
-    fn answer(&mut self, request: SnapshotRequest) {
+    async fn answer(&mut self, request: SnapshotRequest) {
+        let at = now(&self.clock);
+        let stores = statuses(&mut self.work.engine, at).await;
         let about = About {
             version: env!("CARGO_PKG_VERSION"),
             started_at: self.started_at.wall,
@@ -336,12 +349,14 @@ impl Live {
             channels: self.alerts.status(),
             events: self.work.timeline.events(),
             configuration: self.status.clone(),
-            reports_refused: self.guard.refused(),
+            reports_refused: self.access.reports_refused(),
+            http: self.access.status(),
             main_loop: Some(self.pulse.status()),
             process: Some(usage()),
+            hardening: Some(self.confinement.status()),
         };
-        // Whoever asked may be gone by now.
-        let _gone = request.send(Arc::new(self.work.engine.snapshot(about, now(&self.clock))));
+        let snapshot = Arc::new(self.work.engine.snapshot_with(stores, about, at));
+        hand_out(&snapshot, request, &mut self.asked);
     }
 
     /// Does what a signal asks for; true: stop.
@@ -384,12 +399,13 @@ impl Live {
     /// Everything that can fail, before anything is changed.
     async fn prepare(&self) -> Result<Prepared, String> {
         let (path, environment, key) = (self.path.clone(), self.environment.clone(), self.key.clone());
-        let mut config = blocking::run(move || {
-            let config = Config::load(&path, &environment).map_err(|error| error.to_string())?;
-            preflight(&config).map_err(|error| error.to_string())?;
-            Ok::<_, String>(config)
-        })
-        .await?;
+        let config = blocking::run(move || Config::load(&path, &environment)).await;
+        let mut config = config.map_err(|error| error.to_string())?;
+        // Before the files are looked at: what was given up looks like a lack of permissions.
+        self.confinement.admits(&config, &self.path)?;
+        config = blocking::run(move || preflight(&config).map(|()| config))
+            .await
+            .map_err(|error| error.to_string())?;
         config.restock(&self.config.found());
         if config.state != self.config.state {
             return Err("state.directory cannot change while the daemon runs; restart it".into());
@@ -422,16 +438,14 @@ impl Live {
             SourceChange::Replaced => Some(self.work.adapters.vault.clone()),
         };
         self.listeners.apply(listeners).await?;
-        self.guard.set_file(config.http.report_token_file.clone());
-        check(&self.guard).await;
         self.alerts.replace(channels).await?;
         // What was watched may be elsewhere now; whatever happens meanwhile, the new configuration has all looked at.
         if let Some(service) = std::mem::replace(&mut self.output_watch, output_watch).service {
             service.stop().await?;
         }
         self.work.replace(adapters, &config, source == SourceChange::Replaced);
-        let Log { level, format: LogFormat::Auto | LogFormat::Human | LogFormat::Json } = config.log;
-        self.levels.set(level);
+        // The format stays what it was: who reads the log has begun to.
+        self.levels.configure(config.log.level);
         let event = Event::Configured {
             settings: settings(&config, FirstCheck::InTurn),
             stores: stores(&config, &self.work.adapters.noted),
@@ -473,11 +487,6 @@ impl Live {
         info!("stopped");
         stopped.and(closed)
     }
-}
-
-async fn check(guard: &ReportGuard) {
-    let guard = guard.clone();
-    blocking::run(move || guard.check()).await;
 }
 
 struct Prepared {

@@ -5,6 +5,8 @@
 
 mod adapters;
 mod alerts;
+mod confinement;
+mod diary;
 mod error;
 mod file_watch;
 mod happening;
@@ -16,9 +18,11 @@ mod pulse;
 mod restock;
 mod services;
 mod settings;
+mod snapshots;
 mod timeline;
 mod work;
 
+pub use self::confinement::{Confinement, Unavailable, confine};
 pub use self::error::DaemonError;
 pub use self::live::{Start, run};
 pub use self::pass::{Pass, once};

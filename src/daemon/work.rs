@@ -9,11 +9,11 @@ use tokio::time::timeout;
 use crate::alert::ledger::Change;
 use crate::config::Config;
 use crate::domain::discovery::Found;
-use crate::domain::engine::{Action, Decision, Engine, Event, Reply};
-use crate::domain::incident::Severity;
+use crate::domain::engine::{Action, Engine, Event, Reply};
 use crate::system::clock::Clock;
 
 use super::adapters::{Adapters, now};
+use super::diary::{self, Diary};
 use super::error::DaemonError;
 use super::timeline::Timeline;
 
@@ -65,6 +65,7 @@ pub(super) struct Work {
     pub(super) engine: Engine,
     pub(super) adapters: Adapters,
     pub(super) timeline: Timeline,
+    diary: Diary,
     clock: Clock,
     tasks: JoinSet<Done>,
     /// What was done and not handed on yet.
@@ -77,8 +78,8 @@ pub(super) struct Work {
 impl Work {
     pub(super) fn new(engine: Engine, adapters: Adapters, config: &Config, clock: Clock) -> Self {
         let (tasks, done, queues) = (JoinSet::new(), VecDeque::new(), Default::default());
-        let timeline = Timeline::default();
-        let mut work = Self { engine, adapters, timeline, clock, tasks, done, queues, epoch: 0 };
+        let (timeline, diary) = (Timeline::default(), Diary::default());
+        let mut work = Self { engine, adapters, timeline, diary, clock, tasks, done, queues, epoch: 0 };
         work.limit(config);
         work
     }
@@ -109,7 +110,9 @@ impl Work {
     pub(super) fn handle(&mut self, event: Event) -> First {
         let mut first = First::default();
         let at = now(&self.clock);
+        self.diary.turn(at);
         for action in self.engine.handle(event, at) {
+            diary::begins(&action);
             match action {
                 Action::Notify(message) => {
                     self.timeline.told(&message);
@@ -119,7 +122,7 @@ impl Work {
                 Action::Reply(reply) => first.reply = Some(reply),
                 Action::Restock { found } => first.restock = Some(found),
                 Action::Say(decision) => {
-                    say(&decision);
+                    self.diary.decided(&decision, at);
                     self.timeline.decided(&decision, at.wall);
                 }
                 action @ (Action::LogIn | Action::Renew | Action::LookUp) => {
@@ -253,19 +256,6 @@ impl Queue {
         let first = self.next()?;
         let more = share.clamp(1, DISK_BATCH).saturating_sub(1).min(self.waiting.len());
         Some(std::iter::once(first).chain(self.waiting.drain(..more)).collect())
-    }
-}
-
-/// One line for each decision, with its reason.
-fn say(decision: &Decision) {
-    let text = decision.text.as_str();
-    match (&decision.store, decision.severity) {
-        (Some(store), None) => tracing::info!(%store, "{text}"),
-        (Some(store), Some(Severity::Warning)) => tracing::warn!(%store, "{text}"),
-        (Some(store), Some(Severity::Critical)) => tracing::error!(%store, "{text}"),
-        (None, None) => tracing::info!("{text}"),
-        (None, Some(Severity::Warning)) => tracing::warn!("{text}"),
-        (None, Some(Severity::Critical)) => tracing::error!("{text}"),
     }
 }
 

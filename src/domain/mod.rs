@@ -9,6 +9,7 @@ pub mod engine;
 pub mod histogram;
 pub mod incident;
 pub mod publication;
+pub mod repeats;
 pub mod routing;
 pub mod schedule;
 pub mod secret;

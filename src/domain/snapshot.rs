@@ -1,5 +1,7 @@
 //! Everything that may be shown, and no secret in it: the one thing that pages, metrics and tables read.
 
+mod machine;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -13,6 +15,10 @@ use super::source::SourceFaultKind;
 use super::time::Timestamp;
 use super::verdict::VerdictKind;
 use super::version::{KvVersion, Version};
+
+pub use self::machine::{
+    CertificateStatus, HardeningStatus, HttpStatus, LoopStatus, MeasureStatus, ProcessStatus,
+};
 
 /// The daemon as it stood at one moment.
 #[derive(Clone, Debug, Serialize)]
@@ -41,6 +47,8 @@ pub struct Snapshot {
     pub configuration: ConfigurationStatus,
     /// Reports of apps that were refused because of their token, since the start.
     pub reports_refused: u64,
+    /// How the listeners fare.
+    pub http: HttpStatus,
     /// What was done for all stores together.
     pub totals: Totals,
     /// How long things took, for all stores together.
@@ -49,6 +57,8 @@ pub struct Snapshot {
     pub main_loop: Option<LoopStatus>,
     /// What the process uses of the machine; absent where nobody has asked.
     pub process: Option<ProcessStatus>,
+    /// What the process has given up at its start; absent without a daemon.
+    pub hardening: Option<HardeningStatus>,
 }
 
 /// What was done since the start for all stores together, those included that are gone.
@@ -79,32 +89,6 @@ pub struct Durations {
     /// From the write of a version, by the source's clock, to its publication; of those that were written while
     /// somebody waited for them.
     pub publications: Histogram,
-}
-
-/// How the daemon's loop fares.
-#[derive(Clone, Debug, Serialize)]
-pub struct LoopStatus {
-    /// How long it was busy with one event; all else waits meanwhile.
-    pub passes: Histogram,
-    /// How late it was when it last had to do something at a given time, in milliseconds.
-    pub lag_ms: u64,
-}
-
-/// What the process uses of the machine, as the kernel says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct ProcessStatus {
-    /// Processor time since the start, in milliseconds.
-    pub cpu_ms: u64,
-    /// Bytes of memory that are resident.
-    pub resident_bytes: Option<u64>,
-    /// Bytes of address space.
-    pub virtual_bytes: Option<u64>,
-    /// Open file descriptors.
-    pub open_files: Option<u64>,
-    /// How many there may be.
-    pub max_files: Option<u64>,
-    /// Threads.
-    pub threads: Option<u64>,
 }
 
 impl Snapshot {

@@ -4,14 +4,14 @@
 use std::error::Error;
 use std::time::Duration;
 
-use http::header::WWW_AUTHENTICATE;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::request::Parts;
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Bytes};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::report_guard::Refusal;
+use super::log_level;
 use super::routes::{Caller, PLAIN, Pages, json, not_allowed, page, unavailable};
 use crate::domain::credentials::StoreName;
 use crate::domain::engine::{self, AcknowledgeOutcome, Reply};
@@ -21,10 +21,11 @@ use crate::domain::incident::{IncidentId, SilenceSpan};
 const LONGEST_BODY: usize = 4096;
 
 /// The lines of the index.
-pub(super) const INDEX: [(&str, &str); 3] = [
+pub(super) const INDEX: [(&str, &str); 4] = [
     ("/v1/stores/NAME/report", "POST: an app says that its store refuses the credentials (with a token)"),
     ("/v1/stores/NAME/acknowledge", "POST: an app runs on a generation (with the same token)"),
     ("/v1/incidents/ID/silence", "PUT and DELETE: reminders about an incident (on the control socket only)"),
+    ("/v1/log-level", "GET, PUT and DELETE: the level of the log (on the control socket only)"),
 ];
 
 /// Something that can be asked for.
@@ -33,10 +34,14 @@ pub(super) enum Resource<'a> {
     Report { store: &'a str },
     Acknowledge { store: &'a str },
     Silence { incident: &'a str },
+    LogLevel,
 }
 
 impl<'a> Resource<'a> {
     pub(super) fn of(path: &'a str) -> Option<Self> {
+        if path == "/v1/log-level" {
+            return Some(Self::LogLevel);
+        }
         let single = |text: &&str| !text.is_empty() && !text.contains('/');
         if let Some(rest) = path.strip_prefix("/v1/stores/") {
             let store = |verb| rest.strip_suffix(verb).filter(single);
@@ -77,21 +82,17 @@ where
                 return not_allowed("POST");
             }
             // What else an app says is not looked at: that it says something is all that counts.
-            if let Caller::Network = caller
-                && let Err(refusal) = pages.guard.admit(&parts.headers).await
-            {
-                return refused(refusal);
+            match admit(pages, &parts, caller).await {
+                Ok(()) => report(pages, store).await,
+                Err(refusal) => refusal,
             }
-            report(pages, store).await
         }
         Some(Resource::Acknowledge { store }) => {
             if parts.method != Method::POST {
                 return not_allowed("POST");
             }
-            if let Caller::Network = caller
-                && let Err(refusal) = pages.guard.admit(&parts.headers).await
-            {
-                return refused(refusal);
+            if let Err(refusal) = admit(pages, &parts, caller).await {
+                return refusal;
             }
             match parsed::<AcknowledgeBody, B>(body, "{\"generation\": 3}").await {
                 Ok(body) => acknowledge(pages, store, body.generation).await,
@@ -106,21 +107,36 @@ where
                      the daemon runs",
                 );
             };
+            if parts.method != Method::PUT && parts.method != Method::DELETE {
+                return not_allowed("PUT, DELETE");
+            }
+            if let Err(reason) = pages.access.change((&parts.uri, &parts.headers), caller) {
+                return pages.access.refuse(reason);
+            }
             let incident = incident.to_owned();
             let request = if parts.method == Method::DELETE {
                 engine::Request::Unsilence { incident }
-            } else if parts.method == Method::PUT {
+            } else {
                 match span(body).await {
                     Ok(span) => engine::Request::Silence { incident, span },
                     Err(refusal) => return refusal,
                 }
-            } else {
-                return not_allowed("PUT, DELETE");
             };
             silence(pages, request, uid, pid).await
         }
+        Some(Resource::LogLevel) => log_level::answer(pages, &parts, body, caller).await,
         // Whoever calls has looked.
         None => say(StatusCode::NOT_FOUND, "there is no such page"),
+    }
+}
+
+/// Whether an app may say something from there; else the answer that says why not.
+async fn admit(pages: &Pages, parts: &Parts, caller: Caller) -> Result<(), Response<Full<Bytes>>> {
+    let may = pages.access.change((&parts.uri, &parts.headers), caller);
+    may.map_err(|reason| pages.access.refuse(reason))?;
+    match caller {
+        Caller::Network(_) => pages.access.report(&parts.headers).await,
+        Caller::Local { .. } => Ok(()),
     }
 }
 
@@ -197,7 +213,7 @@ where
 }
 
 /// A body as JSON, or the answer that says what is wrong with it.
-async fn parsed<T, B>(body: B, example: &str) -> Result<T, Response<Full<Bytes>>>
+pub(super) async fn parsed<T, B>(body: B, example: &str) -> Result<T, Response<Full<Bytes>>>
 where
     T: DeserializeOwned,
     B: Body<Data = Bytes>,
@@ -214,20 +230,7 @@ where
         .map_err(|_| say(StatusCode::BAD_REQUEST, &format!("the body must be JSON such as {example}")))
 }
 
-fn refused(refusal: Refusal) -> Response<Full<Bytes>> {
-    let status = match refusal {
-        Refusal::NotConfigured => StatusCode::FORBIDDEN,
-        Refusal::NoToken | Refusal::WrongToken => StatusCode::UNAUTHORIZED,
-        Refusal::Unusable => StatusCode::SERVICE_UNAVAILABLE,
-    };
-    let mut page = say(status, &refusal.to_string());
-    if status == StatusCode::UNAUTHORIZED {
-        page.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    }
-    page
-}
-
-fn say(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
+pub(super) fn say(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
     page(status, PLAIN, format!("{text}\n"))
 }
 

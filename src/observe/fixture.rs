@@ -9,9 +9,9 @@ use crate::domain::incident::{Cause, Incident, Severity};
 use crate::domain::publication::GenerationStamp;
 use crate::domain::secret::Fingerprint;
 use crate::domain::snapshot::{
-    AcknowledgementStatus, CandidateStatus, ChannelStatus, ConfigurationStatus, Durations, LoopStatus,
-    ProcessStatus, ReloadRun, ReloadStatus, ReportStatus, Snapshot, SourceStatus, StoreState, StoreStatus,
-    TimelineEvent, Totals, Vitals,
+    AcknowledgementStatus, CandidateStatus, CertificateStatus, ChannelStatus, ConfigurationStatus, Durations,
+    HardeningStatus, HttpStatus, LoopStatus, MeasureStatus, ProcessStatus, ReloadRun, ReloadStatus,
+    ReportStatus, Snapshot, SourceStatus, StoreState, StoreStatus, TimelineEvent, Totals, Vitals,
 };
 use crate::domain::source::SourceFaultKind;
 use crate::domain::time::Timestamp;
@@ -187,6 +187,13 @@ pub(super) fn snapshot() -> Snapshot {
             metrics_store_limit: 1_000,
         },
         reports_refused: 6,
+        http: HttpStatus {
+            refused: BTreeMap::from([("cross_site", 2), ("no_token", 7)]),
+            certificate: Some(CertificateStatus {
+                expires_at: Some(at(86_400_000)),
+                error: Some("the key does not belong to the certificate".into()),
+            }),
+        },
         totals: Totals {
             verdicts: BTreeMap::from([(VerdictKind::Accepted, 50), (VerdictKind::RateLimited, 1)]),
             publications: 12,
@@ -208,6 +215,11 @@ pub(super) fn snapshot() -> Snapshot {
             open_files: Some(17),
             max_files: Some(1_024),
             threads: Some(3),
+        }),
+        hardening: Some(HardeningStatus {
+            landlock: MeasureStatus { active: true, abi: Some(6), reason: None },
+            dumpable: false,
+            core_files: false,
         }),
     }
 }

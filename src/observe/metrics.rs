@@ -91,6 +91,7 @@ impl Collector for Scrape {
             "Reports and acknowledgements of apps that were refused because of their token.",
             one(Value::Whole(self.snapshot.reports_refused)),
         )?;
+        http(&mut families, &self.snapshot)?;
         incidents(&mut families, &self.snapshot)?;
         channels(&mut families, &self.snapshot)
     }
@@ -113,6 +114,7 @@ fn daemon(families: &mut Families<'_>, snapshot: &Snapshot) -> fmt::Result {
         known(snapshot.vitals.last_pass_at).map(only),
     )?;
     machine::main_loop(families, snapshot)?;
+    machine::hardening(families, snapshot)?;
     let configuration = &snapshot.configuration;
     families.gauge(
         "configuration_loaded_timestamp_seconds",
@@ -207,6 +209,26 @@ fn source(families: &mut Families<'_>, snapshot: &Snapshot) -> fmt::Result {
         "source_errors_total",
         "Requests to Vault that did not work, by reason.",
         SourceFaultKind::ALL.map(|kind| ([("reason", kind.label())], count(&source.errors, kind))),
+    )
+}
+
+fn http(families: &mut Families<'_>, snapshot: &Snapshot) -> fmt::Result {
+    families.counter(
+        "http_refused_total",
+        "Requests and connections that the listeners refused, by reason.",
+        snapshot.http.refused.iter().map(|(reason, count)| ([("reason", *reason)], Value::Whole(*count))),
+    )?;
+    let certificate = snapshot.http.certificate.as_ref();
+    families.gauge(
+        "http_certificate_expiry_timestamp_seconds",
+        "When the certificate expires that the HTTP listener shows.",
+        certificate.and_then(|certificate| certificate.expires_at).map(Value::Time).map(only),
+    )?;
+    families.gauge(
+        "http_certificate_last_load_successful",
+        "Whether the listener shows the certificate that is in its files (1) or, because that cannot be used, a \
+         former one (0).",
+        certificate.map(|certificate| only(Value::flag(certificate.error.is_none()))),
     )
 }
 

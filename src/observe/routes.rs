@@ -5,23 +5,28 @@ use std::sync::Arc;
 
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, VARY};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::{Either, Full};
+use http_body_util::Full;
 use hyper::body::{Body, Bytes};
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixStream;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::spawn_blocking;
 
+use super::access::{Access, Refused};
 use super::api::{self, Resource};
-use super::feed::{Heartbeat, NoAnswer, RequestSource, SnapshotSource};
+use super::body::{AnswerBody, Content, Holding};
+use super::feed::{ANSWER_LIMIT, Heartbeat, NoAnswer, RequestSource, SnapshotSource};
 use super::metrics;
 use super::negotiation::Exposition;
+use super::origin::Visitor;
 use super::page::{self as status_page, EventStream, Hold, Live};
 use super::probes::{Check, Detail, Health};
-use super::report_guard::ReportGuard;
+use super::room::{Peer, Room};
+use crate::config::Open;
 use crate::domain::incident::Incident;
 use crate::domain::snapshot::Snapshot;
 use crate::domain::time::Timestamp;
+use crate::system::logging::Levels;
 
 pub(super) const PLAIN: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
@@ -38,7 +43,7 @@ static ASIDE: Semaphore = Semaphore::const_new(1);
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Caller {
     /// Somebody who reached the address.
-    Network,
+    Network(Visitor),
     /// Somebody who may open the control socket.
     Local { uid: u32, pid: i32 },
 }
@@ -58,12 +63,30 @@ pub struct Pages {
     source: SnapshotSource,
     heartbeat: watch::Receiver<Heartbeat>,
     pub(super) requests: RequestSource,
-    pub(super) guard: ReportGuard,
+    pub(super) access: Access,
+    pub(super) levels: Levels,
     live: Live,
+    network: Rooms,
+    local: Rooms,
+}
+
+/// Where answers take place while they are under way. The control socket has rooms of its own.
+#[derive(Clone, Debug)]
+struct Rooms {
+    /// For all but the probes and events, which have a limit of their own: both together are fewer than connections.
+    answers: Room,
+    /// For those that may be long: each is in memory until it was read.
+    long: Room,
+}
+
+impl Default for Rooms {
+    fn default() -> Self {
+        Self { answers: Room::new(32, 16), long: Room::new(6, 3) }
+    }
 }
 
 /// What is answered: a page, or events as they come.
-pub(super) type Answer = Response<Either<Full<Bytes>, EventStream>>;
+pub(super) type Answer = Response<AnswerBody>;
 
 impl Pages {
     /// Pages made from what the loop says.
@@ -72,9 +95,11 @@ impl Pages {
         source: SnapshotSource,
         requests: RequestSource,
         heartbeat: watch::Receiver<Heartbeat>,
-        guard: ReportGuard,
+        access: Access,
+        levels: Levels,
     ) -> Self {
-        Self { source, heartbeat, requests, guard, live: Live::default() }
+        let (network, local) = (Rooms::default(), Rooms::default());
+        Self { source, heartbeat, requests, access, levels, live: Live::default(), network, local }
     }
 
     /// Answers a request.
@@ -83,17 +108,58 @@ impl Pages {
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        let mut page = match Resource::of(request.uri().path()) {
-            Some(_) => api::answer(self, request, caller).await.map(Either::Left),
-            None => match self.events(&request) {
-                Some(events) => events,
-                None => self.page(&request).await.map(Either::Left),
+        let (mut holding, hold) = (Holding::default(), request.extensions().get::<Hold>().cloned());
+        let mut answer = match self.admit(&request, caller, hold.as_ref(), &mut holding).await {
+            Err(refusal) => refusal.map(text),
+            Ok(()) => match Resource::of(request.uri().path()) {
+                Some(_) => api::answer(self, request, caller).await.map(text),
+                None => match self.events(&request, hold) {
+                    Some(events) => events,
+                    None => self.page(&request).await.map(text),
+                },
             },
-        };
-        let headers = page.headers_mut();
+        }
+        .map(|content| AnswerBody::new(content, holding));
+        let headers = answer.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         status_page::guard(headers);
-        page
+        answer
+    }
+
+    /// Whether a request is looked at, and room for its answer; else the answer that says why not.
+    async fn admit<B>(
+        &self,
+        request: &Request<B>,
+        caller: Caller,
+        hold: Option<&Hold>,
+        holding: &mut Holding,
+    ) -> Result<(), Response<Full<Bytes>>> {
+        let route = Route::of(request.uri().path());
+        // What can be asked for has rules of its own, with its method.
+        let is_page = Resource::of(request.uri().path()).is_none() && !route.is_some_and(Route::is_part);
+        let (rooms, peer) = match caller {
+            Caller::Network(visitor) => {
+                if is_page {
+                    let open = route.and_then(Route::opened_by);
+                    self.access.show((request.uri(), request.headers()), visitor, open).await?;
+                }
+                (&self.network, Peer::of(visitor.address))
+            }
+            Caller::Local { .. } => (&self.local, Peer::LOCAL),
+        };
+        if route.is_some_and(Route::is_short) {
+            return Ok(());
+        }
+        let full = || self.access.refuse(Refused::NoRoom);
+        if route != Some(Route::Events) {
+            holding.places.push(rooms.answers.enter_within(peer, ANSWER_LIMIT).await.ok_or_else(full)?);
+        }
+        // Who still waits for a place can be done without, when there are too many connections.
+        holding.under_way = hold.map(|hold| hold.under_way.one());
+        if route.is_some_and(Route::is_long) {
+            holding.places.push(rooms.long.enter_within(peer, ANSWER_LIMIT).await.ok_or_else(full)?);
+        }
+        Ok(())
     }
 
     async fn page<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
@@ -123,14 +189,17 @@ impl Pages {
             Some(Route::Health) => self.health().await,
             Some(Route::Metrics) => self.metrics(request.headers()).await,
             Some(Route::Incidents) => match self.source.snapshot().await {
-                Ok(snapshot) => json(
-                    StatusCode::OK,
-                    &Incidents { at: snapshot.at, incidents: snapshot.incidents.clone() },
-                ),
+                Ok(snapshot) => {
+                    let incidents = |snapshot: &Snapshot| Incidents {
+                        at: snapshot.at,
+                        incidents: snapshot.incidents.clone(),
+                    };
+                    write_aside(snapshot, move |snapshot| json(StatusCode::OK, &incidents(snapshot))).await
+                }
                 Err(reason) => unavailable(reason),
             },
             Some(Route::Status) => match self.source.snapshot().await {
-                Ok(snapshot) => json(StatusCode::OK, &*snapshot),
+                Ok(snapshot) => write_aside(snapshot, |snapshot| json(StatusCode::OK, snapshot)).await,
                 Err(reason) => unavailable(reason),
             },
             None => page(StatusCode::NOT_FOUND, PLAIN, format!("there is no such page\n\n{}", index())),
@@ -159,14 +228,13 @@ impl Pages {
     }
 
     /// The events, if they are asked for and there is room for one more who listens.
-    fn events<B>(&self, request: &Request<B>) -> Option<Answer> {
+    fn events<B>(&self, request: &Request<B>, hold: Option<Hold>) -> Option<Response<Content>> {
         if request.method() != Method::GET || Route::of(request.uri().path()) != Some(Route::Events) {
             return None;
         }
-        let hold = request.extensions().get::<Hold>().cloned();
         let asked = (request.headers(), request.uri().query());
         let events = EventStream::open(&self.live, &self.source, &self.heartbeat, hold, asked)?;
-        let mut answer = Response::new(Either::Right(events));
+        let mut answer = Response::new(Content::Events(events));
         let headers = answer.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
         // For proxies that would gather them.
@@ -285,6 +353,31 @@ impl Route {
         matches!(self, Self::Style | Self::Script | Self::Icon)
     }
 
+    /// What of the configuration may open it to those without a token.
+    const fn opened_by(self) -> Option<Open> {
+        match self {
+            Self::Live | Self::Ready | Self::Started | Self::Health => Some(Open::Probes),
+            Self::Metrics => Some(Open::Metrics),
+            Self::Index
+            | Self::Events
+            | Self::Style
+            | Self::Script
+            | Self::Icon
+            | Self::Status
+            | Self::Incidents => None,
+        }
+    }
+
+    /// Whether it is a few bytes that are there at once: always answered, however many others are.
+    const fn is_short(self) -> bool {
+        matches!(self, Self::Live | Self::Ready | Self::Started)
+    }
+
+    /// Whether it grows with the number of stores.
+    const fn is_long(self) -> bool {
+        matches!(self, Self::Index | Self::Metrics | Self::Status | Self::Incidents)
+    }
+
     const fn title(self) -> &'static str {
         match self {
             Self::Index => "the status page in a browser; this list elsewhere",
@@ -307,6 +400,20 @@ async fn encode_aside(snapshot: Arc<Snapshot>, exposition: Exposition) -> Result
     let text = metrics::room(&snapshot);
     let encode = move || metrics::encode_into(text, snapshot, exposition);
     spawn_blocking(encode).await.unwrap_or(Err(std::fmt::Error))
+}
+
+/// Writes a page of a snapshot, away from the loop's thread where that takes a while.
+async fn write_aside(
+    snapshot: Arc<Snapshot>,
+    write: impl Fn(&Snapshot) -> Response<Full<Bytes>> + Send + 'static,
+) -> Response<Full<Bytes>> {
+    let size = snapshot.stores.len().max(snapshot.incidents.len());
+    let written = status_page::aside(size, move || write(&snapshot)).await;
+    written.unwrap_or_else(|error| broken(&error))
+}
+
+fn text(page: Full<Bytes>) -> Content {
+    Content::Text(page.into_inner().unwrap_or_default())
 }
 
 fn index() -> String {

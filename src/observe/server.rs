@@ -15,17 +15,20 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinError;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_rustls::server::TlsStream;
 
+use super::access::Refused;
+use super::connections::Connections;
+use super::origin::Visitor;
 use super::page::Hold;
+use super::room::{Peer, UnderWay};
 use super::routes::{Caller, Pages};
 use super::socket::SocketFile;
+use super::tls::{NoTls, Tls};
 
-/// How many connections are served at once. Further ones wait in the system's queue until one ends.
-pub const MAX_CONNECTIONS: usize = 64;
-
-/// How long a client may take to send the head of a request, and a kept connection may be idle.
+/// How long a client may take to shake hands, and then to send the head of a request; and a kept connection may be idle.
 pub const HEADER_LIMIT: Duration = Duration::from_secs(5);
 
 /// How long a whole request may take, from its head to the last byte of the answer.
@@ -100,7 +103,7 @@ enum Kind {
 
 /// A connection that was accepted.
 enum Accepted {
-    Network(TcpStream),
+    Network(TcpStream, Visitor),
     Local(UnixStream),
 }
 
@@ -112,10 +115,11 @@ impl Listener {
     async fn accept(&self) -> io::Result<Accepted> {
         match &self.0 {
             Kind::Network { socket, .. } => {
-                let (stream, _) = socket.accept().await?;
+                let (stream, from) = socket.accept().await?;
                 // Only costs latency when it cannot be set.
                 let _ = stream.set_nodelay(true);
-                Ok(Accepted::Network(stream))
+                let visitor = Visitor::new(from, stream.local_addr()?);
+                Ok(Accepted::Network(stream, visitor))
             }
             Kind::Local { socket, .. } => Ok(Accepted::Local(socket.accept().await?.0)),
         }
@@ -162,22 +166,32 @@ pub async fn bind(address: SocketAddr) -> Result<Listener, ObserveError> {
 pub async fn serve(listener: Listener, pages: Pages, stop: impl Future<Output = ()>) {
     let pages = Arc::new(pages);
     let (stopping, stopped) = watch::channel(false);
-    let mut connections = JoinSet::new();
+    let mut connections = Connections::default();
     let mut accepting = Accepting::default();
     let mut stop = pin!(stop);
     loop {
         tokio::select! {
             () = &mut stop => break,
-            Some(ended) = connections.join_next() => report(ended),
-            accepted = accepting.next(&listener), if connections.len() < MAX_CONNECTIONS => {
-                let (pages, stopped) = (Arc::clone(&pages), stopped.clone());
+            Some(ended) = connections.ended() => report(ended),
+            accepted = accepting.next(&listener), if connections.has_room() => {
+                if connections.make_room() {
+                    tracing::debug!("connection ended in favour of another one: it had no answer under way");
+                    pages.access.count(Refused::NoRoom);
+                }
+                let under_way = UnderWay::default();
+                let serving = Serving {
+                    pages: Arc::clone(&pages),
+                    stopping: stopped.clone(),
+                    under_way: under_way.clone(),
+                };
                 match accepted {
-                    Accepted::Network(stream) => {
-                        connections.spawn(converse(stream, Caller::Network, pages, stopped));
+                    Accepted::Network(stream, visitor) => {
+                        let peer = Peer::of(visitor.address);
+                        connections.serve(peer, under_way, serving.welcome(stream, visitor));
                     }
                     Accepted::Local(stream) => {
                         let caller = Caller::local(&stream);
-                        connections.spawn(converse(stream, caller, pages, stopped));
+                        connections.serve(Peer::LOCAL, under_way, serving.converse(stream, caller));
                     }
                 }
             }
@@ -186,7 +200,7 @@ pub async fn serve(listener: Listener, pages: Pages, stop: impl Future<Output = 
     drop(listener);
     stopping.send_replace(true);
     let finished = async {
-        while let Some(ended) = connections.join_next().await {
+        while let Some(ended) = connections.ended().await {
             report(ended);
         }
     };
@@ -195,48 +209,81 @@ pub async fn serve(listener: Listener, pages: Pages, stop: impl Future<Output = 
     }
 }
 
-/// Serves one connection, over several requests if the client keeps it.
-pub(super) async fn converse<S>(
-    stream: S,
-    caller: Caller,
-    pages: Arc<Pages>,
-    mut stopping: watch::Receiver<bool>,
-) where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let (begun, mut last_begun) = watch::channel(Instant::now());
-    let hold = Hold { begun, stopping: stopping.clone() };
-    let service = service_fn(|mut request: hyper::Request<Incoming>| {
-        hold.begun.send_replace(Instant::now());
-        request.extensions_mut().insert(hold.clone());
-        let pages = Arc::clone(&pages);
-        async move { Ok::<_, Infallible>(pages.answer(request, caller).await) }
-    });
-    let serving = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_LIMIT)
-        .max_buf_size(BUFFER)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut serving = pin!(serving);
-    let mut closing = false;
-    loop {
-        // A client that reads slowly, or not at all, holds its place no longer than this.
-        let deadline = *last_begun.borrow_and_update() + REQUEST_LIMIT;
-        tokio::select! {
-            ended = serving.as_mut() => {
-                if let Err(error) = ended {
-                    tracing::debug!(error = &error as &dyn std::error::Error, "connection ended with an error");
+/// What a connection is served with.
+pub(super) struct Serving {
+    pub(super) pages: Arc<Pages>,
+    pub(super) stopping: watch::Receiver<bool>,
+    pub(super) under_way: UnderWay,
+}
+
+impl Serving {
+    /// Serves a connection from elsewhere, over TLS if there is a certificate.
+    async fn welcome(self, stream: TcpStream, visitor: Visitor) {
+        let Some(tls) = self.pages.access.tls() else {
+            return self.converse(stream, Caller::Network(visitor)).await;
+        };
+        if let Some(stream) = self.shake_hands(&tls, stream).await {
+            let visitor = Visitor { scheme: "https", ..visitor };
+            self.converse(stream, Caller::Network(visitor)).await;
+        }
+    }
+
+    async fn shake_hands(&self, tls: &Tls, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
+        match timeout(HEADER_LIMIT, tls.accept(stream)).await {
+            Ok(Ok(stream)) => return Some(stream),
+            Ok(Err(NoTls::Gone)) => return None,
+            Ok(Err(NoTls::Plain)) => tracing::debug!("a client does not speak TLS, and was told so"),
+            Ok(Err(NoTls::Failed(error))) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::debug!(error, "a TLS handshake failed");
+            }
+            Err(_) => tracing::debug!("connection cut off: a TLS handshake took too long"),
+        }
+        self.pages.access.count(Refused::Handshake);
+        None
+    }
+
+    /// Serves one connection, over several requests if the client keeps it.
+    pub(super) async fn converse<S>(self, stream: S, caller: Caller)
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let Self { pages, mut stopping, under_way } = self;
+        let (begun, mut last_begun) = watch::channel(Instant::now());
+        let hold = Hold { begun, stopping: stopping.clone(), under_way };
+        let service = service_fn(|mut request: hyper::Request<Incoming>| {
+            hold.begun.send_replace(Instant::now());
+            hold.under_way.asked();
+            request.extensions_mut().insert(hold.clone());
+            let pages = Arc::clone(&pages);
+            async move { Ok::<_, Infallible>(pages.answer(request, caller).await) }
+        });
+        let serving = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_LIMIT)
+            .max_buf_size(BUFFER)
+            .serve_connection(TokioIo::new(stream), service);
+        let mut serving = pin!(serving);
+        let mut closing = false;
+        loop {
+            // A client that reads slowly, or not at all, holds its place no longer than this.
+            let deadline = *last_begun.borrow_and_update() + REQUEST_LIMIT;
+            tokio::select! {
+                ended = serving.as_mut() => {
+                    if let Err(error) = ended {
+                        tracing::debug!(error = &error as &dyn std::error::Error, "connection ended with an error");
+                    }
+                    return;
                 }
-                return;
-            }
-            () = sleep_until(deadline) => {
-                tracing::debug!("connection cut off: a request took too long");
-                return;
-            }
-            _ = last_begun.changed() => {}
-            _ = stopping.wait_for(|stopping| *stopping), if !closing => {
-                closing = true;
-                serving.as_mut().graceful_shutdown();
+                () = sleep_until(deadline) => {
+                    tracing::debug!("connection cut off: a request took too long");
+                    return;
+                }
+                _ = last_begun.changed() => {}
+                _ = stopping.wait_for(|stopping| *stopping), if !closing => {
+                    closing = true;
+                    serving.as_mut().graceful_shutdown();
+                }
             }
         }
     }
@@ -269,7 +316,10 @@ impl Accepting {
 }
 
 fn report(ended: Result<(), JoinError>) {
-    if let Err(error) = ended {
+    // One that is cancelled has made room for another.
+    if let Err(error) = ended
+        && !error.is_cancelled()
+    {
         tracing::error!(
             error = &error as &dyn std::error::Error,
             "answering an HTTP request failed; please report this"

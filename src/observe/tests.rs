@@ -10,13 +10,21 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, advance, timeout};
 
 use super::fixture::snapshot;
+use super::origin::Visitor;
+use super::room::UnderWay;
 use super::routes::Caller;
-use super::server::converse;
+use super::server::Serving;
 use super::*;
+use crate::config::{Http, Open};
 use crate::domain::snapshot::STALLED_AFTER;
+use crate::system::logging::Levels;
 
+mod access;
 mod api;
+mod limits;
 mod page;
+#[cfg(feature = "demo")]
+mod tls;
 
 /// A listener on a free port of the loopback, and the loop's side of it.
 struct Running {
@@ -24,7 +32,7 @@ struct Running {
     heartbeat: watch::Sender<Heartbeat>,
     requests: mpsc::Receiver<SnapshotRequest>,
     orders: mpsc::Receiver<EngineRequest>,
-    guard: ReportGuard,
+    access: Access,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<()>,
 }
@@ -41,12 +49,16 @@ fn serving(listener: Listener) -> Running {
     let (heartbeat, seen) = watch::channel(WELL());
     let (stop, stopped) = oneshot::channel();
     let (orders_source, orders) = RequestSource::channel();
-    let guard = ReportGuard::new(None);
-    let pages = Pages::new(source, orders_source, seen, guard.clone());
+    let access = Access::new(Rules::default());
+    let pages = Pages::new(source, orders_source, seen, access.clone(), levels());
     let serving = tokio::spawn(serve(listener, pages, async {
         let _ = stopped.await;
     }));
-    Running { address, heartbeat, requests, orders, guard, stop, serving }
+    Running { address, heartbeat, requests, orders, access, stop, serving }
+}
+
+fn levels() -> Levels {
+    Levels::of_test(tracing::Level::INFO)
 }
 
 /// A loop that answers each request.
@@ -86,12 +98,39 @@ async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, request: &st
 }
 
 fn request(method: &str, path: &str, headers: &str) -> String {
-    format!("{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{headers}\r\n")
+    format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n")
 }
 
 async fn get(running: &Running, path: &str) -> Answer {
     let stream = TcpStream::connect(&running.address).await.unwrap();
     exchange(stream, &request("GET", path, "")).await
+}
+
+/// Somebody on this host.
+fn visitor() -> Visitor {
+    let address = "127.0.0.1:1".parse().unwrap();
+    Visitor::new(address, address)
+}
+
+fn over(pages: Arc<Pages>, stopping: watch::Receiver<bool>) -> Serving {
+    Serving { pages, stopping, under_way: UnderWay::default() }
+}
+
+/// What `[http]` says when it says nothing, and no address.
+fn http() -> Http {
+    Http {
+        listen: None,
+        tls: None,
+        token_file: None,
+        open: vec![Open::Probes, Open::Metrics],
+        host_names: Vec::new(),
+        report_token_file: None,
+        metrics_store_limit: 1_000,
+    }
+}
+
+fn rules(http: Http) -> Rules {
+    Rules::load(&http).unwrap()
 }
 
 /// Serves one connection over a pipe, so that paused time moves only when both sides wait.
@@ -101,8 +140,9 @@ fn piped(
 ) -> (impl AsyncRead + AsyncWrite + Unpin, watch::Sender<bool>) {
     let (client, server) = duplex(1024);
     let (stopping, stopped) = watch::channel(false);
-    let pages = Pages::new(source, RequestSource::channel().0, heartbeat, ReportGuard::new(None));
-    tokio::spawn(converse(server, Caller::Network, Arc::new(pages), stopped));
+    let access = Access::new(Rules::default());
+    let pages = Arc::new(Pages::new(source, RequestSource::channel().0, heartbeat, access, levels()));
+    tokio::spawn(over(pages, stopped).converse(server, Caller::Network(visitor())));
     (client, stopping)
 }
 
@@ -196,7 +236,7 @@ async fn other_methods_and_paths_are_refused_with_advice() {
 async fn a_body_is_ignored_and_a_connection_is_kept() {
     let running = running().await;
     let stream = TcpStream::connect(&running.address).await.unwrap();
-    let first = "GET /livez HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\nhello";
+    let first = "GET /livez HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello";
     let answer = exchange(stream, &format!("{first}{}", request("GET", "/readyz", ""))).await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.body.matches("HTTP/1.1 200 OK").count(), 1, "{}", answer.body);
@@ -300,83 +340,11 @@ async fn a_loop_that_does_not_answer_costs_five_seconds() {
     assert_eq!(exchange(client, &request("GET", "/status", "")).await.body, "the loop has ended\n");
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_client_that_is_slow_with_its_head_is_cut_off() {
-    let (source, _requests) = SnapshotSource::channel();
-    let (_heartbeat, seen) = watch::channel(WELL());
-    for sent in ["", "GET /livez HTTP/1.1\r\nHost: te"] {
-        let (client, _stopping) = piped(source.clone(), seen.clone());
-        let connected = Instant::now();
-        let answer = exchange(client, sent).await;
-        assert_ne!(answer.status, 200);
-        let took = connected.elapsed();
-        assert!((HEADER_LIMIT..HEADER_LIMIT + Duration::from_millis(10)).contains(&took), "{took:?}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_client_that_does_not_read_its_answer_is_cut_off() {
-    let (source, requests) = SnapshotSource::channel();
-    answering(requests);
-    let (_heartbeat, seen) = watch::channel(WELL());
-    let (mut client, stopping) = piped(source, seen);
-    client.write_all(request("GET", "/metrics", "").as_bytes()).await.unwrap();
-    let asked = Instant::now();
-    // The connection holds a receiver until it ends.
-    stopping.closed().await;
-    let took = asked.elapsed();
-    assert!((REQUEST_LIMIT..REQUEST_LIMIT + Duration::from_millis(10)).contains(&took), "{took:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_kept_connection_gets_the_whole_limit_for_each_request() {
-    let (source, _requests) = SnapshotSource::channel();
-    let (_heartbeat, seen) = watch::channel(WELL());
-    let (mut client, _stopping) = piped(source, seen);
-    for _ in 0..10 {
-        client.write_all(b"GET /livez HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
-        let mut answer = Vec::new();
-        while !answer.ends_with(b"ok\n") {
-            assert_ne!(client.read_buf(&mut answer).await.unwrap(), 0, "cut off");
-        }
-        advance(HEADER_LIMIT - Duration::from_secs(1)).await;
-    }
-}
-
-#[tokio::test]
-async fn connections_beyond_the_limit_wait_for_a_place() {
-    let mut running = running().await;
-    let ask = |path| {
-        let address = running.address.clone();
-        tokio::spawn(async move {
-            let stream = TcpStream::connect(address).await.unwrap();
-            exchange(stream, &request("GET", path, "")).await
-        })
-    };
-    // Each holds its place for as long as the loop does not answer.
-    let clients: Vec<_> = (0..MAX_CONNECTIONS).map(|_| ask("/status")).collect();
-    let mut held = Vec::new();
-    while held.len() < MAX_CONNECTIONS {
-        held.push(running.requests.recv().await.unwrap());
-    }
-    let mut late = ask("/livez");
-    assert!(timeout(Duration::from_millis(50), &mut late).await.is_err(), "there was no place");
-
-    held.pop().unwrap().send(Arc::new(snapshot())).unwrap();
-    assert_eq!(late.await.unwrap().status, 200);
-    for request in held {
-        request.send(Arc::new(snapshot())).unwrap();
-    }
-    for client in clients {
-        assert_eq!(client.await.unwrap().status, 200);
-    }
-}
-
 #[tokio::test]
 async fn stopping_finishes_what_is_under_way_and_closes_what_is_idle() {
     let mut running = running().await;
     let mut idle = TcpStream::connect(&running.address).await.unwrap();
-    idle.write_all(b"GET /livez HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
+    idle.write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     let mut answer = Vec::new();
     while !answer.ends_with(b"ok\n") {
         assert_ne!(idle.read_buf(&mut answer).await.unwrap(), 0);

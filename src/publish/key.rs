@@ -25,15 +25,16 @@ pub fn load_or_create(state: &Path) -> Result<FingerprintKey, PublishFault> {
         Err(error) => return Err(fault("cannot read", &path, &error)),
         Ok(key) => return Ok(FingerprintKey::new(&key)),
     }
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(state)
-        .map_err(|error| fault("cannot create", state, &error))?;
+    make_state_directory(state)?;
     create(state, &path)?;
     // Another process may have been faster: whichever key is there now is the key.
     let key = read(&path).map_err(|error| fault("cannot read", &path, &error))?;
     Ok(FingerprintKey::new(&key))
+}
+
+pub(super) fn make_state_directory(state: &Path) -> Result<(), PublishFault> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(state);
+    made.map_err(|error| fault("cannot create", state, &error))
 }
 
 fn read(path: &Path) -> io::Result<Zeroizing<[u8; FingerprintKey::LENGTH]>> {

@@ -118,10 +118,7 @@ impl Publisher {
     /// # Errors
     /// It cannot be made or given its rights, or something else has its name.
     pub fn prepare(&self) -> Result<(), PublishFault> {
-        if let Some(parent) = self.output.directory.parent() {
-            make_with_parents(parent)?;
-        }
-        self.open_output().map(drop)
+        prepare(&self.output)
     }
 
     /// Removes what a crash may have left in a store's directory, staged generations and half-made links, and
@@ -186,19 +183,39 @@ impl Publisher {
     }
 
     fn open_output(&self) -> Result<Directory, PublishFault> {
-        let path = &self.output.directory;
-        let made = match mkdirat(CWD, path, Mode::RWXU) {
-            Ok(()) => true,
-            Err(Errno::EXIST) => false,
-            Err(error) => return Err(fault("cannot create", path, error)),
-        };
-        let directory = Directory::at(path).map_err(|error| fault("cannot open", path, error))?;
-        if made {
-            directory.give(Rights::of_directories(&self.output))?;
-            sync_name(path)?;
-        }
-        Ok(directory)
+        open_output(&self.output)
     }
+}
+
+/// Makes the two directories that are written, unless they are there, before anything needs them.
+///
+/// # Errors
+/// One of them cannot be made.
+pub fn make_directories(config: &Config) -> Result<(), PublishFault> {
+    key::make_state_directory(&config.state.directory)?;
+    prepare(&config.output)
+}
+
+fn prepare(output: &config::Output) -> Result<(), PublishFault> {
+    if let Some(parent) = output.directory.parent() {
+        make_with_parents(parent)?;
+    }
+    open_output(output).map(drop)
+}
+
+fn open_output(output: &config::Output) -> Result<Directory, PublishFault> {
+    let path = &output.directory;
+    let made = match mkdirat(CWD, path, Mode::RWXU) {
+        Ok(()) => true,
+        Err(Errno::EXIST) => false,
+        Err(error) => return Err(fault("cannot create", path, error)),
+    };
+    let directory = Directory::at(path).map_err(|error| fault("cannot open", path, error))?;
+    if made {
+        directory.give(Rights::of_directories(output))?;
+        sync_name(path)?;
+    }
+    Ok(directory)
 }
 
 /// Makes a directory unless it is there, with those above it that are missing, as the umask has them.

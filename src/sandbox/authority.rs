@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
-    IsCa, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, date_time_ymd,
+    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, date_time_ymd,
 };
 use rustls::ServerConfig;
 use rustls::crypto::ring;
@@ -55,6 +55,28 @@ impl Authority {
         names: &[&str],
         valid: Option<Range<SystemTime>>,
     ) -> Result<ShownCertificate, SandboxError> {
+        let (certificate, key) = self.sign(names, valid)?;
+        let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
+        let key = CertifiedKey::from_der(vec![certificate.der().clone()], key, &ring::default_provider())
+            .map_err(SandboxError::Tls)?;
+        Ok(ShownCertificate(Arc::new(Mutex::new(Arc::new(key)))))
+    }
+
+    /// The same in PEM, for a server that reads files: the certificate, then its key.
+    pub fn issue(
+        &self,
+        names: &[&str],
+        valid: Option<Range<SystemTime>>,
+    ) -> Result<(String, String), SandboxError> {
+        let (certificate, key) = self.sign(names, valid)?;
+        Ok((certificate.pem(), key.serialize_pem()))
+    }
+
+    fn sign(
+        &self,
+        names: &[&str],
+        valid: Option<Range<SystemTime>>,
+    ) -> Result<(Certificate, KeyPair), SandboxError> {
         let mut subjects: Vec<String> =
             LOCAL_NAMES.iter().chain(names).map(|name| (*name).to_owned()).collect();
         subjects.sort();
@@ -74,10 +96,7 @@ impl Authority {
             (params.not_before, params.not_after) = (at(start), at(end));
         }
         let certificate = params.signed_by(&key, &self.issuer).map_err(SandboxError::Certificate)?;
-        let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
-        let key = CertifiedKey::from_der(vec![certificate.der().clone()], key, &ring::default_provider())
-            .map_err(SandboxError::Tls)?;
-        Ok(ShownCertificate(Arc::new(Mutex::new(Arc::new(key)))))
+        Ok((certificate, key))
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use notify::event::{AccessKind, AccessMode};
 use notify::{Config, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
@@ -91,6 +92,16 @@ impl std::fmt::Debug for FileWatch {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("FileWatch").field("path", &self.path).finish_non_exhaustive()
     }
+}
+
+/// What tells that a file has changed, without its content: its size, its inode, and when it was changed.
+pub type Stamp = (u64, u64, SystemTime);
+
+/// The stamp of a file, after following links; `None` when it cannot be looked at. Blocks on the disk.
+#[must_use]
+pub fn stamp(path: &Path) -> Option<Stamp> {
+    let metadata = path.metadata().ok()?;
+    Some((metadata.len(), metadata.ino(), metadata.modified().ok()?))
 }
 
 /// A hash of the file's content; none: it cannot be read or is too large to be ours.

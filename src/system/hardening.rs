@@ -1,4 +1,7 @@
-//! Keeps the memory of the process to itself.
+//! What the process gives up at its start, so that whoever takes it over gets little: others' looks at its memory, files
+//! that it does not need, and system calls that it does not need.
+
+pub mod landlock;
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 
@@ -18,6 +21,24 @@ pub fn harden() -> Vec<String> {
     undone
 }
 
+/// Whether core files are off, and whether others of the same user are kept out of the memory.
+#[must_use]
+pub fn memory() -> Memory {
+    Memory {
+        core_files: rustix::process::getrlimit(Resource::Core).current != Some(0),
+        dumpable: rustix::process::dumpable_behavior() != Ok(DumpableBehavior::NotDumpable),
+    }
+}
+
+/// Who sees the memory of the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// A crash leaves it in a file.
+    pub core_files: bool,
+    /// Others of the same user can look into it.
+    pub dumpable: bool,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -25,6 +46,7 @@ mod tests {
     #[test]
     fn a_hardened_process_leaves_no_core_file_and_cannot_be_dumped() {
         assert_eq!(harden(), Vec::<String>::new());
+        assert_eq!(memory(), Memory { core_files: false, dumpable: false });
         let limit = rustix::process::getrlimit(Resource::Core);
         assert_eq!((limit.current, limit.maximum), (Some(0), Some(0)));
         assert_eq!(rustix::process::dumpable_behavior().unwrap(), DumpableBehavior::NotDumpable);

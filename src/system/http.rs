@@ -104,7 +104,11 @@ pub fn host(url: &Url) -> String {
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
-fn authorities(path: &Path) -> Result<Vec<Certificate>, ClientError> {
+/// The authorities in a PEM file. Blocks on the disk.
+///
+/// # Errors
+/// It cannot be read, or holds none.
+pub fn authorities(path: &Path) -> Result<Vec<Certificate>, ClientError> {
     let pem = fs::read(path).map_err(|source| ClientError::Unreadable { path: path.to_owned(), source })?;
     match Certificate::from_pem_bundle(&pem) {
         Ok(authorities) if !authorities.is_empty() => Ok(authorities),

@@ -2,6 +2,7 @@
 //! hardening. They know nothing of the rest of the crate.
 
 pub mod blocking;
+pub mod certificate;
 pub mod clock;
 pub mod command;
 pub mod crypto;
@@ -10,6 +11,7 @@ pub mod errors;
 pub mod files;
 pub mod hardening;
 pub mod http;
+mod journal;
 pub mod logging;
 pub mod panics;
 pub mod process;

@@ -51,6 +51,25 @@ pub fn read(path: &Path) -> Result<Zeroizing<String>, ShortFileError> {
     Ok(Zeroizing::new(text))
 }
 
+/// Reads a regular file of at most `limit` bytes. The bytes are wiped when dropped.
+///
+/// What is no regular file (after following links) is refused: reading a pipe could wait for ever.
+///
+/// # Errors
+/// It cannot be read, or is longer.
+pub fn bytes(path: &Path, limit: usize) -> io::Result<Zeroizing<Vec<u8>>> {
+    if !path.metadata()?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    // One allocation for all, so that no outgrown copy of a secret stays behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(limit.min(64 * 1024) + 1));
+    File::open(path)?.take(limit as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > limit {
+        return Err(io::Error::other(format!("it is larger than {limit} bytes")));
+    }
+    Ok(bytes)
+}
+
 /// Reads a file on a thread that may block.
 ///
 /// # Errors

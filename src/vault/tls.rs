@@ -2,9 +2,7 @@
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Certificate, ClientBuilder, Identity};
@@ -12,6 +10,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use crate::config;
+use crate::system::files::{Stamp, stamp};
 
 use super::files;
 use super::transport::BuildError;
@@ -78,9 +77,8 @@ impl Resolve for Resolver {
     }
 }
 
-/// What tells that a file has changed, without its content: where it is, its size, its inode, and when it was
-/// changed. `None` when it cannot be looked at.
-pub(super) type FileStamp = (PathBuf, Option<(u64, u64, SystemTime)>);
+/// Where a file is, and what tells that it has changed.
+pub(super) type FileStamp = (PathBuf, Option<Stamp>);
 
 /// The stamps of all files that are named.
 pub(super) fn stamps(tls: &config::Tls) -> Vec<FileStamp> {
@@ -92,10 +90,6 @@ pub(super) fn stamps(tls: &config::Tls) -> Vec<FileStamp> {
         // One that cannot be listed has no files; that it could be before is a change.
         files.extend(files_in(directory).unwrap_or_default());
     }
-    let stamp = |path: &PathBuf| {
-        let metadata = fs::metadata(path).ok()?;
-        Some((metadata.len(), metadata.ino(), metadata.modified().ok()?))
-    };
     files.into_iter().map(|path| (path.clone(), stamp(&path))).collect()
 }
 

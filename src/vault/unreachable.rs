@@ -5,10 +5,11 @@
     reason = "the enums are foreign, long and growing; what has no words of its own gets the general ones"
 )]
 
-use std::error::Error;
 use std::io::{self, ErrorKind};
 
 use rustls::CertificateError;
+
+use crate::system::errors::find;
 
 /// The address's host has no address. Made by our resolver, found again here.
 #[derive(Debug, thiserror::Error)]
@@ -37,21 +38,6 @@ pub(super) fn words(error: &reqwest::Error) -> String {
         "the connection broke off"
     };
     words.into()
-}
-
-/// The first error of type `T` in the chain. An [`io::Error`] hides what it wraps from `source`.
-fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref() {
-            return Some(found);
-        }
-        next = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-            Some(wrapped) => Some(wrapped),
-            None => error.source(),
-        };
-    }
-    None
 }
 
 fn io(error: &io::Error) -> Option<&'static str> {

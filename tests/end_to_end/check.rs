@@ -1,10 +1,13 @@
 //! `check`: says how things stand, and publishes nothing.
 
 use bc_secrets_sync::sandbox::store::{Account, Behaviour};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::support::daemon::{Finished, run_with};
+use crate::support::daemon::{Finished, run_with, spawn_with};
 use crate::support::files::listing;
+use crate::support::terminal::Terminal;
+use crate::support::wait::wait_until;
 use crate::support::world::World;
 
 async fn check(world: &World, stores: &[&str], more: &[&str]) -> Finished {
@@ -96,4 +99,48 @@ async fn a_check_beside_a_daemon_disturbs_neither() {
     assert_eq!(daemon.metric("source_logins_total").await, Some(1.0));
     assert_eq!(world.bao.accessors().await.len(), 1);
     daemon.stop().await;
+}
+
+/// Two stores, of which one never answers: somebody does not want to wait for it. What was shown and printed.
+async fn interrupt(columns: u16, more: &[&str]) -> (String, String) {
+    let mut world = World::start().await;
+    world.configuration.check_timeout = "1m";
+    world.add_store("good").await;
+    world.add_store("silent").await;
+    world.bigcommerce.set_behaviour("silent", Behaviour::Hang);
+    let terminal = Terminal::with_columns(columns);
+    let arguments = [&["check"], more].concat();
+    let child = spawn_with(&world.configuration, &arguments, |command| command.stderr(terminal.stdio()));
+    wait_until("it says how far it is", async || terminal.shown().contains("1 of 2 stores, ")).await;
+    let shown = terminal.shown().len();
+    wait_until("it goes on saying so", async || terminal.shown().len() > shown).await;
+    kill_process(Pid::from_raw(child.id().unwrap().try_into().unwrap()).unwrap(), Signal::INT).unwrap();
+    let output = child.wait_with_output().await.unwrap();
+    assert_eq!(output.status.code(), Some(14), "{}", terminal.shown());
+    wait_until("the end is shown", async || terminal.shown().ends_with("for the others\r\n")).await;
+    assert!(world.bao.accessors().await.is_empty(), "a token is left");
+    (terminal.shown(), String::from_utf8(output.stdout).unwrap())
+}
+
+#[tokio::test]
+async fn a_long_check_shows_how_far_it_is_on_a_terminal_and_can_be_interrupted() {
+    let (shown, printed) = interrupt(80, &[]).await;
+    let (progress, words) = shown.rsplit_once("\r\u{1b}[K").unwrap();
+    assert!(progress.contains(", now silent") || progress.contains(", now good"), "{shown}");
+    assert!(words.starts_with("bc-secrets-sync: interrupted by SIGINT from process "), "{words}");
+    assert!(words.contains(": 1 of 2 stores were looked at in "), "{words}");
+    let rows: Vec<_> = printed.lines().skip(1).map(|line| line.split(' ').next().unwrap()).collect();
+    assert_eq!(rows, ["good"], "{printed}");
+}
+
+#[tokio::test]
+async fn what_is_shown_fits_a_narrow_terminal_and_leaves_json_alone() {
+    let (shown, printed) = interrupt(24, &["-o", "json"]).await;
+    let (progress, _) = shown.rsplit_once("\r\u{1b}[K").unwrap();
+    for line in progress.split("\r\u{1b}[K").skip(1) {
+        assert!(line.chars().count() < 24 && line.ends_with('\u{2026}'), "{line}");
+    }
+    let report: Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!((&report["exit_code"], &report["interrupted"]), (&json!(14), &json!(true)));
+    assert_eq!(report["stores"].as_array().unwrap().len(), 1, "{report}");
 }

@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod access;
 mod acknowledging;
 mod certificates;
 mod check;
@@ -15,10 +16,12 @@ mod damage;
 mod discovering;
 mod faults;
 mod formats;
+mod hardening;
 mod hooks;
 mod kubernetes;
 mod kv;
 mod life;
+mod log;
 mod one_time;
 mod options;
 mod page;

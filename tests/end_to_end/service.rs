@@ -55,7 +55,7 @@ async fn the_service_is_ready_when_everything_is_published_and_not_before() {
     let account = world.add_store_without_secret("acme");
     let manager = Manager::start(&mut world);
     let daemon = world.daemon().await;
-    manager.hears("STATUS=0 of 1 stores published").await;
+    manager.hears("STATUS=0 of 1 stores published (waiting for acme), ").await;
 
     // Neither a new configuration nor a refused one makes it ready.
     world.configuration.edit("level = \"info\"", "level = \"debug\"");
@@ -66,6 +66,13 @@ async fn the_service_is_ready_when_everything_is_published_and_not_before() {
     wait_until("refused", async || daemon.status().await["configuration"]["refused"].as_u64() >= Some(1))
         .await;
     assert_eq!((manager.count("READY=1"), manager.count("RELOADING=1")), (0, 0), "{:?}", manager.heard());
+    wait_until("who looks sees it", async || {
+        manager
+            .heard()
+            .iter()
+            .any(|line| line.ends_with("; the new configuration is refused, the log says why"))
+    })
+    .await;
 
     world.write("acme", &account).await;
     manager.hears("READY=1").await;

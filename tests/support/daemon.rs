@@ -274,6 +274,17 @@ pub(crate) async fn run_with(configuration: &Configuration, subcommand: &str, mo
     run(configuration.home(), arguments.iter().chain(more)).await
 }
 
+/// Writes the configuration and starts a subcommand on it, which a test has set up further.
+pub(crate) fn spawn_with(
+    configuration: &Configuration,
+    arguments: &[&str],
+    set_up: impl FnOnce(&mut Command) -> &mut Command,
+) -> Child {
+    configuration.write();
+    let mut command = command(configuration.home(), arguments);
+    set_up(command.arg("--config").arg(configuration.file()).stdout(Stdio::piped())).spawn().unwrap()
+}
+
 fn command<A: AsRef<OsStr>>(directory: &Path, arguments: impl IntoIterator<Item = A>) -> Command {
     let mut command = Command::new(BINARY);
     command.args(arguments).env_clear().current_dir(directory).stdin(Stdio::null()).kill_on_drop(true);

@@ -6,6 +6,7 @@ pub(crate) mod daemon;
 pub(crate) mod files;
 pub(crate) mod markers;
 pub(crate) mod openbao;
+pub(crate) mod terminal;
 pub(crate) mod wait;
 pub(crate) mod webhook;
 #[cfg(feature = "demo")]

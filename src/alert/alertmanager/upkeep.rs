@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::sleep;
-use tracing::{debug, info, warn};
+use tracing::debug;
 
+use crate::domain::repeats::Repeats;
 use crate::domain::routing::Route;
 use crate::domain::schedule::backoff;
 use crate::domain::time::Now;
 
 use super::board::Board;
 use super::{Alert, Alertmanager};
-use crate::alert::delivery::{DeliveryEvent, Failure, report};
+use crate::alert::delivery::{DeliveryEvent, Failure, report, warn_undelivered, works_again};
 use crate::alert::fault::DeliveryFault;
 use crate::alert::ledger::Ledger;
 
@@ -44,7 +45,7 @@ impl<Clock: Fn() -> Now> Upkeep<Clock> {
         let mut changes = self.ledger.changes();
         let mut stop = pin!(stop);
         let mut board = Board::default();
-        let mut attempt = 0_u32;
+        let (mut attempt, mut repeats) = (0_u32, Repeats::default());
         let life = self.alertmanager.life();
         loop {
             // Marked as seen before it is looked at: what changes meanwhile is seen in the next round.
@@ -62,7 +63,7 @@ impl<Clock: Fn() -> Now> Upkeep<Clock> {
                     posted = self.alertmanager.post(&alerts) => posted,
                 };
                 attempt = posted.as_ref().map_or_else(|_| attempt.saturating_add(1), |()| 0);
-                Some(self.outcome(posted, alerts.len(), attempt))
+                Some(self.outcome(posted, alerts.len(), attempt, &mut repeats))
             };
             tokio::select! {
                 biased;
@@ -83,22 +84,25 @@ impl<Clock: Fn() -> Now> Upkeep<Clock> {
 
     /// Tells what came of a post, and says how long to wait: never longer than the interval, whatever a member
     /// asks for, since the alerts would end at the others.
-    fn outcome(&self, posted: Result<(), DeliveryFault>, alerts: usize, attempt: u32) -> Duration {
+    fn outcome(
+        &self,
+        posted: Result<(), DeliveryFault>,
+        alerts: usize,
+        attempt: u32,
+        repeats: &mut Repeats,
+    ) -> Duration {
         let (channel, interval) = (self.name, self.alertmanager.resend_interval);
         let what = format!("{alerts} alerts");
         let (result, wait) = match posted {
             Ok(()) => {
                 debug!(channel, alerts, "sent");
+                works_again(channel, repeats);
                 (Ok(()), interval)
             }
             Err(fault) => {
                 let least = backoff(channel, attempt, FIRST_WAIT, interval);
                 let wait = least.max(fault.asked_wait().unwrap_or_default()).min(interval);
-                if attempt == 1 {
-                    warn!(channel, alerts, ?wait, "not delivered: {fault}");
-                } else {
-                    info!(channel, alerts, attempt, ?wait, "still not delivered: {fault}");
-                }
+                warn_undelivered(channel, None, attempt, Some(wait), &fault, repeats, (self.clock)());
                 (Err(Failure { fault, attempt, wait: Some(wait) }), wait)
             }
         };

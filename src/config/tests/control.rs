@@ -77,3 +77,17 @@ fn the_socket_is_found_without_anything_else_of_the_configuration() {
     let error = Config::control_socket(&file, &Environment::empty()).unwrap_err().to_string();
     assert!(error.contains("the configuration cannot be read"), "{error}");
 }
+
+#[test]
+fn what_is_given_up_is_what_the_kernel_has_unless_it_is_said() {
+    assert_eq!(parse(LEAST).unwrap().hardening.landlock, Measure::Auto);
+    for (word, measure) in [("auto", Measure::Auto), ("off", Measure::Off), ("required", Measure::Required)] {
+        let text = with("hardening", &format!("landlock = \"{word}\""));
+        assert_eq!(parse(&text).unwrap().hardening.landlock, measure);
+    }
+    let refusal = refusal(&with("hardening", "landlock = true"), &[]);
+    assert!(
+        refusal.contains("hardening.landlock: must be one of \"auto\", \"off\", \"required\""),
+        "{refusal}"
+    );
+}

@@ -55,7 +55,8 @@ fn everything_that_is_missing_or_unusable_is_told_at_once() {
     let root = tempfile::tempdir().unwrap();
     let config = config(root.path(), |text| {
         text.replace("ROOT/output", "ROOT/role/output").replace("ROOT/new", "ROOT/whsec/new")
-            + "[http]\nreport_token_file = \"ROOT/token\"\n[control]\nsocket = \"ROOT/run/a.sock\"\n"
+            + "[http]\nreport_token_file = \"ROOT/token\"\ntoken_file = \"ROOT/other\"\n[http.tls]\n\
+               certificate_file = \"ROOT/new\"\nkey_file = \"ROOT/secret\"\n[control]\nsocket = \"ROOT/run/a.sock\"\n"
     });
     fs::remove_file(root.path().join("ca.pem")).unwrap();
     fs::write(root.path().join("secret"), "").unwrap();
@@ -63,9 +64,12 @@ fn everything_that_is_missing_or_unusable_is_told_at_once() {
     let expected = [
         ("vault.tls.ca_file", "does not exist"),
         ("vault.auth.approle.secret_id_file", "is empty"),
+        ("http.tls.certificate_file", "does not exist"),
+        ("http.tls.key_file", "is empty"),
+        ("http.token_file", "does not exist"),
         ("http.report_token_file", "does not exist"),
-        ("control.socket", "does not exist"),
         ("alerts.webhook.signing_secret_file", "at most 65536"),
+        ("control.socket", "does not exist"),
         ("output.directory", "Not a directory"),
         ("state.directory", "Not a directory"),
     ];
@@ -87,7 +91,7 @@ fn a_directory_is_no_file_and_a_file_no_directory() {
     });
     let found = complaints(&config);
     let keys: Vec<&str> = found.iter().map(|(key, _)| key.as_str()).collect();
-    let expected = ["vault.tls.ca_directory", "vault.auth.approle.role_id_file", "state.directory"];
+    let expected = ["vault.auth.approle.role_id_file", "vault.tls.ca_directory", "state.directory"];
     assert_eq!(keys, expected, "{found:?}");
 }
 

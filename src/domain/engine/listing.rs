@@ -212,6 +212,13 @@ impl Listings {
                 let mut first_look = false;
                 if let Some(discovery) = &mut state.discovery {
                     first_look = !discovery.seen;
+                    if let Some((since, _)) = &discovery.failing {
+                        let text = format!(
+                            "stores below {folder} are discovered again, for the first time since {}",
+                            since.wall
+                        );
+                        cx.say(None, None, text);
+                    }
                     *discovery = Discovering { seen: true, failing: None };
                 }
                 let members = state.stores.clone();

@@ -40,6 +40,11 @@ impl Roll {
         self.published.len()
     }
 
+    /// Those that are waited for.
+    pub(super) fn awaited(&self) -> impl ExactSizeIterator<Item = usize> {
+        self.awaited.iter().copied()
+    }
+
     /// Whether all is not ready before some store is published.
     pub(super) fn awaits_some(&self) -> bool {
         !self.awaited.is_empty()

@@ -377,12 +377,13 @@ impl Source {
     }
 
     fn recovered(&mut self, cx: &mut Context<'_>) {
-        self.failures = 0;
+        let failures = std::mem::take(&mut self.failures);
         if let Some(since) = self.failing_since.take() {
             let lasted = humantime::format_duration(Duration::from_secs(
                 cx.now.instant.since(since.instant).as_secs(),
             ));
-            cx.say(None, None, format!("Vault works again, after {lasted}"));
+            let times = if failures > 1 { format!(" and {failures} tries") } else { String::new() };
+            cx.say(None, None, format!("Vault works again, after {lasted}{times}"));
         }
     }
 
@@ -394,15 +395,17 @@ impl Source {
 
     fn fails_counted(&mut self, fault: SourceFault, most: Duration, cx: &mut Context<'_>) {
         self.last_attempt_at = Some(cx.now.wall);
-        if self.fault.as_ref().map(SourceFault::kind) != Some(fault.kind()) {
-            cx.say(None, Some(Severity::Warning), format!("Vault: {fault}"));
-        }
+        let is_new = self.fault.as_ref().map(SourceFault::kind) != Some(fault.kind());
         self.failing_since.get_or_insert(cx.now);
         // Answers of reads that were under way together count as one failure.
         if self.fault.is_none() || self.next_try <= cx.now.instant {
             self.failures = self.failures.saturating_add(1);
             let wait = backoff(&seed(cx), self.failures, FIRST_WAIT, most);
             self.next_try = cx.now.instant.plus(wait.max(fault.pause().min(LONGEST_PAUSE)));
+        }
+        if is_new {
+            let wait = self.next_try.since(cx.now.instant).as_millis().div_ceil(1000);
+            cx.say(None, Some(Severity::Warning), format!("Vault: {fault}; trying again within {wait} s"));
         }
         self.fault = Some(fault);
     }

@@ -1,18 +1,22 @@
 //! The engine as a snapshot: everything that may be shown, and no secret in it.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use super::store::{Disk, ReadProblem, Store};
 use super::{Context, Engine};
 use crate::domain::secret::Fingerprint;
 use crate::domain::snapshot::{
-    AcknowledgementStatus, CandidateStatus, ChannelStatus, ConfigurationStatus, LoopStatus, MountStatus,
-    ProcessStatus, ReloadRun, ReloadStatus, Snapshot, SourceStatus, StoreState, StoreStatus, TimelineEvent,
-    Vitals,
+    AcknowledgementStatus, CandidateStatus, ChannelStatus, ConfigurationStatus, HardeningStatus, HttpStatus,
+    LoopStatus, MountStatus, ProcessStatus, ReloadRun, ReloadStatus, Snapshot, SourceStatus, StoreState,
+    StoreStatus, TimelineEvent, Vitals,
 };
 use crate::domain::source::SourceFaultKind;
 use crate::domain::time::{Now, Timestamp};
 use crate::domain::verdict::VerdictKind;
+
+/// How many stores a line names at the most.
+const NAMED: usize = 3;
 
 /// What the daemon knows of itself and the engine does not.
 #[derive(Debug, Default)]
@@ -33,17 +37,34 @@ pub struct About {
     pub configuration: ConfigurationStatus,
     /// Reports of apps that were refused because of their token, since the start.
     pub reports_refused: u64,
+    /// How the listeners fare.
+    pub http: HttpStatus,
     /// How the daemon's loop fares.
     pub main_loop: Option<LoopStatus>,
     /// What the process uses of the machine.
     pub process: Option<ProcessStatus>,
+    /// What the process has given up at its start.
+    pub hardening: Option<HardeningStatus>,
 }
 
 impl Engine {
     /// Everything that may be shown.
     #[must_use]
     pub fn snapshot(&mut self, about: About, now: Now) -> Snapshot {
-        let vitals = self.vitals(about.last_pass, now);
+        let stores = self.statuses(0..self.stores.len(), now);
+        self.snapshot_with(stores, about, now)
+    }
+
+    /// How many stores there are.
+    #[must_use]
+    pub fn store_count(&self) -> usize {
+        self.stores.len()
+    }
+
+    /// How some of the stores stand, by their places; places that there are none of are left out. For a caller that
+    /// cannot wait until all have been looked at.
+    #[must_use]
+    pub fn statuses(&mut self, places: Range<usize>, now: Now) -> Vec<StoreStatus> {
         let mut actions = Vec::new();
         let cx = Context {
             now,
@@ -52,7 +73,14 @@ impl Engine {
             actions: &mut actions,
             shared: &mut self.shared,
         };
-        let stores = self.stores.iter().map(|store| store.status(&cx)).collect();
+        let stores = self.stores.iter().skip(places.start).take(places.len());
+        stores.map(|store| store.status(&cx)).collect()
+    }
+
+    /// Everything that may be shown, with the stores as [`Engine::statuses`] said at the same time.
+    #[must_use]
+    pub fn snapshot_with(&self, stores: Vec<StoreStatus>, about: About, now: Now) -> Snapshot {
+        let vitals = self.vitals(about.last_pass, now);
         Snapshot {
             version: about.version,
             at: now.wall,
@@ -86,10 +114,12 @@ impl Engine {
                 ..about.configuration
             },
             reports_refused: about.reports_refused,
+            http: about.http,
             totals: self.shared.tally.totals.clone(),
             durations: self.shared.tally.durations.clone(),
             main_loop: about.main_loop,
             process: about.process,
+            hardening: about.hardening,
         }
     }
 
@@ -100,7 +130,19 @@ impl Engine {
         let published = self.roll.published();
         let open = self.shared.book.len();
         let vault = if self.source.is_up() { "" } else { "; Vault is not available" };
-        format!("{published} of {all} stores published, {open} incidents open{vault}")
+        let waiting = self.waiting();
+        format!("{published} of {all} stores published{waiting}, {open} incidents open{vault}")
+    }
+
+    /// The stores that are waited for, the first few by name.
+    fn waiting(&self) -> String {
+        let stores = self.roll.awaited().filter_map(|at| self.stores.get(at));
+        let names: Vec<&str> = stores.take(NAMED).map(|store| store.name().as_str()).collect();
+        match (names.is_empty(), self.roll.awaited().len() - names.len()) {
+            (true, _) => String::new(),
+            (false, 0) => format!(" (waiting for {})", names.join(", ")),
+            (false, more) => format!(" (waiting for {} and {more} more)", names.join(", ")),
+        }
     }
 
     /// Whether no store is waited for any more. Before any is known, that says nothing.

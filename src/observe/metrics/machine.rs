@@ -59,3 +59,18 @@ pub(super) fn main_loop(families: &mut Families<'_>, snapshot: &Snapshot) -> fmt
         &main_loop.passes,
     )
 }
+
+/// What the process has given up.
+pub(super) fn hardening(families: &mut Families<'_>, snapshot: &Snapshot) -> fmt::Result {
+    let Some(hardening) = &snapshot.hardening else { return Ok(()) };
+    families.gauge(
+        "hardening_active",
+        "Whether a measure against whoever takes the process over is in force (1) or not (0).",
+        [
+            ("landlock", hardening.landlock.active),
+            ("undumpable", !hardening.dumpable),
+            ("no_core_files", !hardening.core_files),
+        ]
+        .map(|(measure, active)| ([("measure", measure)], Value::flag(active))),
+    )
+}

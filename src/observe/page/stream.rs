@@ -15,6 +15,7 @@ use url::form_urlencoded;
 use super::live::{Live, News, Place};
 use crate::observe::feed::{Heartbeat, SnapshotSource};
 use crate::observe::probes::Check;
+use crate::observe::room::UnderWay;
 
 /// How often a stream shows that it lives. Together with the time that the loop may take to answer it is less than a
 /// request may take, because each piece that is taken extends that.
@@ -29,6 +30,8 @@ pub(in crate::observe) struct Hold {
     pub(in crate::observe) begun: watch::Sender<Instant>,
     /// That the listener stops.
     pub(in crate::observe) stopping: watch::Receiver<bool>,
+    /// What the connection has under way.
+    pub(in crate::observe) under_way: UnderWay,
 }
 
 /// The events, as the body of an answer.

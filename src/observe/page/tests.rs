@@ -14,6 +14,7 @@ use crate::domain::incident::{Cause, Incident};
 use crate::domain::snapshot::{STALLED_AFTER, StoreStatus};
 use crate::observe::feed::{Heartbeat, SnapshotSource};
 use crate::observe::fixture::{incident, pending_store, snapshot, verified_store};
+use crate::observe::room::UnderWay;
 
 /// A snapshot of these stores, without incidents.
 fn of(stores: Vec<StoreStatus>) -> Snapshot {
@@ -295,7 +296,8 @@ async fn a_stream_ends_when_the_listener_stops_and_keeps_its_connection_until_th
     let place = world.page().await;
     let (begun, seen) = watch::channel(Instant::now());
     let (stop, stopping) = watch::channel(false);
-    let (hold, query) = (Some(Hold { begun, stopping }), format!("since={place}"));
+    let (hold, query) =
+        (Some(Hold { begun, stopping, under_way: UnderWay::default() }), format!("since={place}"));
     let asked = (&HeaderMap::new(), Some(query.as_str()));
     let mut stream = EventStream::open(&world.live, &world.source, &world.heartbeat, hold, asked).unwrap();
     for _ in 0..5 {

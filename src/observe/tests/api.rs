@@ -92,6 +92,10 @@ fn token_file() -> (TempDir, std::path::PathBuf) {
     (directory, file)
 }
 
+fn reporting(report_token_file: Option<std::path::PathBuf>) -> Rules {
+    rules(Http { report_token_file, ..http() })
+}
+
 /// A control socket that serves.
 async fn controlled() -> (TempDir, std::path::PathBuf, Running) {
     let directory = tempfile::tempdir().unwrap();
@@ -104,7 +108,7 @@ async fn controlled() -> (TempDir, std::path::PathBuf, Running) {
 async fn a_report_that_bears_the_token_is_handed_to_the_engine() {
     let mut running = running().await;
     let (_directory, file) = token_file();
-    running.guard.set_file(Some(file));
+    running.access.set(reporting(Some(file)));
     let mut asked = engine(&mut running, knows("acme"));
     let answer = send(&running, "POST", "/v1/stores/acme/report", &bearing(TOKEN)).await;
     assert_eq!(answer.status, 202, "{}", answer.body);
@@ -123,7 +127,7 @@ async fn a_report_that_bears_the_token_is_handed_to_the_engine() {
 async fn an_acknowledgement_is_handed_to_the_engine_and_a_wrong_one_is_answered_clearly() {
     let mut running = running().await;
     let (_directory, file) = token_file();
-    running.guard.set_file(Some(file));
+    running.access.set(reporting(Some(file)));
     let mut asked = engine(&mut running, knows("acme"));
     let path = "/v1/stores/acme/acknowledge";
     let post = async |path: &str, body: &str, headers: &str| {
@@ -163,7 +167,7 @@ async fn an_acknowledgement_is_handed_to_the_engine_and_a_wrong_one_is_answered_
     assert_eq!(post(path, good, "").await.status, 401);
     assert_eq!(post(path, good, &bearing("0123456789abcdee")).await.status, 401);
     assert_eq!(send(&running, "PUT", path, &bearing(TOKEN)).await.status, 405);
-    running.guard.set_file(None);
+    running.access.set(reporting(None));
     assert_eq!(post(path, good, &bearing(TOKEN)).await.status, 403);
 }
 
@@ -176,7 +180,7 @@ async fn without_the_token_nothing_is_done_and_nothing_is_told_of_the_stores() {
     assert!(answer.body.contains("report_token_file in [http]"), "{}", answer.body);
 
     let (_directory, file) = token_file();
-    running.guard.set_file(Some(file.clone()));
+    running.access.set(reporting(Some(file.clone())));
     let mut told = Vec::new();
     for store in ["acme", "other"] {
         for headers in [String::new(), bearing("0123456789abcdee")] {
@@ -186,7 +190,7 @@ async fn without_the_token_nothing_is_done_and_nothing_is_told_of_the_stores() {
         }
     }
     assert_eq!(told[..2], told[2..], "whether a store exists is not told");
-    assert_eq!(running.guard.refused(), 4);
+    assert_eq!(running.access.reports_refused(), 4);
 
     std::fs::remove_file(file).unwrap();
     let answer = send(&running, "POST", "/v1/stores/acme/report", &bearing(TOKEN)).await;
@@ -198,7 +202,7 @@ async fn without_the_token_nothing_is_done_and_nothing_is_told_of_the_stores() {
 async fn a_long_body_of_a_report_is_not_read() {
     let mut running = running().await;
     let (_directory, file) = token_file();
-    running.guard.set_file(Some(file));
+    running.access.set(reporting(Some(file)));
     let _asked = engine(&mut running, knows("acme"));
     let mut stream = TcpStream::connect(&running.address).await.unwrap();
     let length = format!("{}Content-Length: 1000000000\r\n", bearing(TOKEN));
@@ -212,7 +216,7 @@ async fn a_long_body_of_a_report_is_not_read() {
 async fn the_listener_silences_nothing() {
     let mut running = running().await;
     let (_directory, file) = token_file();
-    running.guard.set_file(Some(file));
+    running.access.set(reporting(Some(file)));
     let mut asked = engine(&mut running, knows("acme"));
     for method in ["PUT", "DELETE", "GET", "POST"] {
         let answer = send(&running, method, "/v1/incidents/acme:/silence", &bearing(TOKEN)).await;

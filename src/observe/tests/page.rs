@@ -70,7 +70,7 @@ async fn a_connection_with_events_is_not_cut_off_while_they_are_taken() {
     answering(requests);
     let (_heartbeat, seen) = watch::channel(WELL());
     let (mut client, _stopping) = piped(source, seen);
-    client.write_all(b"GET / HTTP/1.1\r\nHost: test\r\nAccept: text/html\r\n\r\n").await.unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n").await.unwrap();
     let mut page = Vec::new();
     while !page.ends_with(b"</html>\n") {
         page.push(client.read_u8().await.unwrap());

@@ -56,6 +56,13 @@ impl Streak {
         self.last.as_ref().map(Verdict::kind)
     }
 
+    /// What ends with another verdict, in words: answers that did not accept, if there were more than one.
+    fn trouble(&self) -> Option<String> {
+        let last =
+            self.last.as_ref().filter(|last| last.kind() != VerdictKind::Accepted && self.count > 1)?;
+        Some(format!(", after {} times {} since {}", self.count, last.kind().label(), self.first.wall))
+    }
+
     pub(super) const fn silent(&self) -> u32 {
         self.silent
     }
@@ -173,6 +180,18 @@ impl Store {
         self.candidate = Some(candidate);
     }
 
+    /// One rejection proves nothing.
+    fn say_unconfirmed(&self, cx: &mut Context<'_>) {
+        let most = cx.settings.confirmations;
+        if let Some(count) = self.rejection.map(|rejection| rejection.count).filter(|count| *count < most) {
+            let spacing = humantime::format_duration(cx.settings.confirmation_spacing);
+            let text = format!(
+                "a rejection counts when there are {most}: this is number {count}, next in {spacing}"
+            );
+            self.say(cx, None, text);
+        }
+    }
+
     pub(super) fn next_candidate_probe(
         &self,
         candidate: &Candidate,
@@ -219,10 +238,13 @@ impl Store {
 
     pub(super) fn published_judged(&mut self, verdict: Verdict, cx: &mut Context<'_>) {
         let changed = self.streak.last.as_ref() != Some(&verdict);
+        let trouble = self.streak.trouble();
         self.streak.push(verdict.clone(), cx.now);
         if changed {
-            let severity = (verdict.kind() != VerdictKind::Accepted).then_some(Severity::Warning);
-            self.say(cx, severity, format!("published credentials: {verdict}"));
+            let is_accepted = verdict.kind() == VerdictKind::Accepted;
+            let after = trouble.filter(|_| is_accepted).unwrap_or_default();
+            let severity = (!is_accepted).then_some(Severity::Warning);
+            self.say(cx, severity, format!("published credentials: {verdict}{after}"));
         }
         match &verdict {
             Verdict::Accepted => {
@@ -243,6 +265,7 @@ impl Store {
                 // What was published before ends no rejection that comes after it.
                 self.resolution = None;
                 Rejection::add(&mut self.rejection, *none_seen, cx.now);
+                self.say_unconfirmed(cx);
             }
             Verdict::Forbidden
             | Verdict::Moved { .. }

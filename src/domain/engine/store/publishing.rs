@@ -145,7 +145,7 @@ impl Store {
             Err(fault) => return self.publish_failed(fault, cx),
         };
         self.publish_fault = None;
-        self.publish_failures = 0;
+        let failures = std::mem::take(&mut self.publish_failures);
         self.disk = Disk::Published;
         self.withdrawn = false;
         let stamp = &published.stamp;
@@ -156,7 +156,8 @@ impl Store {
             Some(false) => ("published", ", in the files that are configured now,"),
             None => ("published", ", which the store accepted,"),
         };
-        let text = format!("{what} {}{why} as generation {}", stamp.version, stamp.generation);
+        let after = if failures > 0 { format!(", after {failures} failures") } else { String::new() };
+        let text = format!("{what} {}{why} as generation {}{after}", stamp.version, stamp.generation);
         self.say(cx, None, text);
         if same_files.is_some() {
             self.resolution = self.resolution.or(Some(Resolution::AcceptedAgain));

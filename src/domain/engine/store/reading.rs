@@ -44,8 +44,18 @@ impl Store {
         });
         match parsed {
             Ok((credentials, version, created_at)) => {
+                if let Some(problem) = self.problem.take() {
+                    let what = match problem {
+                        ReadProblem::Fault(_) => "read",
+                        ReadProblem::Malformed { .. } => "used",
+                    };
+                    let times = match self.faults {
+                        0 | 1 => String::new(),
+                        faults => format!(", after {faults} reads in vain"),
+                    };
+                    self.say(cx, None, format!("the secret can be {what} again{times}"));
+                }
                 self.faults = 0;
-                self.problem = None;
                 self.read_success = Some(cx.now);
                 let day = phase(self.name().as_str(), "read", LONGEST_UNREAD);
                 self.read_anyway = next_turn(cx.now.instant, day, LONGEST_UNREAD);

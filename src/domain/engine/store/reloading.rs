@@ -122,9 +122,10 @@ impl Store {
                 self.reload.in_doubt = self.reload.running.is_some();
                 self.reload.succeeded += 1;
                 cx.shared.tally.totals.reloads_succeeded += 1;
-                self.reload.failures = 0;
+                let failures = std::mem::take(&mut self.reload.failures);
+                let after = if failures > 0 { format!(", after {failures} failures") } else { String::new() };
                 self.reload.fault = None;
-                self.say(cx, None, format!("the app was told of generation {number}: {how}"));
+                self.say(cx, None, format!("the app was told of generation {number}: {how}{after}"));
                 self.reload.next = self.earliest_reload(cx.now.instant);
             }
             Err(fault) => {

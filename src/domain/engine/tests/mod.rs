@@ -6,6 +6,7 @@ mod discovering;
 mod files;
 mod finding;
 mod fleet;
+mod headline;
 mod incidents;
 mod listing;
 mod looking;

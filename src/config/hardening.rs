@@ -1,0 +1,45 @@
+//! Checks `[hardening]`: what the daemon gives up at its start.
+
+use super::checker::Checker;
+use super::raw;
+use super::value::{Table, open};
+use super::{Config, Hook};
+
+/// `[hardening]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hardening {
+    /// Whether the kernel keeps the daemon to the files that the configuration names.
+    pub landlock: Measure,
+}
+
+/// Whether a measure is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Measure {
+    /// Where the kernel has it.
+    Auto,
+    /// Not at all.
+    Off,
+    /// Without it the daemon does not start.
+    Required,
+}
+
+const MEASURES: [(&str, Measure); 3] =
+    [("auto", Measure::Auto), ("off", Measure::Off), ("required", Measure::Required)];
+
+/// Checks `[hardening]`.
+pub(super) fn hardening(checker: &mut Checker<'_>, table: Option<Table<raw::Hardening>>) -> Hardening {
+    let (_, raw) = open(table);
+    Hardening { landlock: checker.choice("hardening.landlock", raw.landlock, &MEASURES, Measure::Auto) }
+}
+
+impl Config {
+    /// A program that the daemon runs, with the table that names it; none: it runs none.
+    #[must_use]
+    pub fn command(&self) -> Option<&'static str> {
+        let hooks = self.stores.iter().filter_map(|store| store.reload.as_ref());
+        let hooks = hooks.chain(self.discover.iter().filter_map(|discover| discover.reload.as_ref()));
+        let is_command = |hook: &Hook| matches!(hook, Hook::Command { .. });
+        let alert = self.alerts.command.is_some().then_some("[alerts.command]");
+        alert.or_else(|| hooks.map(|reload| &reload.hook).any(is_command).then_some("command in a [reload]"))
+    }
+}

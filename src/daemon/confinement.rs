@@ -1,0 +1,147 @@
+//! What the daemon gives up at its start, worked out from the configuration, and whether a new one gets along with it.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use tracing::{debug, info, warn};
+
+use crate::config::{Config, Hardening, Hook, Measure, Target, named_files};
+use crate::domain::snapshot::{HardeningStatus, MeasureStatus};
+use crate::publish;
+use crate::system::errors::chain;
+use crate::system::hardening::landlock::{Domain, Reach};
+use crate::system::hardening::memory;
+
+/// What has been given up. There is no way back.
+#[derive(Debug)]
+pub struct Confinement {
+    hardening: Hardening,
+    domain: Option<Domain>,
+    status: HardeningStatus,
+}
+
+/// A measure that is required cannot be taken.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "hardening.{measure} is \"required\", and cannot be had: {reason}; write \"auto\" to go on without it"
+)]
+pub struct Unavailable {
+    measure: &'static str,
+    reason: String,
+}
+
+/// Gives up what this configuration does not need. To be called while the process has one thread only. Makes the
+/// directories that are written first.
+///
+/// # Errors
+/// A measure that is required cannot be taken.
+pub fn confine(config: &Config, file: &Path) -> Result<Confinement, Unavailable> {
+    let hardening = config.hardening;
+    let (domain, landlock) = match enter(config, file) {
+        Ok(domain) => {
+            let abi = domain.abi();
+            (Some(domain), MeasureStatus { active: true, abi: Some(abi), reason: None })
+        }
+        Err(reason) => {
+            required("landlock", hardening.landlock, &reason)?;
+            (None, MeasureStatus { active: false, abi: None, reason: Some(reason) })
+        }
+    };
+    let memory = memory();
+    let status = HardeningStatus { landlock, dumpable: memory.dumpable, core_files: memory.core_files };
+    Ok(Confinement { hardening, domain, status })
+}
+
+fn required(measure: &'static str, wanted: Measure, reason: &str) -> Result<(), Unavailable> {
+    match wanted {
+        Measure::Required => Err(Unavailable { measure, reason: reason.to_owned() }),
+        Measure::Auto => {
+            info!(measure, reason, "started with less hardening");
+            Ok(())
+        }
+        Measure::Off => {
+            warn!(measure, "switched off in [hardening]");
+            Ok(())
+        }
+    }
+}
+
+fn enter(config: &Config, file: &Path) -> Result<Domain, String> {
+    if config.hardening.landlock == Measure::Off {
+        return Err("it is switched off in [hardening]".to_owned());
+    }
+    if let Some(command) = config.command() {
+        return Err(format!(
+            "{command} is configured, and Landlock would keep what it runs to the daemon's files"
+        ));
+    }
+    // They cannot be named otherwise. Why they cannot be made is told by whoever needs them first.
+    let _told_later = publish::make_directories(config);
+    let domain = Domain::enter(&reach(config, file)).map_err(|error| chain(&error))?;
+    let shown = |paths: &mut dyn Iterator<Item = &Path>| {
+        paths.map(|path| path.display().to_string()).collect::<Vec<_>>().join(" ")
+    };
+    debug!(
+        abi = domain.abi(),
+        reads = shown(&mut domain.read()),
+        writes = shown(&mut domain.written()),
+        "Landlock keeps the daemon to the files that it needs"
+    );
+    Ok(domain)
+}
+
+impl Confinement {
+    /// What is to be shown of it.
+    #[must_use]
+    pub fn status(&self) -> HardeningStatus {
+        self.status.clone()
+    }
+
+    /// Whether a new configuration needs nothing that was given up.
+    ///
+    /// # Errors
+    /// It does, in words.
+    pub(super) fn admits(&self, config: &Config, file: &Path) -> Result<(), String> {
+        if config.hardening != self.hardening {
+            return Err("restart needed: [hardening] cannot change while the daemon runs".to_owned());
+        }
+        let Some(domain) = &self.domain else { return Ok(()) };
+        if let Some(command) = config.command() {
+            return Err(format!(
+                "restart needed: {command} is configured, and Landlock lets the daemon run no program since its start"
+            ));
+        }
+        domain.allows(&reach(config, file)).map_err(|problem| {
+            format!(
+                "restart needed: {problem}, as Landlock keeps the daemon to what was configured at its start"
+            )
+        })
+    }
+}
+
+/// Everything that the configuration names.
+fn reach(config: &Config, file: &Path) -> Reach {
+    let mut reach = Reach { files: BTreeSet::from([absolute(file)]), ..Reach::default() };
+    reach.files.extend(named_files(config).into_iter().map(|file| file.path.to_owned()));
+    reach.directories.extend(config.vault.tls.ca_directory.clone());
+    let hooks = config.stores.iter().filter_map(|store| store.reload.as_ref());
+    for reload in hooks.chain(config.discover.iter().filter_map(|discover| discover.reload.as_ref())) {
+        if let Hook::Signal { target, signal: _ } = &reload.hook {
+            reach.processes = true;
+            if let Target::PidFile { path, name: _ } = target {
+                reach.files.insert(path.clone());
+            }
+        }
+    }
+    let acknowledgements = config.stores.iter().filter_map(|store| store.acknowledge.as_ref());
+    reach.files.extend(acknowledgements.filter_map(|acknowledge| acknowledge.file.clone()));
+    let socket = config.control.socket.as_ref().and_then(|socket| socket.parent());
+    let directories = [config.output.directory.as_path(), config.state.directory.as_path()];
+    reach.written = directories.into_iter().chain(socket).map(Path::to_owned).collect();
+    reach.remade = Some(config.output.directory.clone());
+    reach
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}

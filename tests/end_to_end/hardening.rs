@@ -1,0 +1,117 @@
+//! What the daemon gives up at its start: that it says so, and that it gets along without.
+
+use std::path::Path;
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::support::daemon::{Daemon, run};
+use crate::support::wait::wait_for;
+use crate::support::world::World;
+
+#[tokio::test]
+async fn what_is_given_up_is_said_on_the_status_and_in_the_metrics() {
+    let mut world = World::start().await;
+    world.add_store("acme").await;
+    let daemon = world.daemon().await;
+    daemon.settled().await;
+    let hardening = daemon.status().await["hardening"].clone();
+    assert_eq!(hardening["landlock"]["active"], true, "{hardening}");
+    assert!(hardening["landlock"]["abi"].as_u64().unwrap() >= 1, "{hardening}");
+    assert_eq!((&hardening["dumpable"], &hardening["core_files"]), (&json!(false), &json!(false)));
+    for measure in ["landlock", "undumpable", "no_core_files"] {
+        let active = daemon.metric(&format!("hardening_active{{measure=\"{measure}\"}}")).await;
+        assert_eq!(active, Some(1.0), "{measure}");
+    }
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_off_is_said_with_its_reason() {
+    let mut world = World::start().await;
+    world.add_store("acme").await;
+    world.configuration.more.push_str("\n[hardening]\nlandlock = \"off\"\n");
+    let daemon = world.daemon().await;
+    daemon.settled().await;
+    let reason = daemon.status().await["hardening"]["landlock"]["reason"].clone();
+    assert_eq!(reason, "it is switched off in [hardening]");
+    assert_eq!(daemon.metric("hardening_active{measure=\"landlock\"}").await, Some(0.0));
+    let file = world.configuration.file();
+    let shown = run(world.configuration.home(), ["status", "--config", file.to_str().unwrap()]).await;
+    assert!(shown.stdout.contains("without Landlock: it is switched off"), "{shown:?}");
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_new_configuration_that_needs_more_is_refused_whole_until_a_restart() {
+    let mut world = World::start().await;
+    world.add_store("acme").await;
+    let daemon = world.daemon().await;
+    daemon.settled().await;
+    let elsewhere = tempfile::tempdir().unwrap();
+    let token = elsewhere.path().join("token");
+    std::fs::write(&token, "report-token-0123456789\n").unwrap();
+    let refused = async |more: &str, part: String| {
+        let mut new = world.configuration.clone();
+        new.more.push_str(more);
+        new.write();
+        daemon.signal(Signal::HUP);
+        wait_for(&part, async || {
+            let error = daemon.status().await["configuration"]["error"].clone();
+            error.as_str()?.contains(&part).then_some(())
+        })
+        .await;
+    };
+    let path = |path: &Path| path.display().to_string();
+    let hook = |hook: &str| format!("[stores.reload]\n{hook}\n");
+    refused(
+        &hook(&format!("url = \"http://127.0.0.1:9/\"\nbearer_token_file = \"{}\"", path(&token))),
+        format!("restart needed: {} may not be read", path(elsewhere.path())),
+    )
+    .await;
+    refused(&hook("process = \"nginx\""), "restart needed: no other process".to_owned()).await;
+    refused(
+        &hook("command = [\"/bin/true\"]"),
+        "restart needed: command in a [reload] is configured".to_owned(),
+    )
+    .await;
+    refused("\n[hardening]\nlandlock = \"off\"\n", "restart needed: [hardening] cannot change".to_owned())
+        .await;
+    let mut moved = world.configuration.clone();
+    moved.output = elsewhere.path().join("output");
+    moved.write();
+    daemon.signal(Signal::HUP);
+    wait_for("another output is refused", async || {
+        let error = daemon.status().await["configuration"]["error"].clone();
+        error.as_str()?.contains("may not be written").then_some(())
+    })
+    .await;
+    assert!(!moved.output.exists());
+    assert_eq!(daemon.state("acme").await, "verified");
+    daemon.stop().await;
+    let daemon = Daemon::start(&moved).await;
+    daemon.settled().await;
+    assert!(moved.output.join("acme/api_token").exists());
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_required_and_cannot_be_had_is_refused() {
+    let mut world = World::start().await;
+    world.add_store("acme").await;
+    world.configuration.more.push_str("[stores.reload]\ncommand = [\"/bin/true\"]\n");
+    world.configuration.more.push_str("\n[hardening]\nlandlock = \"required\"\n");
+    world.configuration.write();
+    let file = world.configuration.file();
+    for more in [&[][..], &["--one-time"]] {
+        let arguments = ["run", "--config", file.to_str().unwrap()];
+        let refused = run(world.configuration.home(), arguments.iter().chain(more)).await;
+        assert_eq!(refused.code, Some(2), "{refused:?}");
+        assert!(refused.stderr.contains("hardening.landlock is \\\"required\\\""), "{refused:?}");
+        assert!(refused.stderr.contains("command in a [reload] is configured"), "{refused:?}");
+    }
+    // An init container tells nobody.
+    let arguments = ["run", "--config", file.to_str().unwrap(), "--one-time", "--no-reload"];
+    let done = run(world.configuration.home(), arguments.iter()).await;
+    assert_eq!(done.code, Some(0), "{done:?}");
+}
