@@ -1,6 +1,6 @@
-//! Channels against the real thing: Debian's Alertmanager, a receiver that is not ours, the schemas of
-//! Kubernetes and Chromium; a Prometheus that scrapes; and the shipped units under a systemd. Left out unless `./tests/run --real` asks for them; then what
-//! they need must be there.
+//! Channels against the real thing: Debian's Alertmanager, a receiver that is not ours, the schemas of Kubernetes and
+//! Chromium; a Prometheus that scrapes; the image under podman; the units and the package under systemd. Left out
+//! unless `./tests/run --real` asks for them; then what they need must be there.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 

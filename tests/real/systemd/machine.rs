@@ -147,14 +147,8 @@ impl Machine {
 
     /// Waits until a property of a unit is this.
     pub(crate) async fn wait_property(&self, unit: &str, name: &str, value: &str) {
-        let mut last = String::new();
         wait_within(LIMIT, &format!("{name} of {unit} is {value}"), async || {
-            let is = self.property(unit, name).await;
-            if is != last {
-                eprintln!("{unit}: {name}={is}");
-                last.clone_from(&is);
-            }
-            (is == value).then_some(())
+            (self.property(unit, name).await == value).then_some(())
         })
         .await;
     }

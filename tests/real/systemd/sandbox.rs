@@ -31,9 +31,7 @@ async fn real_systemd_finds_nothing_wrong_with_the_units_and_little_exposed() {
             let said = String::from_utf8_lossy(&verified.stderr);
             assert!(verified.status.success() && said.is_empty(), "{release}: {unit}: {said}");
             let analyze = ["systemd-analyze", "--no-pager", "security", "--offline=yes", EXPOSURE, &path];
-            let said = machine.ok(&analyze).await;
-            let verdict = said.lines().find(|line| line.contains("Overall exposure level")).unwrap();
-            eprintln!("{release}: {verdict}");
+            machine.ok(&analyze).await;
         }
     }
 }
