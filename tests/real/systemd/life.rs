@@ -78,7 +78,12 @@ async fn real_systemd_runs_the_service_from_its_start_to_its_end() {
     let asked = machine.run_as("app", &["bc-secrets-sync", "incidents", "--socket", socket]).await;
     let said = String::from_utf8_lossy(&asked.stderr);
     assert!(said.contains("run this as the daemon's user, or as root"), "{asked:?}");
-    assert_eq!(status(&machine, CONFIG).await["vitals"]["ready"], true, "root is answered");
+    let said = status(&machine, CONFIG).await;
+    assert_eq!(said["vitals"]["ready"], true, "root is answered");
+    // The unit lets it take away from itself what the unit could not.
+    assert_eq!(said["hardening"]["seccomp"]["active"], true, "{said}");
+    let refused = said["hardening"]["landlock"]["reason"].as_str().unwrap_or_default();
+    assert!(refused.is_empty() || refused.contains("kernel"), "{refused}");
 
     // Its process has nothing that it could lose, and its own user cannot look into it.
     let pid = machine.property(UNIT, "MainPID").await;
