@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout_at};
-use tracing::{debug, error, info, warn};
+use tracing::{Instrument, Span, debug, error, error_span, info, warn};
 
 use crate::domain::incident::{IncidentId, Message, MessageKind, Severity};
 use crate::domain::repeats::{Over, Repeats, Telling};
@@ -113,7 +113,7 @@ impl<Clock: Fn() -> Now> Delivery<Clock> {
             let result = tokio::select! {
                 biased;
                 () = &mut stop => return,
-                result = self.channel.deliver(&message, (self.clock)().wall) => result,
+                result = self.channel.deliver(&message, (self.clock)().wall).instrument(self.span()) => result,
             };
             let incident = message.incident.id.clone();
             let Err(fault) = result else {
@@ -170,7 +170,7 @@ impl<Clock: Fn() -> Now> Delivery<Clock> {
                 continue;
             }
             let now = (self.clock)().wall;
-            match timeout_at(deadline, self.channel.deliver(&message, now)).await {
+            match timeout_at(deadline, self.channel.deliver(&message, now).instrument(self.span())).await {
                 Ok(Ok(())) => self.delivered(&message).await,
                 Ok(Err(fault)) => {
                     held_up.push(message.incident.id.clone());
@@ -180,6 +180,11 @@ impl<Clock: Fn() -> Now> Delivery<Clock> {
             }
         }
         self.ledger.pending(self.name)
+    }
+
+    /// One try, for those who measure.
+    fn span(&self) -> Span {
+        error_span!(target: "traces", parent: None, "deliver", channel = self.name)
     }
 
     async fn delivered(&self, message: &Message) {

@@ -13,6 +13,8 @@ use crate::system::clock::Clock;
 use crate::system::errors::chain;
 use crate::system::hardening;
 use crate::system::logging::{self, Format};
+#[cfg(feature = "otel")]
+use crate::system::traces;
 
 use super::output::complain;
 use super::{ConfigFile, Exit, runtime};
@@ -67,6 +69,8 @@ impl Run {
                 return Exit::Internal;
             }
         };
+        #[cfg(feature = "otel")]
+        traces::send_by(runtime.handle());
         let ended = if self.one_time {
             runtime.block_on(one_time(config, self.wait, clock))
         } else {
@@ -74,6 +78,8 @@ impl Run {
             let start = Start { config, path, environment: environment.clone(), clock, levels, confinement };
             runtime.block_on(daemon::run(start)).map(|()| Exit::Good)
         };
+        #[cfg(feature = "otel")]
+        runtime.block_on(traces::close());
         // What still hangs in a resolver must not hold up the end.
         runtime.shutdown_background();
         ended.unwrap_or_else(|error| {

@@ -90,16 +90,18 @@ struct Channel {
 #[derive(Deserialize)]
 struct Hardening {
     landlock: Measure,
+    seccomp: Measure,
 }
 
 #[derive(Deserialize)]
 struct Measure {
+    active: bool,
     reason: Option<String>,
 }
 
 impl Hardening {
-    fn measures(&self) -> [(&'static str, &Measure); 1] {
-        [("Landlock", &self.landlock)]
+    fn measures(&self) -> [(&'static str, &Measure); 2] {
+        [("Landlock", &self.landlock), ("seccomp", &self.seccomp)]
     }
 }
 
@@ -198,7 +200,8 @@ impl Look {
         }
         for (name, measure) in page.hardening.iter().flat_map(Hardening::measures) {
             if let Some(reason) = &measure.reason {
-                fact("hardening", &format!("without {name}: {reason}"));
+                let without = if measure.active { "" } else { "without " };
+                fact("hardening", &format!("{without}{name}: {reason}"));
             }
         }
         for channel in page.channels.iter().filter(|channel| channel.error.is_some() || channel.pending > 0) {

@@ -10,6 +10,8 @@ use super::{Config, Hook};
 pub struct Hardening {
     /// Whether the kernel keeps the daemon to the files that the configuration names.
     pub landlock: Measure,
+    /// Whether it keeps the daemon to the system calls that it needs.
+    pub seccomp: Measure,
 }
 
 /// Whether a measure is taken.
@@ -29,7 +31,11 @@ const MEASURES: [(&str, Measure); 3] =
 /// Checks `[hardening]`.
 pub(super) fn hardening(checker: &mut Checker<'_>, table: Option<Table<raw::Hardening>>) -> Hardening {
     let (_, raw) = open(table);
-    Hardening { landlock: checker.choice("hardening.landlock", raw.landlock, &MEASURES, Measure::Auto) }
+    let mut measure = |key: &str, value| checker.choice(key, value, &MEASURES, Measure::Auto);
+    Hardening {
+        landlock: measure("hardening.landlock", raw.landlock),
+        seccomp: measure("hardening.seccomp", raw.seccomp),
+    }
 }
 
 impl Config {

@@ -162,6 +162,7 @@ tables! {
 
     Hardening {
         landlock: Option<Value>,
+        seccomp: Option<Value>,
     }
 
     Log {

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::Span;
+
 use crate::config::Config;
 use crate::domain::credentials::StoreName;
 use crate::domain::engine::{Action, Event};
@@ -19,6 +21,7 @@ use crate::vault::Vault;
 
 use super::error::DaemonError;
 use super::settings::Noted;
+use super::spans;
 
 /// What talks to the outside under one configuration.
 #[derive(Clone, Debug)]
@@ -104,10 +107,13 @@ impl Adapters {
 
     /// Does actions that block on the disk, one after the other, and reports what came of each.
     pub(super) async fn perform_on_disk(self, actions: Vec<Action>) -> Vec<Event> {
-        blocking::run(move || actions.into_iter().filter_map(|action| self.block(action)).collect()).await
+        let pass = Span::current();
+        let all = move || actions.into_iter().filter_map(|action| self.block(action)).collect();
+        blocking::run(move || pass.in_scope(all)).await
     }
 
     fn block(&self, action: Action) -> Option<Event> {
+        let _span = spans::of(&action).entered();
         Some(match action {
             Action::Inspect { store } => {
                 let inspection = self.publisher.inspect(&store);

@@ -10,13 +10,16 @@ use crate::domain::snapshot::{HardeningStatus, MeasureStatus};
 use crate::publish;
 use crate::system::errors::chain;
 use crate::system::hardening::landlock::{Domain, Reach};
-use crate::system::hardening::memory;
+use crate::system::hardening::seccomp::{self, Calls};
+use crate::system::hardening::{Memory, memory};
 
 /// What has been given up. There is no way back.
 #[derive(Debug)]
 pub struct Confinement {
     hardening: Hardening,
     domain: Option<Domain>,
+    /// Whose system calls may be made; none: anybody's.
+    calls: Option<Calls>,
     status: HardeningStatus,
 }
 
@@ -47,9 +50,17 @@ pub fn confine(config: &Config, file: &Path) -> Result<Confinement, Unavailable>
             (None, MeasureStatus { active: false, abi: None, reason: Some(reason) })
         }
     };
-    let memory = memory();
-    let status = HardeningStatus { landlock, dumpable: memory.dumpable, core_files: memory.core_files };
-    Ok(Confinement { hardening, domain, status })
+    let Memory { dumpable, core_files } = memory();
+    // Last, as it refuses what leads to the measures above.
+    let (calls, seccomp) = match filter(config) {
+        Ok(calls) => (Some(calls), MeasureStatus { active: true, abi: None, reason: weaker(calls, config) }),
+        Err(reason) => {
+            required("seccomp", hardening.seccomp, &reason)?;
+            (None, MeasureStatus { active: false, abi: None, reason: Some(reason) })
+        }
+    };
+    let status = HardeningStatus { landlock, seccomp, dumpable, core_files };
+    Ok(Confinement { hardening, domain, calls, status })
 }
 
 fn required(measure: &'static str, wanted: Measure, reason: &str) -> Result<(), Unavailable> {
@@ -90,6 +101,20 @@ fn enter(config: &Config, file: &Path) -> Result<Domain, String> {
     Ok(domain)
 }
 
+fn filter(config: &Config) -> Result<Calls, String> {
+    if config.hardening.seccomp == Measure::Off {
+        return Err("it is switched off in [hardening]".to_owned());
+    }
+    let calls = if config.command().is_some() { Calls::Commands } else { Calls::Own };
+    seccomp::enter(calls).map_err(|error| error.to_string())?;
+    Ok(calls)
+}
+
+fn weaker(calls: Calls, config: &Config) -> Option<String> {
+    let command = config.command().filter(|_| calls == Calls::Commands)?;
+    Some(format!("{command} is configured, so only dangerous system calls are refused"))
+}
+
 impl Confinement {
     /// What is to be shown of it.
     #[must_use]
@@ -105,12 +130,13 @@ impl Confinement {
         if config.hardening != self.hardening {
             return Err("restart needed: [hardening] cannot change while the daemon runs".to_owned());
         }
-        let Some(domain) = &self.domain else { return Ok(()) };
-        if let Some(command) = config.command() {
+        let is_closed = self.domain.is_some() || self.calls == Some(Calls::Own);
+        if let Some(command) = config.command().filter(|_| is_closed) {
             return Err(format!(
-                "restart needed: {command} is configured, and Landlock lets the daemon run no program since its start"
+                "restart needed: {command} is configured, and the daemon gave up running programs at its start"
             ));
         }
+        let Some(domain) = &self.domain else { return Ok(()) };
         domain.allows(&reach(config, file)).map_err(|problem| {
             format!(
                 "restart needed: {problem}, as Landlock keeps the daemon to what was configured at its start"

@@ -19,6 +19,7 @@ mod restock;
 mod services;
 mod settings;
 mod snapshots;
+mod spans;
 mod timeline;
 mod work;
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
+use tracing::{Instrument, Span};
 
 use crate::alert::ledger::Change;
 use crate::config::Config;
@@ -15,6 +16,7 @@ use crate::system::clock::Clock;
 use super::adapters::{Adapters, now};
 use super::diary::{self, Diary};
 use super::error::DaemonError;
+use super::spans;
 use super::timeline::Timeline;
 
 /// How many generations are read or written at once: more would not make a disk faster.
@@ -66,6 +68,7 @@ pub(super) struct Work {
     pub(super) adapters: Adapters,
     pub(super) timeline: Timeline,
     diary: Diary,
+    pass: Span,
     clock: Clock,
     tasks: JoinSet<Done>,
     /// What was done and not handed on yet.
@@ -79,7 +82,8 @@ impl Work {
     pub(super) fn new(engine: Engine, adapters: Adapters, config: &Config, clock: Clock) -> Self {
         let (tasks, done, queues) = (JoinSet::new(), VecDeque::new(), Default::default());
         let (timeline, diary) = (Timeline::default(), Diary::default());
-        let mut work = Self { engine, adapters, timeline, diary, clock, tasks, done, queues, epoch: 0 };
+        let pass = Span::none();
+        let mut work = Self { engine, adapters, timeline, diary, pass, clock, tasks, done, queues, epoch: 0 };
         work.limit(config);
         work
     }
@@ -111,6 +115,7 @@ impl Work {
         let mut first = First::default();
         let at = now(&self.clock);
         self.diary.turn(at);
+        self.pass = spans::pass();
         for action in self.engine.handle(event, at) {
             diary::begins(&action);
             match action {
@@ -143,16 +148,18 @@ impl Work {
     /// Starts what waits, as far as the lanes have room.
     pub(super) fn start(&mut self) {
         let (clock, epoch) = (self.clock, self.epoch);
+        let _pass = std::mem::replace(&mut self.pass, Span::none()).entered();
         for lane in [Lane::Source, Lane::Read, Lane::Probe, Lane::Hook] {
             while let Some(action) = self.queue(lane).next() {
-                let task = self.adapters.clone().perform(action, clock);
+                let span = spans::of(&action);
+                let task = self.adapters.clone().perform(action, clock).instrument(span);
                 self.tasks
                     .spawn(async move { Done { lane, epoch, events: task.await.into_iter().collect() } });
             }
         }
         let lane = Lane::Disk;
         while let Some(actions) = self.queue(lane).batch() {
-            let task = self.adapters.clone().perform_on_disk(actions);
+            let task = self.adapters.clone().perform_on_disk(actions).in_current_span();
             self.tasks.spawn(async move { Done { lane, epoch, events: task.await } });
         }
     }

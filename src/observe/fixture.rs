@@ -218,6 +218,7 @@ pub(super) fn snapshot() -> Snapshot {
         }),
         hardening: Some(HardeningStatus {
             landlock: MeasureStatus { active: true, abi: Some(6), reason: None },
+            seccomp: MeasureStatus { active: false, abi: None, reason: Some("no filter".into()) },
             dumpable: false,
             core_files: false,
         }),

@@ -2,6 +2,7 @@
 //! that it does not need, and system calls that it does not need.
 
 pub mod landlock;
+pub mod seccomp;
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 
@@ -40,15 +41,4 @@ pub struct Memory {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_hardened_process_leaves_no_core_file_and_cannot_be_dumped() {
-        assert_eq!(harden(), Vec::<String>::new());
-        assert_eq!(memory(), Memory { core_files: false, dumpable: false });
-        let limit = rustix::process::getrlimit(Resource::Core);
-        assert_eq!((limit.current, limit.maximum), (Some(0), Some(0)));
-        assert_eq!(rustix::process::dumpable_behavior().unwrap(), DumpableBehavior::NotDumpable);
-    }
-}
+mod tests;

@@ -6,12 +6,16 @@ use std::time::Instant;
 
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
+#[cfg(feature = "otel")]
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt};
 
 use super::journal::{self, Journal};
+#[cfg(feature = "otel")]
+use super::traces;
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,15 +131,30 @@ pub fn start(level: Level, format: Format) -> Levels {
             .boxed(),
         Format::Journal => Journal::of_system().boxed(),
     };
+    #[cfg(feature = "otel")]
+    let (lines, spans) = (lines.with_filter(filter_fn(|data| data.is_event())), traces::layer());
+    #[cfg(feature = "otel")]
+    let (spans, refused) = match spans {
+        Ok(spans) => (spans.map(|spans| spans.with_filter(filter_fn(|data| data.is_span()))), None),
+        Err(error) => (None, Some(error)),
+    };
+    let subscriber = tracing_subscriber::registry().with(filter).with(lines);
+    #[cfg(feature = "otel")]
+    let subscriber = subscriber.with(spans);
     // A second subscriber is refused; the first one goes on.
-    let _started = tracing_subscriber::registry().with(filter).with(lines).try_init();
+    let _started = subscriber.try_init();
+    #[cfg(feature = "otel")]
+    if let Some(error) = refused {
+        tracing::error!("spans are not sent, check OTEL_EXPORTER_OTLP_ENDPOINT: {error}");
+    }
     let chosen = Arc::new(Mutex::new(Chosen { configured: level, meanwhile: None }));
     Levels { filter: handle, chosen }
 }
 
 /// Our own events only: libraries may put into theirs what must not be logged.
 fn targets(level: Level) -> Targets {
-    Targets::new().with_target("bc_secrets_sync", level)
+    let targets = Targets::new().with_target("bc_secrets_sync", level);
+    if cfg!(feature = "otel") { targets.with_target("traces", Level::ERROR) } else { targets }
 }
 
 #[cfg(test)]

@@ -19,3 +19,5 @@ pub mod service;
 pub mod short_file;
 pub mod signals;
 pub mod socket_path;
+#[cfg(feature = "otel")]
+pub mod traces;

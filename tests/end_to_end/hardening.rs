@@ -19,7 +19,8 @@ async fn what_is_given_up_is_said_on_the_status_and_in_the_metrics() {
     assert_eq!(hardening["landlock"]["active"], true, "{hardening}");
     assert!(hardening["landlock"]["abi"].as_u64().unwrap() >= 1, "{hardening}");
     assert_eq!((&hardening["dumpable"], &hardening["core_files"]), (&json!(false), &json!(false)));
-    for measure in ["landlock", "undumpable", "no_core_files"] {
+    assert_eq!(hardening["seccomp"], json!({ "active": true, "reason": null }));
+    for measure in ["landlock", "seccomp", "undumpable", "no_core_files"] {
         let active = daemon.metric(&format!("hardening_active{{measure=\"{measure}\"}}")).await;
         assert_eq!(active, Some(1.0), "{measure}");
     }
@@ -30,15 +31,20 @@ async fn what_is_given_up_is_said_on_the_status_and_in_the_metrics() {
 async fn what_is_off_is_said_with_its_reason() {
     let mut world = World::start().await;
     world.add_store("acme").await;
-    world.configuration.more.push_str("\n[hardening]\nlandlock = \"off\"\n");
+    world.configuration.more.push_str("\n[hardening]\nlandlock = \"off\"\nseccomp = \"off\"\n");
     let daemon = world.daemon().await;
     daemon.settled().await;
-    let reason = daemon.status().await["hardening"]["landlock"]["reason"].clone();
-    assert_eq!(reason, "it is switched off in [hardening]");
-    assert_eq!(daemon.metric("hardening_active{measure=\"landlock\"}").await, Some(0.0));
+    for measure in ["landlock", "seccomp"] {
+        let reason = daemon.status().await["hardening"][measure]["reason"].clone();
+        assert_eq!(reason, "it is switched off in [hardening]");
+        let active = daemon.metric(&format!("hardening_active{{measure=\"{measure}\"}}")).await;
+        assert_eq!(active, Some(0.0), "{measure}");
+    }
     let file = world.configuration.file();
     let shown = run(world.configuration.home(), ["status", "--config", file.to_str().unwrap()]).await;
-    assert!(shown.stdout.contains("without Landlock: it is switched off"), "{shown:?}");
+    for name in ["Landlock", "seccomp"] {
+        assert!(shown.stdout.contains(&format!("without {name}: it is switched off")), "{shown:?}");
+    }
     daemon.stop().await;
 }
 

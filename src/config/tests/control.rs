@@ -80,10 +80,11 @@ fn the_socket_is_found_without_anything_else_of_the_configuration() {
 
 #[test]
 fn what_is_given_up_is_what_the_kernel_has_unless_it_is_said() {
-    assert_eq!(parse(LEAST).unwrap().hardening.landlock, Measure::Auto);
+    let both = |measure| Hardening { landlock: measure, seccomp: measure };
+    assert_eq!(parse(LEAST).unwrap().hardening, both(Measure::Auto));
     for (word, measure) in [("auto", Measure::Auto), ("off", Measure::Off), ("required", Measure::Required)] {
-        let text = with("hardening", &format!("landlock = \"{word}\""));
-        assert_eq!(parse(&text).unwrap().hardening.landlock, measure);
+        let text = with("hardening", &format!("landlock = \"{word}\"\nseccomp = \"{word}\""));
+        assert_eq!(parse(&text).unwrap().hardening, both(measure));
     }
     let refusal = refusal(&with("hardening", "landlock = true"), &[]);
     assert!(

@@ -56,6 +56,8 @@ pub struct ProcessStatus {
 pub struct HardeningStatus {
     /// Files that it does not need.
     pub landlock: MeasureStatus,
+    /// System calls that it does not need.
+    pub seccomp: MeasureStatus,
     /// Whether others of the same user can look into its memory.
     pub dumpable: bool,
     /// Whether a crash would leave its memory in a file.
@@ -70,6 +72,6 @@ pub struct MeasureStatus {
     /// The version of what the kernel has of it, where that has versions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub abi: Option<i32>,
-    /// Why it was not, when it was not.
+    /// Why it was not, or not all of it.
     pub reason: Option<String>,
 }

@@ -68,6 +68,7 @@ pub(super) fn hardening(families: &mut Families<'_>, snapshot: &Snapshot) -> fmt
         "Whether a measure against whoever takes the process over is in force (1) or not (0).",
         [
             ("landlock", hardening.landlock.active),
+            ("seccomp", hardening.seccomp.active),
             ("undumpable", !hardening.dumpable),
             ("no_core_files", !hardening.core_files),
         ]
