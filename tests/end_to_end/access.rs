@@ -180,6 +180,41 @@ async fn new_files_need_no_restart_and_bad_ones_are_told_and_not_shown() {
 }
 
 #[tokio::test]
+async fn a_volume_that_is_swapped_is_followed() {
+    let mut world = World::start().await;
+    world.add_store("acme").await;
+    let (old, new) = (Authority::new().unwrap(), Authority::new().unwrap());
+    let volume = world.configuration.home().join("volume");
+    let generation = |name: &str, authority: &Authority, token: &str| {
+        let directory = volume.join(name);
+        std::fs::create_dir_all(&directory).unwrap();
+        let (certificate, key) = authority.issue(&[], None).unwrap();
+        for (file, text) in [("tls.crt", certificate.as_str()), ("tls.key", &key), ("token", token)] {
+            std::fs::write(directory.join(file), text).unwrap();
+        }
+        let aside = volume.join("..data_tmp");
+        std::os::unix::fs::symlink(name, &aside).unwrap();
+        std::fs::rename(aside, volume.join("..data")).unwrap();
+    };
+    generation("..1", &old, TOKEN);
+    for file in ["tls.crt", "tls.key", "token"] {
+        std::os::unix::fs::symlink(format!("..data/{file}"), volume.join(file)).unwrap();
+    }
+    let at = volume.display();
+    world.configuration.edit(LISTEN, &format!("{LISTEN}\ntoken_file = \"{at}/token\""));
+    world.configuration.more =
+        format!("\n[http.tls]\ncertificate_file = \"{at}/tls.crt\"\nkey_file = \"{at}/tls.key\"\n");
+    let daemon = world.daemon().await;
+    assert_eq!(code(ask(&daemon, &old, "/status").bearer_auth(TOKEN)).await, 200);
+    let next = "next-token-0123456789";
+    generation("..2", &new, next);
+    std::fs::remove_dir_all(volume.join("..1")).unwrap();
+    assert_eq!(code(ask(&daemon, &new, "/status").bearer_auth(TOKEN)).await, 401);
+    assert_eq!(code(ask(&daemon, &new, "/status").bearer_auth(next)).await, 200);
+    daemon.stop().await;
+}
+
+#[tokio::test]
 async fn a_new_configuration_brings_tls_and_a_token_and_takes_them_away() {
     let mut world = World::start().await;
     world.add_store("acme").await;

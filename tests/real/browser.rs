@@ -30,6 +30,10 @@ pub(crate) struct Browser {
     complaints: Vec<String>,
     /// Every address that was asked for.
     asked: Vec<String>,
+    /// The password that is typed when one is asked for; none: that is cancelled.
+    password: Option<&'static str>,
+    /// How often one was asked for.
+    prompts: usize,
     _profile: TempDir,
 }
 
@@ -52,8 +56,9 @@ impl Browser {
         thread::spawn(move || listen(output, &said));
         let (session, number) = (None, 0);
         let (complaints, asked) = (Vec::new(), Vec::new());
+        let (password, prompts, _profile) = (None, 0, profile);
         let mut browser =
-            Self { child, orders, answers, session, number, complaints, asked, _profile: profile };
+            Self { child, orders, answers, session, number, complaints, asked, password, prompts, _profile };
         let target = browser.order("Target.createTarget", json!({"url": "about:blank"}));
         let to = json!({"targetId": target["targetId"], "flatten": true});
         let attached = browser.order("Target.attachToTarget", to);
@@ -64,8 +69,24 @@ impl Browser {
         browser
     }
 
-    /// Sends an order and waits for its result.
-    pub(crate) fn order(&mut self, method: &str, parameters: Value) -> Value {
+    /// From now on it accepts any certificate, and somebody is there to answer when it asks for a password.
+    pub(crate) fn attend(&mut self) {
+        self.order("Security.setIgnoreCertificateErrors", json!({"ignore": true}));
+        self.order("Fetch.enable", json!({"handleAuthRequests": true}));
+    }
+
+    /// Types this password from now on.
+    pub(crate) fn know(&mut self, password: &'static str) {
+        self.password = Some(password);
+    }
+
+    /// How often it has asked for a password.
+    pub(crate) fn prompts(&self) -> usize {
+        self.prompts
+    }
+
+    /// Sends an order; its result is not waited for.
+    fn tell(&mut self, method: &str, parameters: Value) {
         self.number += 1;
         let mut order = json!({"id": self.number, "method": method, "params": parameters});
         if let Some(session) = &self.session {
@@ -73,9 +94,15 @@ impl Browser {
         }
         self.orders.write_all(order.to_string().as_bytes()).unwrap();
         self.orders.write_all(b"\0").unwrap();
+    }
+
+    /// Sends an order and waits for its result.
+    pub(crate) fn order(&mut self, method: &str, parameters: Value) -> Value {
+        self.tell(method, parameters);
+        let number = self.number;
         loop {
             let said = self.answers.recv_timeout(DEADLINE).unwrap_or_else(|_| panic!("no answer: {method}"));
-            if said["id"] == self.number {
+            if said["id"] == number {
                 assert_eq!(said["error"], Value::Null, "{method}");
                 return said["result"].clone();
             }
@@ -91,6 +118,20 @@ impl Browser {
             Some("Runtime.consoleAPICalled") => self.complaints.push(parameters["args"].to_string()),
             Some("Network.requestWillBeSent") => {
                 self.asked.push(parameters["request"]["url"].as_str().unwrap().to_owned());
+            }
+            Some("Fetch.requestPaused") => {
+                self.tell("Fetch.continueRequest", json!({"requestId": parameters["requestId"]}));
+            }
+            Some("Fetch.authRequired") => {
+                self.prompts += 1;
+                let typed = match self.password {
+                    Some(password) => {
+                        json!({"response": "ProvideCredentials", "username": "me", "password": password})
+                    }
+                    None => json!({"response": "CancelAuth"}),
+                };
+                let answer = json!({"requestId": parameters["requestId"], "authChallengeResponse": typed});
+                self.tell("Fetch.continueWithAuth", answer);
             }
             _ => {}
         }

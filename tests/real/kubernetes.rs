@@ -1,9 +1,6 @@
 //! The Events that we post hold against Kubernetes' own schemas, of every version that there are schemas of.
 
-use std::collections::BTreeMap;
-use std::io::Write;
 use std::net::SocketAddr;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use bc_secrets_sync::alert::kubernetes::Kubernetes;
@@ -11,26 +8,9 @@ use bc_secrets_sync::config;
 use bc_secrets_sync::domain::routing::Route;
 use bc_secrets_sync::sandbox::authority::Authority;
 use bc_secrets_sync::sandbox::kubernetes::SmallApiServer;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{PYTHON, message};
-
-/// What each version of Kubernetes has against an Event.
-fn problems(event: &Value) -> BTreeMap<String, Option<String>> {
-    let Some(python) = std::env::var_os(PYTHON) else {
-        panic!("{PYTHON} must name a python3 with what is needed; ./tests/run --real makes one");
-    };
-    let mut child = Command::new(python)
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/real/validate_event.py"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(event.to_string().as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success());
-    serde_json::from_slice(&output.stdout).unwrap()
-}
+use super::{message, schemas};
 
 #[tokio::test]
 #[ignore = "needs the schemas of the package kubernetes-validate: ./tests/run --real"]
@@ -65,11 +45,9 @@ async fn real_schemas_of_kubernetes_allow_our_events() {
     }
     let events = server.events();
     assert_eq!(events.len(), 3);
-    for event in &events {
-        let problems = problems(event);
-        assert!(problems.len() >= 10 && problems.contains_key("v1.37.0"), "{problems:?}");
-        assert!(problems.values().all(Option::is_none), "{event}: {problems:?}");
-    }
+    let said = schemas::of_objects(&events);
+    said.assert_allowed();
+    assert!(said.problems.len() >= 10 && said.objects == events, "{said:?}");
 
     // The schemas do refuse: a field that there is none of, a wrong type, a time that is none.
     for (pointer, bad) in
@@ -77,6 +55,6 @@ async fn real_schemas_of_kubernetes_allow_our_events() {
     {
         let mut event = events[0].clone();
         *event.pointer_mut(pointer).unwrap() = bad;
-        assert!(problems(&event).values().all(Option::is_some), "{event}");
+        schemas::of_objects(&[event]).assert_refused();
     }
 }

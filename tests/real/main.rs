@@ -8,13 +8,23 @@ mod alertmanager;
 #[cfg(feature = "demo")]
 mod browser;
 #[cfg(feature = "demo")]
+mod container;
+#[cfg(feature = "demo")]
 mod kubernetes;
 #[cfg(feature = "demo")]
+mod manifests;
+#[cfg(feature = "demo")]
 mod page;
+#[cfg(feature = "demo")]
+mod pod;
+#[cfg(feature = "demo")]
+mod podman;
 #[cfg(feature = "demo")]
 mod prometheus;
 #[cfg(feature = "demo")]
 mod publishing;
+#[cfg(feature = "demo")]
+mod schemas;
 mod standard_webhooks;
 #[cfg(feature = "demo")]
 #[path = "../support/mod.rs"]

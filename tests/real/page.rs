@@ -261,3 +261,53 @@ fn real_chromium_is_at_ease_with_a_thousand_stores() {
     assert!(page.contains("This page does not follow by itself: reload it."));
     assert_eq!(browser.complaints(), [""; 0]);
 }
+
+#[test]
+#[ignore = "needs Chromium: ./tests/run --real"]
+fn real_chromium_shows_the_page_over_tls_to_those_who_know_the_token() {
+    const TOKEN: &str = "page-token-0123456789";
+    let runtime = runtime();
+    let (world, daemon) = runtime.block_on(async {
+        let mut world = World::start().await;
+        world.add_store("acme").await;
+        let home = world.configuration.home().to_owned();
+        let file = |name: &str, text: &str| {
+            std::fs::write(home.join(name), text).unwrap();
+            home.join(name).display().to_string()
+        };
+        let (certificate, key) = world.authority.issue(&[], None).unwrap();
+        let (certificate, key) = (file("http.crt", &certificate), file("http.key", &key));
+        let listen = "listen = \"127.0.0.1:0\"";
+        let guarded = format!("{listen}\ntoken_file = \"{}\"", file("http-token", TOKEN));
+        world.configuration.edit(listen, &guarded);
+        world.configuration.more =
+            format!("\n[http.tls]\ncertificate_file = \"{certificate}\"\nkey_file = \"{key}\"\n");
+        let daemon = world.daemon().await;
+        (world, daemon)
+    });
+    let mut browser = Browser::start();
+    browser.look(1280, "light");
+    browser.attend();
+    let page = format!("https://{}/", daemon.address());
+    browser.open(&page);
+    browser.wait_text("body", "send the token that is in the file that http.token_file names");
+    assert_eq!(browser.prompts(), 1);
+    let complaints = browser.complaints().len();
+
+    browser.know(TOKEN);
+    browser.open(&page);
+    browser.wait_text("#live", "Live");
+    browser.wait_text("#store-acme .state", "verified");
+    world.bigcommerce.regenerate_token("acme");
+    browser.wait_text("#store-acme .state", "rejected");
+    browser.wait_text(".verdict", "1 critical incident");
+    browser.shoot("over-tls-with-a-token");
+    assert_eq!(browser.prompts(), 2, "script, style and events need no further word");
+    let events = format!("{page}events");
+    assert!(browser.asked().iter().any(|asked| asked.starts_with(&events)));
+    assert!(!browser.document().contains(TOKEN));
+    assert_eq!(browser.eval("document.cookie"), "");
+    // Of the page that was refused it asks for an icon, in its own time.
+    let later = browser.complaints()[complaints..].iter().filter(|one| !one.contains("/favicon.ico"));
+    assert_eq!(later.collect::<Vec<_>>(), [""; 0], "nothing was refused");
+}

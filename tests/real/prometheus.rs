@@ -46,6 +46,11 @@ struct Prometheus {
 impl Prometheus {
     /// Scrapes the daemon each second, with the shipped rules, and tells the Alertmanager.
     async fn start(daemon: &str, alertmanager: &str) -> Self {
+        Self::scraping(&format!("static_configs: [{{targets: ['{daemon}']}}]"), alertmanager).await
+    }
+
+    /// Scrapes as one line of a configuration says.
+    async fn scraping(how: &str, alertmanager: &str) -> Self {
         bc_secrets_sync::system::crypto::choose();
         let client = reqwest::Client::builder().tls_certs_only([]).no_proxy().build().unwrap();
         let home = tempfile::tempdir().unwrap();
@@ -54,7 +59,7 @@ impl Prometheus {
             "global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}\n\
              rule_files: ['{}', '{}']\n\
              alerting: {{alertmanagers: [{{static_configs: [{{targets: ['{alertmanager}']}}]}}]}}\n\
-             scrape_configs:\n  - job_name: bc-secrets-sync\n    static_configs: [{{targets: ['{daemon}']}}]\n",
+             scrape_configs:\n  - job_name: bc-secrets-sync\n    {how}\n",
             alerts.display(),
             recording.display(),
         );
@@ -250,6 +255,54 @@ async fn real_prometheus_sees_the_life_of_a_token_and_its_alertmanager_hears_of_
         // A rate has an answer two scrapes after there was something to count.
         wait_within(DEADLINE, &expression, async || {
             (!prometheus.query(&expression).await.is_empty()).then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Prometheus: ./tests/run --real"]
+async fn real_prometheus_scrapes_over_tls_with_the_token_and_not_without_it() {
+    const TOKEN: &str = "scrape-token-0123456789";
+    let mut world = World::start().await;
+    world.add_store("acme").await;
+    let home = world.configuration.home().to_owned();
+    let file = |name: &str, text: &str| {
+        let path = home.join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let (certificate, key) = world.authority.issue(&[], None).unwrap();
+    let (certificate, key) = (file("http.crt", &certificate), file("http.key", &key));
+    let (ca, token) = (file("http-ca.pem", world.authority.ca_pem()), file("http-token", TOKEN));
+    let wrong = file("wrong-token", "another-token-0123456789");
+    let listen = "listen = \"127.0.0.1:0\"";
+    world.configuration.edit(listen, &format!("{listen}\ntoken_file = \"{token}\"\nopen = []"));
+    world.configuration.more =
+        format!("\n[http.tls]\ncertificate_file = \"{certificate}\"\nkey_file = \"{key}\"\n");
+    let daemon = world.daemon().await;
+    let scrape = |token: &str| {
+        let target = format!("static_configs: [{{targets: ['{}']}}]", daemon.address());
+        let tls = format!("scheme: https\n    tls_config: {{ca_file: '{ca}'}}");
+        format!("{target}\n    {tls}\n    authorization: {{credentials_file: '{token}'}}")
+    };
+    for (token, up) in [(&token, "1"), (&wrong, "0")] {
+        let prometheus = Prometheus::scraping(&scrape(token), "127.0.0.1:9").await;
+        wait_within(DEADLINE, "it was scraped", async || {
+            let series = prometheus.query("up{job=\"bc-secrets-sync\"}").await;
+            series.first().is_some_and(|series| series["value"][1] == up).then_some(())
+        })
+        .await;
+        let targets = prometheus.get("targets", &[]).await;
+        let error = targets["activeTargets"][0]["lastError"].to_string();
+        assert_eq!(error.contains("401 Unauthorized"), up == "0", "{error}");
+        if up == "0" {
+            continue;
+        }
+        wait_within(DEADLINE, "its metrics are there", async || {
+            let refused =
+                prometheus.query("bc_secrets_sync_http_certificate_last_load_successful == 1").await;
+            (!refused.is_empty()).then_some(())
         })
         .await;
     }

@@ -124,6 +124,19 @@ async fn a_body_that_does_not_come_is_waited_for_no_longer_than_a_request_may_ta
     assert!((REQUEST_LIMIT..REQUEST_LIMIT + Duration::from_secs(3)).contains(&took), "{took:?}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_listens_and_never_reads_has_a_place_for_no_longer_than_a_stream_lasts() {
+    let (source, requests) = SnapshotSource::channel();
+    answering(requests);
+    let (_heartbeat, seen) = watch::channel(WELL());
+    let (mut client, stopping) = piped(source, seen);
+    let begun = Instant::now();
+    client.write_all(request("GET", "/events", "").as_bytes()).await.unwrap();
+    stopping.closed().await;
+    // Ten minutes, and what a request may take.
+    assert!(begun.elapsed() <= Duration::from_secs(630), "{:?}", begun.elapsed());
+}
+
 /// A client that asks for a page, on a connection that is closed after that.
 fn asking(running: &Running, path: &'static str) -> JoinHandle<Answer> {
     let address = running.address.clone();

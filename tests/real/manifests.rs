@@ -1,0 +1,350 @@
+//! The manifests for Kubernetes, as kustomize and helm render them: valid for every version, the same from both, and what
+//! they promise of the pods.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use super::schemas;
+use super::support::daemon::run;
+
+/// The ways of running it: overlays of kustomize, and values for the chart.
+const WAYS: [&str; 5] = ["sidecar", "sidecar-kubernetes", "init", "job", "deployment"];
+
+/// What both may write, in text.
+fn output(mut command: Command) -> String {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn deploy(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(path)
+}
+
+/// What kustomize makes of an overlay, as YAML.
+pub(crate) fn kustomize(way: &str) -> String {
+    let overlay = deploy("kubernetes/overlays").join(way);
+    let mut command = Command::new("kustomize");
+    command.arg("version");
+    if command.output().is_ok_and(|output| output.status.success()) {
+        command = Command::new("kustomize");
+        command.arg("build");
+    } else {
+        command = Command::new("kubectl");
+        command.arg("kustomize");
+    }
+    command.arg(overlay);
+    output(command)
+}
+
+/// Runs helm, which is installed beside the Python with the packages.
+fn helm(arguments: &[&str]) -> String {
+    let mut command = Command::new(schemas::python().with_file_name("helm"));
+    command.args(arguments);
+    output(command)
+}
+
+/// What the chart makes of the values for a way of running it, as YAML.
+fn chart(release: &str, way: &str) -> String {
+    let chart = deploy("helm/bc-secrets-sync");
+    helm(&["template", release, chart.to_str().unwrap(), "--values", &values(way)])
+}
+
+fn values(way: &str) -> String {
+    deploy(&format!("helm/bc-secrets-sync/ci/{way}-values.yaml")).display().to_string()
+}
+
+/// Puts lists whose order means nothing in one order, and takes off what the chart says of itself.
+fn normal(object: &Value) -> Value {
+    let mut object = object.clone();
+    let metadata = object["metadata"].as_object_mut().unwrap();
+    if let Some(labels) = metadata.get_mut("labels").and_then(Value::as_object_mut) {
+        labels.retain(|label, _| !label.starts_with("app.kubernetes.io/") && label != "helm.sh/chart");
+        if labels.is_empty() {
+            metadata.remove("labels");
+        }
+    }
+    sort(&mut object);
+    object
+}
+
+fn sort(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for name in ["volumes", "volumeMounts"] {
+                if let Some(Value::Array(list)) = fields.get_mut(name) {
+                    list.sort_by_key(|entry| entry["name"].as_str().unwrap().to_owned());
+                }
+            }
+            fields.values_mut().for_each(sort);
+        }
+        Value::Array(values) => values.iter_mut().for_each(sort),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// The objects in one order, each as it is told apart.
+fn normal_all(text: &str) -> Vec<Value> {
+    let mut objects: Vec<_> = schemas::read_yaml(text).iter().map(normal).collect();
+    objects.sort_by_key(|object| format!("{} {}", object["kind"], object["metadata"]["name"]));
+    objects
+}
+
+fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    objects.iter().filter(|object| object["kind"] == kind).collect()
+}
+
+/// The one workload of some objects.
+pub(crate) fn workload(objects: &[Value]) -> &Value {
+    let mut found = of_kind(objects, "Deployment");
+    found.extend(of_kind(objects, "Job"));
+    assert_eq!(found.len(), 1);
+    found[0]
+}
+
+fn list<'a>(value: &'a Value, name: &str) -> Vec<&'a Value> {
+    value[name].as_array().map(|list| list.iter().collect()).unwrap_or_default()
+}
+
+/// Both renderings of every way.
+fn everything() -> Vec<(String, Vec<Value>)> {
+    let both = |way: &str| {
+        [(format!("kustomize {way}"), kustomize(way)), (format!("helm {way}"), chart("bc-secrets-sync", way))]
+    };
+    let rendered = WAYS.into_iter().flat_map(both);
+    rendered.map(|(name, text)| (name, schemas::read_yaml(&text))).collect()
+}
+
+#[test]
+#[ignore = "needs kustomize, helm and the schemas of Kubernetes: ./tests/run --real"]
+fn real_manifests_hold_against_the_schemas_of_kubernetes() {
+    let all: Vec<_> =
+        WAYS.into_iter().flat_map(|way| [kustomize(way), chart("bc-secrets-sync", way)]).collect();
+    let said = schemas::of_yaml(&all.join("\n---\n"));
+    said.assert_allowed();
+    assert!(said.objects.len() > 40, "{}", said.objects.len());
+
+    // They do refuse: a field that there is none of, deep inside, and a version that is no more.
+    let text = kustomize("sidecar");
+    for (part, by) in [("readOnlyRootFilesystem", "readOnlyRoot"), ("policy/v1", "policy/v1beta1")] {
+        assert!(text.contains(part));
+        schemas::of_yaml(&text.replace(part, by)).assert_refused();
+    }
+}
+
+#[test]
+#[ignore = "needs kustomize and helm: ./tests/run --real"]
+fn real_manifests_are_the_same_from_the_chart_as_from_kustomize() {
+    for way in WAYS {
+        let (ours, theirs) = (normal_all(&kustomize(way)), normal_all(&chart("bc-secrets-sync", way)));
+        let names = |objects: &[Value]| -> Vec<String> {
+            objects
+                .iter()
+                .map(|object| format!("{} {}", object["kind"], object["metadata"]["name"]))
+                .collect()
+        };
+        assert_eq!(names(&theirs), names(&ours), "{way}");
+        for (theirs, ours) in theirs.iter().zip(&ours) {
+            assert_eq!(theirs, ours, "{way}");
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs helm: ./tests/run --real"]
+fn real_chart_passes_its_linter_and_refuses_values_that_it_does_not_know() {
+    let chart_directory = deploy("helm/bc-secrets-sync").display().to_string();
+    for way in WAYS {
+        let said = helm(&["lint", "--strict", &chart_directory, "--values", &values(way)]);
+        assert!(said.contains("0 chart(s) failed"), "{said}");
+        assert!(!said.contains("[WARNING]"), "{said}");
+    }
+    for (bad, word) in [
+        ("mode=daemonset", "mode"),
+        ("auth.approle.secret=x", "secret"),
+        ("app.container.image=", "image"),
+        ("config=", "config"),
+        ("networkPolicy.vaultPort=0", "vaultPort"),
+        ("volumes.credentialsSizeLimit=much", "credentialsSizeLimit"),
+    ] {
+        let mut command = Command::new(schemas::python().with_file_name("helm"));
+        let refused =
+            command.args(["template", "x", &chart_directory, "--values", &values("sidecar"), "--set", bad]);
+        let refused = refused.output().unwrap();
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && said.contains(word), "{bad}: {said}");
+    }
+    // Two releases in one namespace are told apart.
+    let objects = schemas::read_yaml(&chart("second", "deployment"));
+    let monitor = &of_kind(&objects, "PodMonitor")[0]["spec"]["selector"]["matchLabels"];
+    let labels = &workload(&objects)["spec"]["template"]["metadata"]["labels"];
+    assert_eq!((&monitor["credentials-by"], &labels["credentials-by"]), (&json!("second"), &json!("second")));
+}
+
+#[test]
+#[ignore = "needs kustomize and helm: ./tests/run --real"]
+fn real_manifests_give_pods_no_right_that_they_do_not_need() {
+    for (name, objects) in everything() {
+        let pod = &workload(&objects)["spec"]["template"]["spec"];
+        assert_eq!(pod["automountServiceAccountToken"], false, "{name}");
+        assert_eq!(pod["securityContext"]["runAsNonRoot"], true, "{name}");
+        assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault", "{name}");
+        assert_eq!(pod["securityContext"]["fsGroup"], 65532, "{name}");
+        for field in ["hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace"] {
+            assert_eq!(pod[field], Value::Null, "{name} {field}");
+        }
+        let mut containers = list(pod, "initContainers");
+        containers.extend(list(pod, "containers"));
+        let mut users = Vec::new();
+        for container in &containers {
+            let security = &container["securityContext"];
+            assert_eq!(security["allowPrivilegeEscalation"], false, "{name}");
+            assert_eq!(security["readOnlyRootFilesystem"], true, "{name}");
+            assert_eq!(security["capabilities"], json!({"drop": ["ALL"]}), "{name}");
+            assert_eq!(security["privileged"], Value::Null, "{name}");
+            assert!(security["runAsUser"].as_u64() >= Some(10001), "{name}");
+            users.push(&security["runAsUser"]);
+            for mount in list(container, "volumeMounts") {
+                assert_eq!(mount["subPath"], Value::Null, "{name}");
+                let writes = container["name"] == "bc-secrets-sync"
+                    && (mount["name"] == "bc-credentials" || mount["name"] == "bc-state");
+                assert_eq!(mount["readOnly"] == true, !writes, "{name} {mount}");
+            }
+        }
+        // The app is somebody else.
+        users.dedup();
+        assert_eq!(users.len(), containers.len(), "{name}");
+        let volume = |wanted: &str| list(pod, "volumes").into_iter().find(|volume| volume["name"] == wanted);
+        if !name.ends_with("deployment") {
+            let credentials = &volume("bc-credentials").unwrap()["emptyDir"];
+            assert_eq!(credentials, &json!({"medium": "Memory", "sizeLimit": "4Mi"}), "{name}");
+        }
+        if let Some(token) = volume("bc-vault-token") {
+            let token = &token["projected"]["sources"][0]["serviceAccountToken"];
+            assert_eq!(token["audience"], "vault", "{name}");
+        }
+        let daemon = containers.iter().find(|container| container["name"] == "bc-secrets-sync").unwrap();
+        for resource in ["/requests/cpu", "/requests/memory", "/limits/memory"] {
+            assert!(daemon["resources"].pointer(resource).is_some(), "{name} {resource}");
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs kustomize and helm: ./tests/run --real"]
+fn real_manifests_start_the_app_on_published_credentials_only_and_are_found_by_what_selects_them() {
+    for (name, objects) in everything() {
+        let template = &workload(&objects)["spec"]["template"];
+        let pod = &template["spec"];
+        let place = if name.ends_with("deployment") { "containers" } else { "initContainers" };
+        let daemon = &pod[place][0];
+        assert_eq!(daemon["name"], "bc-secrets-sync", "{name}");
+        let once = list(daemon, "args").contains(&&json!("--one-time"));
+        assert_eq!(once, name.ends_with("init") || name.ends_with("job"), "{name}");
+        if once {
+            // An init container with it would be taken for a sidecar, and never be waited for.
+            assert_eq!(daemon["restartPolicy"], Value::Null, "{name}");
+        } else {
+            assert_eq!(daemon["restartPolicy"] == "Always", name.contains("sidecar"), "{name}");
+            assert_eq!(daemon["startupProbe"]["httpGet"]["path"], "/startupz", "{name}");
+            assert_eq!(daemon["livenessProbe"]["httpGet"]["path"], "/livez", "{name}");
+            assert_eq!(daemon["ports"][0], json!({"name": "bc-http", "containerPort": 9847}), "{name}");
+        }
+        for (kind, selector) in [
+            ("PodMonitor", "/spec/selector/matchLabels"),
+            ("NetworkPolicy", "/spec/podSelector/matchLabels"),
+            ("PodDisruptionBudget", "/spec/selector/matchLabels"),
+        ] {
+            for object in of_kind(&objects, kind) {
+                let labels = object.pointer(selector).and_then(Value::as_object).unwrap();
+                assert!(!labels.is_empty());
+                for (label, value) in labels {
+                    assert_eq!(&template["metadata"]["labels"][label], value, "{name} {kind}");
+                }
+            }
+        }
+        // What its definition calls them, since no schema of it is at hand.
+        for monitor in of_kind(&objects, "PodMonitor") {
+            let endpoint = &monitor["spec"]["podMetricsEndpoints"][0];
+            assert_eq!(
+                (&endpoint["port"], &endpoint["path"]),
+                (&json!("bc-http"), &json!("/metrics")),
+                "{name}"
+            );
+            let job = json!([{"targetLabel": "job", "replacement": "bc-secrets-sync"}]);
+            assert_eq!(endpoint["relabelings"], job, "{name}");
+        }
+        for rule in of_kind(&objects, "PrometheusRule") {
+            let rules = [
+                include_str!("../../deploy/prometheus/alerts.yml"),
+                include_str!("../../deploy/prometheus/recording.yml"),
+            ];
+            let files = rules.map(|text| format!("apiVersion: monitoring.coreos.com/v1\nkind: File\n{text}"));
+            let shipped = schemas::read_yaml(&files.join("\n---\n"));
+            let groups: Vec<_> = shipped.iter().flat_map(|file| list(file, "groups")).collect();
+            assert_eq!(list(&rule["spec"], "groups"), groups, "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs kustomize and helm: ./tests/run --real"]
+async fn real_manifests_have_configurations_that_the_daemon_takes() {
+    let home = tempfile::tempdir().unwrap();
+    for name in ["role-id", "secret-id", "token"] {
+        std::fs::write(home.path().join(name), "a-word-that-is-a-secret").unwrap();
+    }
+    let here = home.path().display();
+    for (name, objects) in everything() {
+        let map = of_kind(&objects, "ConfigMap")[0];
+        let text = map["data"]["config.toml"].as_str().unwrap();
+        // Where the pod would have them.
+        let text = text
+            .replace("/etc/bc-secrets-sync/approle", &here.to_string())
+            .replace("/var/run/secrets/vault", &here.to_string())
+            .replace(
+                "[alerts.kubernetes]\n",
+                &format!(
+                    "[alerts.kubernetes]\nurl = \"https://10.0.0.1\"\nnamespace = \"shop\"\n\
+                     token_file = \"{here}/token\"\nca_file = \"{here}/token\"\n\
+                     [alerts.kubernetes.regarding]\nname = \"shop-sync-0\"\n"
+                ),
+            );
+        let file = home.path().join("config.toml");
+        std::fs::write(&file, &text).unwrap();
+        let (code, said) = validate(home.path(), &file).await;
+        assert_eq!(code, Some(0), "{name}: {said}\n{text}");
+    }
+}
+
+async fn validate(home: &Path, file: &Path) -> (Option<i32>, String) {
+    let arguments = ["validate".as_ref(), "--config".as_ref(), file.as_os_str()];
+    let ended = run(home, arguments).await;
+    (ended.code, format!("{ended:?}"))
+}
+
+#[test]
+fn rules_are_the_same_for_the_operator_and_in_the_chart_as_they_are_shipped() {
+    let read = |path: &str| std::fs::read_to_string(deploy(path)).unwrap();
+    let mut groups = String::new();
+    for name in ["alerts.yml", "recording.yml"] {
+        let shipped = read(&format!("prometheus/{name}"));
+        assert_eq!(
+            read(&format!("helm/bc-secrets-sync/rules/{name}")),
+            shipped,
+            "run deploy/kubernetes/update-rules"
+        );
+        let (_, rules) = shipped.split_once("\ngroups:\n").unwrap();
+        for line in rules.lines() {
+            groups.push_str(if line.is_empty() { "" } else { "  " });
+            groups.push_str(line);
+            groups.push('\n');
+        }
+    }
+    let rule = read("kubernetes/components/monitoring/prometheus-rule.yaml");
+    let (head, inside) = rule.split_once("\n  groups:\n").unwrap();
+    assert!(head.ends_with("kind: PrometheusRule\nmetadata:\n  name: bc-secrets-sync\nspec:"), "{head}");
+    assert_eq!(inside, groups, "run deploy/kubernetes/update-rules");
+}
