@@ -2,9 +2,9 @@
 //!
 //! What this podman cannot do stands in for what a cluster does: a native sidecar is a container that starts with the others
 //! (so that probes and the order of the start are not shown here), and the kubelet's volumes are directories that the test
-//! makes as the kubelet does: in memory, and given to the group of `fsGroup`.
+//! makes as the kubelet does: in memory, given to the group of `fsGroup`, and a ConfigMap behind a link that is swapped.
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -70,12 +70,22 @@ fn give(path: &Path, mode: u32) {
     std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
 }
 
+/// Publishes a file in a volume as the kubelet does it for a ConfigMap: behind a link that is swapped.
+fn project(volume: &Path, generation: u32, name: &str, content: &str) {
+    let generation = format!("..generation_{generation}");
+    let inside = volume.join(&generation);
+    std::fs::create_dir(&inside).unwrap();
+    std::fs::write(inside.join(name), content).unwrap();
+    let aside = volume.join("..data_tmp");
+    symlink(&generation, &aside).unwrap();
+    std::fs::rename(&aside, volume.join("..data")).unwrap();
+    if !volume.join(name).exists() {
+        symlink(Path::new("..data").join(name), volume.join(name)).unwrap();
+    }
+}
+
 /// The pod of the shipped overlay, changed only in what this podman cannot do and in what is this test's.
-fn pod(rendered: &[Value], configuration: &str, volumes: &[(&str, &Path)]) -> String {
-    let mut objects = vec![json!({
-        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "bc-secrets-sync"},
-        "data": {"config.toml": configuration},
-    })];
+fn pod(rendered: &[Value], volumes: &[(&str, &Path)]) -> String {
     let mut deployment = workload(rendered).clone();
     let pod = &mut deployment["spec"]["template"]["spec"];
     pod["hostNetwork"] = true.into();
@@ -91,12 +101,10 @@ fn pod(rendered: &[Value], configuration: &str, volumes: &[(&str, &Path)]) -> St
     pod["containers"][0]["command"] = json!(["/bin/sh", "-c", SCRIPT]);
     pod["containers"].as_array_mut().unwrap().insert(0, daemon);
     for volume in pod["volumes"].as_array_mut().unwrap() {
-        if let Some((name, path)) = volumes.iter().find(|(name, _)| volume["name"] == *name) {
-            *volume = json!({"name": name, "hostPath": {"path": path, "type": "Directory"}});
-        }
+        let (name, path) = volumes.iter().find(|(name, _)| volume["name"] == *name).unwrap();
+        *volume = json!({"name": name, "hostPath": {"path": path, "type": "Directory"}});
     }
-    objects.push(deployment);
-    objects.iter().map(Value::to_string).collect::<Vec<_>>().join("\n---\n")
+    deployment.to_string()
 }
 
 #[tokio::test]
@@ -124,10 +132,17 @@ async fn real_pod_gives_its_app_what_it_can_read_and_not_write_and_follows_a_reg
     configuration.output = "/run/bc-secrets-sync/credentials".into();
     configuration.state = "/var/lib/bc-secrets-sync".into();
     configuration.webhook = None;
-    let volumes = [("bc-credentials", memory.0.as_path()), ("bc-state", &state), ("bc-approle", &ids)];
+    let config = directory(home.path().join("config"), 0o2755);
+    project(&config, 1, "config.toml", &configuration.text());
+    let volumes = [
+        ("bc-credentials", memory.0.as_path()),
+        ("bc-state", &state),
+        ("bc-approle", &ids),
+        ("bc-config", &config),
+    ];
     let rendered = schemas::read_yaml(&kustomize("sidecar"));
     let file = home.path().join("pod.yaml");
-    std::fs::write(&file, pod(&rendered, &configuration.text(), &volumes)).unwrap();
+    std::fs::write(&file, pod(&rendered, &volumes)).unwrap();
     podman.run(&["play", "kube", file.to_str().unwrap()]);
 
     let (app, sync) = ("shop-sync-pod-0-app", "shop-sync-pod-0-bc-secrets-sync");
@@ -156,8 +171,18 @@ async fn real_pod_gives_its_app_what_it_can_read_and_not_write_and_follows_a_reg
         "{said}"
     );
 
+    // A change of the ConfigMap needs no new pod.
+    let later = world.add_store("later").await;
+    project(&config, 2, "config.toml", &world.configuration.text());
+    wait_until("the store of the new configuration is published", async || {
+        let token = std::fs::read_to_string(memory.0.join("credentials/later/api_token"));
+        token.is_ok_and(|token| token == later.api_token)
+    })
+    .await;
+
     // As the kubelet ends a sidecar, after the app: by SIGTERM, and the files stay.
-    podman.run(&["kill", "--signal=TERM", sync]);
-    assert_eq!(podman.run(&["wait", sync]), "0", "{}", podman.logs(sync));
+    podman.run(&["stop", "--time=20", sync]);
+    let code = podman.run(&["inspect", "--format={{.State.ExitCode}}", sync]);
+    assert_eq!(code, "0", "{}", podman.logs(sync));
     assert_eq!(std::fs::read_to_string(memory.0.join("credentials/acme/api_token")).unwrap(), new.api_token);
 }
