@@ -118,7 +118,7 @@ enum Command {
     /// Vault, in a temporary directory; tells what happens as it happens; then stays up to be looked at.
     #[cfg(feature = "demo")]
     Demo(demo::Demo),
-    /// Serve the simulated store and the small Vault alone, for measurements
+    /// Serve the simulated store alone, for measurements
     #[cfg(feature = "demo")]
     #[command(hide = true)]
     Sandbox(sandbox::Sandbox),

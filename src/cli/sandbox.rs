@@ -1,4 +1,4 @@
-//! `sandbox`: serves the simulated store and the small Vault alone, for measurements.
+//! `sandbox`: serves the simulated store alone, for measurements.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
