@@ -14,7 +14,7 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{InconsistentKeys, ServerConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::Mutex as Turns;
+use tokio::sync::Mutex as Turn;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -84,8 +84,9 @@ pub enum TlsError {
 pub(super) struct Tls {
     files: ServerTls,
     current: Mutex<Current>,
-    /// Who looks at the files: a flood of connections takes one thread.
-    turns: Turns<()>,
+    /// Held by the look at the files that is under way, for as long as it takes: a flood of connections, or a disk that
+    /// hangs, takes one thread.
+    looking: Arc<Turn<()>>,
 }
 
 struct Current {
@@ -105,7 +106,7 @@ impl Tls {
         let (config, expires_at) = loaded?;
         warn_if_over(expires_at);
         let current = Mutex::new(Current { stamps, config, expires_at, error: None });
-        Ok(Self { files: files.clone(), current, turns: Turns::default() })
+        Ok(Self { files: files.clone(), current, looking: Arc::default() })
     }
 
     pub(super) fn status(&self) -> CertificateStatus {
@@ -132,15 +133,18 @@ impl Tls {
         TlsAcceptor::from(config).accept(stream).await.map_err(NoTls::Failed)
     }
 
-    /// What to show, after a look whether the files have changed.
+    /// What to show, after a look whether the files have changed; without one while another client's look is under way.
     async fn newest(&self) -> Arc<ServerConfig> {
-        let turn = self.turns.lock().await;
-        let (files, known) = (self.files.clone(), self.current().stamps);
-        let looking = spawn_blocking(move || (stamps(&files) != known).then(|| settled(&files)));
-        if let Ok(Ok(Some((stamps, loaded)))) = timeout(LOOK_LIMIT, looking).await {
-            self.take(stamps, loaded);
+        if let Ok(turn) = self.looking.clone().try_lock_owned() {
+            let (files, known) = (self.files.clone(), self.current().stamps);
+            let looking = spawn_blocking(move || {
+                let found = (stamps(&files) != known).then(|| settled(&files));
+                (found, turn)
+            });
+            if let Ok(Ok((Some((stamps, loaded)), _turn))) = timeout(LOOK_LIMIT, looking).await {
+                self.take(stamps, loaded);
+            }
         }
-        drop(turn);
         self.current().config.clone()
     }
 
@@ -279,5 +283,32 @@ async fn say_so(mut stream: TcpStream) {
     .await;
     if let Err(error) = said {
         tracing::debug!(error = &error as &dyn Error, "a client that does not speak TLS was not told so");
+    }
+}
+
+#[cfg(all(test, feature = "demo"))]
+mod tests {
+    use super::*;
+    use crate::sandbox::authority::Authority;
+
+    #[tokio::test]
+    async fn nobody_waits_for_a_look_at_the_files_that_hangs() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = directory.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let authority = Authority::new().unwrap();
+        let (certificate, key) = authority.issue(&[], None).unwrap();
+        let files = ServerTls { certificate_file: file("crt", &certificate), key_file: file("key", &key) };
+        let tls = Tls::load(&files).unwrap();
+        let hangs = tls.looking.clone().lock_owned().await;
+        let before = tls.newest().await;
+        let (certificate, key) = authority.issue(&[], None).unwrap();
+        let (_, _) = (file("crt", &certificate), file("key", &key));
+        assert!(Arc::ptr_eq(&tls.newest().await, &before), "what is in use serves");
+        drop(hangs);
+        assert!(!Arc::ptr_eq(&tls.newest().await, &before));
     }
 }

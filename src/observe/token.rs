@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,7 +12,7 @@ use tokio::sync::Mutex as Turns;
 use zeroize::Zeroizing;
 
 use crate::domain::secret::Secret;
-use crate::system::short_file;
+use crate::system::{blocking, short_file};
 
 /// A token that could be guessed guards nothing.
 const SHORTEST: usize = 16;
@@ -48,13 +48,14 @@ pub(super) struct TokenFile {
     file: Mutex<Option<PathBuf>>,
     /// The file could not be used, and that was said.
     failing: AtomicBool,
-    /// Who reads the file: a flood of requests takes one thread, and not all that there are.
-    turns: Turns<()>,
+    /// Held by whoever reads the file, for as long as that takes: a flood of requests, or a disk that hangs, takes one
+    /// thread, and not all that there are.
+    turns: Arc<Turns<()>>,
 }
 
 impl TokenFile {
     pub(super) fn new(key: &'static str, undone: &'static str, file: Option<PathBuf>) -> Self {
-        Self { key, undone, file: Mutex::new(file), failing: AtomicBool::new(false), turns: Turns::default() }
+        Self { key, undone, file: Mutex::new(file), failing: AtomicBool::new(false), turns: Arc::default() }
     }
 
     /// Another file is named from now on.
@@ -75,12 +76,13 @@ impl TokenFile {
     pub(super) async fn admit(&self, headers: &HeaderMap, scheme: Scheme) -> Result<(), Refusal> {
         let Some(file) = self.file() else { return Err(Refusal::NotConfigured) };
         let borne = borne(headers, scheme).ok_or(Refusal::NoToken)?;
-        let turn = self.turns.lock().await;
-        let token = match short_file::read_in_background(&file).await {
-            Ok(text) => usable(&text),
-            Err(error) => Err(error.to_string()),
-        };
-        drop(turn);
+        let turn = self.turns.clone().lock_owned().await;
+        let path = file.clone();
+        let token = blocking::run(move || {
+            let _turn = turn;
+            short_file::read(&path).map_err(|error| error.to_string()).and_then(|text| usable(&text))
+        })
+        .await;
         let token = self.noted(&file, token).ok_or(Refusal::Unusable)?;
         token.is(&borne).then_some(()).ok_or(Refusal::WrongToken)
     }

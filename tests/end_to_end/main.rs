@@ -22,6 +22,7 @@ mod kubernetes;
 mod kv;
 mod life;
 mod log;
+mod memory;
 mod one_time;
 mod options;
 mod page;

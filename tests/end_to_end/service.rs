@@ -135,3 +135,18 @@ async fn a_service_manager_that_does_not_listen_holds_nothing_up() {
     .await;
     daemon.stop().await;
 }
+
+/// The template is the unit with other names, line by line: whatever is changed in one is changed in the other.
+#[test]
+fn the_template_unit_is_the_unit_with_directories_of_its_own() {
+    let unit = include_str!("../../deploy/systemd/bc-secrets-sync.service");
+    let template = include_str!("../../deploy/systemd/bc-secrets-sync@.service");
+    let as_template = |line: &str| match line.split_once('=') {
+        Some(("Description", text)) => format!("Description={text} (%i)"),
+        Some((key @ ("RuntimeDirectory" | "StateDirectory"), name)) => format!("{key}={name}-%i"),
+        _ => line.replace("/etc/bc-secrets-sync/", "/etc/bc-secrets-sync/%i/"),
+    };
+    let expected: Vec<String> = unit.lines().map(as_template).collect();
+    assert_eq!(template.lines().collect::<Vec<_>>(), expected);
+    assert_ne!(unit, template);
+}

@@ -1,6 +1,6 @@
-//! Channels against the real thing: Debian's Alertmanager, a receiver that is not ours, the schemas of
-//! Kubernetes and Chromium; and a Prometheus that scrapes. Left out unless `./tests/run --real` asks for them; then what
-//! they need must be there.
+//! Channels against the real thing: Debian's Alertmanager, a receiver that is not ours, the schemas of Kubernetes and
+//! Chromium; a Prometheus that scrapes; the image under podman; the units and the package under systemd. Left out
+//! unless `./tests/run --real` asks for them; then what they need must be there.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
@@ -9,6 +9,8 @@ mod alertmanager;
 mod browser;
 #[cfg(feature = "demo")]
 mod container;
+#[cfg(feature = "demo")]
+mod debian;
 #[cfg(feature = "demo")]
 mod kubernetes;
 #[cfg(feature = "demo")]
@@ -29,6 +31,8 @@ mod standard_webhooks;
 #[cfg(feature = "demo")]
 #[path = "../support/mod.rs"]
 mod support;
+#[cfg(feature = "demo")]
+mod systemd;
 
 use std::time::{Duration, SystemTime};
 

@@ -241,34 +241,73 @@ async fn the_end_does_not_wait_past_its_deadline() {
     assert_eq!(Instant::now(), deadline);
 }
 
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Lines {
+    /// Takes what this thread logs.
+    fn take(&self) -> tracing::subscriber::DefaultGuard {
+        let writer = self.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .without_time()
+            .with_ansi(false)
+            .with_target(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::set_default(subscriber)
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_channel_that_fails_again_and_again_is_logged_once_and_when_it_works_with_the_number() {
+    let lines = Lines::default();
+    let _taken = lines.take();
+    let directory = tempfile::tempdir().unwrap();
+    let messages = story("acme");
+    let ledger = ledger_with(&directory, &["webhook"], &messages);
+    let mut receiver = Receiver::start(&["503 Busy\r\n"; 4]);
+    let mut bench = Bench::new("webhook", &ledger, &url(&receiver));
+    bench.run();
+    for _ in 0..4 {
+        receiver.next_id().await;
+        advance(bench.failed().await.wait.unwrap()).await;
+    }
+    bench.delivered().await;
+    bench.delivered().await;
+    let text = lines.text();
+    let failed: Vec<_> = text.lines().filter(|line| line.contains("answered 503")).collect();
+    let [first, over] = failed.as_slice() else { panic!("{text}") };
+    assert!(first.trim_start().starts_with("WARN not delivered: "), "{first}");
+    assert!(over.trim_start().starts_with("INFO it works again; it had failed: "), "{over}");
+    assert!(over.contains("times=4"), "{over}");
+    assert!(text.contains(" INFO delivered "), "{text}");
+}
+
 #[test]
 fn a_message_is_logged_as_seriously_as_its_incident() {
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-    impl io::Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
     let lines = Lines::default();
-    let writer = lines.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .without_time()
-        .with_ansi(false)
-        .with_target(false)
-        .with_writer(move || writer.clone())
-        .finish();
+    let taken = lines.take();
     let [opened, mut reminder, resolved] = story("acme");
     reminder.incident.severity = Severity::Warning;
-    tracing::subscriber::with_default(subscriber, || {
-        for message in [opened, reminder, resolved] {
-            log(&message);
-        }
-    });
-    let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    for message in [opened, reminder, resolved] {
+        log(&message);
+    }
+    drop(taken);
+    let text = lines.text();
     let [opened, reminder, resolved] = text.lines().collect::<Vec<_>>().try_into().unwrap();
     assert!(opened.starts_with("ERROR acme: API token regenerated or revoked"), "{opened}");
     assert!(opened.contains("rejected 3 times in a row (HTTP 401)"), "{opened}");

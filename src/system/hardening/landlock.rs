@@ -113,9 +113,9 @@ impl Domain {
         let held = rustix::fs::open(process, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok();
         let status = rules.restrict_self()?;
         match (status.ruleset, status.landlock) {
-            (_, LandlockStatus::NotImplemented) => {
-                Err(Unconfined::Unavailable("the kernel has no Landlock; it is there since Linux 5.13"))
-            }
+            (_, LandlockStatus::NotImplemented) => Err(Unconfined::Unavailable(
+                "the kernel has no Landlock, which is there since Linux 5.13, or the system calls for it are refused",
+            )),
             (_, LandlockStatus::NotEnabled) => Err(Unconfined::Unavailable(
                 "the kernel has Landlock switched off; add it to the boot parameter lsm=",
             )),
