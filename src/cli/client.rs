@@ -73,6 +73,11 @@ pub(super) enum AskError {
     NoSocket(&'static str),
     #[error("{0} is no address of a daemon: write it as http://HOST:PORT")]
     Address(String),
+    #[error(
+        "--url names a user or a password, which others on this host see in the list of processes: leave it out, and \
+         name a file with the listener's token with --token-file"
+    )]
+    Password,
     #[error("no daemon answers at {place}: {why}")]
     NoDaemon { place: String, why: String },
     #[error("{0}")]
@@ -114,6 +119,7 @@ impl AskError {
             Self::Config(_)
             | Self::NoSocket(_)
             | Self::Address(_)
+            | Self::Password
             | Self::Refused(_)
             | Self::Exposed(_)
             | Self::Token { .. }
@@ -165,6 +171,10 @@ impl Daemon {
 
 fn address(text: &str) -> Result<Url, AskError> {
     let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    // What it is must not be shown, and must not go where a token from a file would not.
+    if text.contains('@') {
+        return Err(AskError::Password);
+    }
     url.ok_or_else(|| AskError::Address(text.to_owned()))
 }
 
@@ -341,6 +351,10 @@ mod tests {
         assert!(by_url("http://127.0.0.1:9847").is_ok());
         for bad in ["127.0.0.1:9847", "ftp://a/", "unix:/a", "http://"] {
             assert!(matches!(by_url(bad), Err(AskError::Address(_))), "{bad}");
+        }
+        for bad in ["http://me:c0ffee@host.example", "https://c0ffee@127.0.0.1", "me:c0ffee@host.example:1"] {
+            let refused = by_url(bad).map(drop).unwrap_err().to_string();
+            assert!(refused.contains("--token-file") && !refused.contains("c0ffee"), "{refused}");
         }
     }
 

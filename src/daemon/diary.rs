@@ -25,8 +25,13 @@ impl Diary {
     /// Writes a decision, unless it is trouble that was written lately.
     pub(super) fn decided(&mut self, decision: &Decision, now: Now) {
         let (store, text) = (decision.store.as_ref().map(StoreName::as_str), decision.text.as_str());
+        // Not in its words: what is said differently each time may be the same trouble.
+        let said = match decision.output.as_str() {
+            "" => String::new(),
+            output => format!("; it said: {output}"),
+        };
         let Some(severity) = decision.severity else {
-            info!(store, "{text}");
+            info!(store, "{text}{said}");
             return;
         };
         let (times, since) = match self.repeats.came(store.unwrap_or_default(), text, now) {
@@ -35,8 +40,8 @@ impl Diary {
             Telling::Nothing => return,
         };
         match severity {
-            Severity::Warning => warn!(store, times, since, "{text}"),
-            Severity::Critical => error!(store, times, since, "{text}"),
+            Severity::Warning => warn!(store, times, since, "{text}{said}"),
+            Severity::Critical => error!(store, times, since, "{text}{said}"),
         }
     }
 
@@ -130,12 +135,15 @@ mod tests {
             store: Some(store.clone()),
             severity: Some(Severity::Critical),
             text: "publishing failed: the disk is full".to_owned(),
+            output: String::new(),
         };
-        let good = Decision { store: Some(store), severity: None, text: "published".to_owned() };
+        let text = "published".to_owned();
+        let good = Decision { store: Some(store), severity: None, text, output: "thanks".to_owned() };
         let lines = logged(|| {
             let mut diary = Diary::default();
             for second in (0..100).step_by(10) {
-                diary.decided(&trouble, at(second));
+                let output = format!("at {second}");
+                diary.decided(&Decision { output, ..trouble.clone() }, at(second));
                 diary.decided(&good, at(second));
             }
             for second in 100..2_000 {
@@ -149,12 +157,13 @@ mod tests {
         let failed = of("publishing failed");
         assert_eq!(failed.len(), 3, "{lines:#?}");
         assert!(failed.iter().all(|line| line["store"] == "acme"));
+        assert_eq!(failed[1]["message"], "publishing failed: the disk is full; it said: at 60");
         assert_eq!((&failed[0]["level"], failed[0].get("times")), (&Value::from("ERROR"), None));
         assert_eq!(
             (&failed[1]["times"], &failed[1]["since"]),
             (&7.into(), &"1970-01-01T00:00:00.000Z".into())
         );
         assert_eq!((&failed[2]["level"], &failed[2]["times"]), (&Value::from("INFO"), &10.into()));
-        assert_eq!(of("published").len(), 10, "what is no trouble is always written");
+        assert_eq!(of("published; it said: thanks").len(), 10, "what is no trouble is always written");
     }
 }

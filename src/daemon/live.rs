@@ -294,7 +294,7 @@ impl Live {
             info!("every store is published");
         }
         if let Some(level) = self.levels.turn(std::time::Instant::now()) {
-            info!(%level, "the level of the log is the configured one again");
+            info!(log_level = %level, "the level of the log is the configured one again");
         }
         self.tell_service();
     }

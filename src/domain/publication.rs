@@ -149,6 +149,23 @@ pub enum OnDisk {
     Published(Published),
 }
 
+/// How an app was told of a generation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reloaded {
+    /// In words that may be shown to everybody.
+    pub how: String,
+    /// What a command had to say, for the log alone: nobody knows what is in it.
+    pub output: String,
+}
+
+impl Reloaded {
+    /// A way of which there is nothing else to say.
+    #[must_use]
+    pub fn new(how: impl Into<String>) -> Self {
+        Self { how: how.into(), output: String::new() }
+    }
+}
+
 /// Why an app could not be told of a generation.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]

@@ -93,12 +93,12 @@ where
             Err(refusal) => return refusal,
         };
         // Whatever the level is from now on, this is to be seen.
-        tracing::warn!(%level, span = ?span.duration(), uid, pid, "the level of the log is changed for a while");
+        tracing::warn!(log_level = %level, span = ?span.duration(), uid, pid, "the level of the log is changed for a while");
         levels.set_until(level, Instant::now() + span.duration());
     } else if method == Method::DELETE {
         levels.reset();
         let level = levels.chosen().level();
-        tracing::info!(%level, uid, pid, "the level of the log is the configured one again");
+        tracing::info!(log_level = %level, uid, pid, "the level of the log is the configured one again");
     } else if method != Method::GET {
         return not_allowed("GET, PUT, DELETE");
     }

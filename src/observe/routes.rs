@@ -19,7 +19,7 @@ use super::feed::{ANSWER_LIMIT, Heartbeat, NoAnswer, RequestSource, SnapshotSour
 use super::metrics;
 use super::negotiation::Exposition;
 use super::origin::Visitor;
-use super::page::{self as status_page, EventStream, Hold, Live};
+use super::page::{self as status_page, EventStream, Hold, LISTENERS, Live};
 use super::probes::{Check, Detail, Health};
 use super::room::{Peer, Room};
 use crate::config::Open;
@@ -77,11 +77,17 @@ struct Rooms {
     answers: Room,
     /// For those that may be long: each is in memory until it was read.
     long: Room,
+    /// For events: they last, and a browser has six connections at the most.
+    events: Room,
 }
 
 impl Default for Rooms {
     fn default() -> Self {
-        Self { answers: Room::new(32, 16), long: Room::new(6, 3) }
+        Self {
+            answers: Room::new(32, 16),
+            long: Room::new(6, 3),
+            events: Room::new(LISTENERS, LISTENERS / 2),
+        }
     }
 }
 
@@ -151,7 +157,9 @@ impl Pages {
             return Ok(());
         }
         let full = || self.access.refuse(Refused::NoRoom);
-        if route != Some(Route::Events) {
+        if route == Some(Route::Events) {
+            holding.places.push(rooms.events.enter(peer).ok_or_else(too_many_listeners)?);
+        } else {
             holding.places.push(rooms.answers.enter_within(peer, ANSWER_LIMIT).await.ok_or_else(full)?);
         }
         // Who still waits for a place can be done without, when there are too many connections.
@@ -169,15 +177,7 @@ impl Pages {
         let detail = Detail::of(request.uri().query());
         match Route::of(request.uri().path()) {
             Some(Route::Index) => self.index(request.headers(), request.uri().query()).await,
-            Some(Route::Events) => {
-                let mut page = page(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    PLAIN,
-                    "there are too many listeners; try again soon\n",
-                );
-                page.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("10"));
-                page
-            }
+            Some(Route::Events) => too_many_listeners(),
             Some(Route::Style) => page(StatusCode::OK, "text/css; charset=utf-8", status_page::STYLE),
             Some(Route::Script) => {
                 page(StatusCode::OK, "text/javascript; charset=utf-8", status_page::SCRIPT)
@@ -410,6 +410,13 @@ async fn write_aside(
     let size = snapshot.stores.len().max(snapshot.incidents.len());
     let written = status_page::aside(size, move || write(&snapshot)).await;
     written.unwrap_or_else(|error| broken(&error))
+}
+
+fn too_many_listeners() -> Response<Full<Bytes>> {
+    let text = "there are too many listeners; try again soon\n";
+    let mut page = page(StatusCode::SERVICE_UNAVAILABLE, PLAIN, text);
+    page.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("10"));
+    page
 }
 
 fn text(page: Full<Bytes>) -> Content {

@@ -19,6 +19,9 @@ use super::sweep::{highest_number, keep_only, list, remove_other_links};
 use crate::domain::credentials::{Credentials, StoreName};
 use crate::domain::publication::{GenerationStamp, PublishFault, Published};
 
+/// What a generation is called in a fault. Its own name is drawn anew at each try, and gone with it: the same fault would
+/// never look the same.
+const STAGED: &str = "(new generation)";
 /// How often a name for the staged directory is drawn before giving up: twice is already once in billions.
 const MAX_DRAWS: usize = 16;
 
@@ -147,7 +150,7 @@ impl Publication<'_> {
             Ok(()) => Ok(name),
             Err(fault) => {
                 self.discard(&name);
-                Err(fault)
+                Err(of_staged(fault, &name))
             }
         }
     }
@@ -174,7 +177,7 @@ impl Publication<'_> {
             match self.directory.make(&name) {
                 Ok(()) => return Ok(name),
                 Err(Errno::EXIST) => {}
-                Err(error) => return Err(self.directory.fault("cannot create", &name, error)),
+                Err(error) => return Err(self.directory.fault("cannot create", STAGED, error)),
             }
         }
         Err(self.directory.fault("cannot find a free name in", "", Errno::EXIST))
@@ -301,4 +304,10 @@ impl Publication<'_> {
             .reach(step)
             .map_err(|error| self.directory.fault("cannot go on at", name, error))
     }
+}
+
+/// A fault of a try to write a generation, without the name that it had.
+fn of_staged(fault: PublishFault, name: &str) -> PublishFault {
+    let (path, reason) = (fault.path.replace(name, STAGED), fault.reason.replace(name, STAGED));
+    PublishFault { path, reason, ..fault }
 }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use super::News;
-use crate::domain::publication::ReloadFault;
+use crate::domain::publication::{ReloadFault, Reloaded};
 use crate::system::command::{self, Failure, Job};
 
 /// Runs the command once, in a process group of its own, with nothing in its environment but what every program
@@ -17,7 +17,7 @@ pub(super) async fn run(
     timeout: Duration,
     inherited: &[(String, OsString)],
     news: &News<'_>,
-) -> Result<String, ReloadFault> {
+) -> Result<Reloaded, ReloadFault> {
     let Some((program, arguments)) = argv.split_first() else {
         return Err(ReloadFault::new("there is no command"));
     };
@@ -33,11 +33,8 @@ pub(super) async fn run(
         .collect();
     let job = Job { program, arguments, environment: &environment, input: &[], timeout };
     match command::run(&job).await {
-        Ok(ended) if ended.status.success() && ended.words.is_empty() => {
-            Ok(format!("{program} ended with 0"))
-        }
         Ok(ended) if ended.status.success() => {
-            Ok(format!("{program} ended with 0; it said: {}", ended.words))
+            Ok(Reloaded { how: format!("{program} ended with 0"), output: ended.words })
         }
         Ok(ended) => {
             Err(ReloadFault { reason: format!("{program} ended with {}", ended.status), output: ended.words })

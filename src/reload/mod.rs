@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::config::{Config, Hook, HookRequest, ReloadSignal, Target};
 use crate::domain::credentials::StoreName;
-use crate::domain::publication::{GenerationId, ReloadFault, Told};
+use crate::domain::publication::{GenerationId, ReloadFault, Reloaded, Told};
 use crate::system::{blocking, command};
 
 mod acknowledgements;
@@ -60,22 +60,22 @@ impl Hooks {
         }))
     }
 
-    /// Tells a store's app of a generation, once. Returns how, in words. A command that nobody waits for any more
+    /// Tells a store's app of a generation, once. Returns how. A command that nobody waits for any more
     /// is killed.
     ///
     /// # Errors
     /// The app was not told, or nobody can tell whether it was.
-    pub async fn tell(&self, store: &StoreName, generation: GenerationId) -> Result<String, ReloadFault> {
+    pub async fn tell(&self, store: &StoreName, generation: GenerationId) -> Result<Reloaded, ReloadFault> {
         let directory = self.0.output.join(store.as_str());
         let news = News { store, generation: generation.generation, directory: &directory };
         match self.0.hooks.get(store) {
             Some(Hook::Command { argv, timeout }) => {
                 command_hook::run(argv, *timeout, &self.0.inherited, &news).await
             }
-            Some(Hook::Request(request)) => request::send(request, &news).await,
+            Some(Hook::Request(request)) => request::send(request, &news).await.map(Reloaded::new),
             Some(Hook::Signal { target, signal }) => {
                 let (target, signal) = (target.clone(), *signal);
-                blocking::run(move || signal::send(&target, signal)).await
+                blocking::run(move || signal::send(&target, signal)).await.map(Reloaded::new)
             }
             None => Err(ReloadFault::new("it is no longer configured")),
         }

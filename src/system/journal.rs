@@ -5,8 +5,10 @@
 use std::error::Error;
 use std::fmt::{self, Debug, Write as _};
 use std::io::{self, Write as _};
-use std::os::unix::net::UnixDatagram;
+use std::os::fd::AsFd;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::fs::fstat;
@@ -20,8 +22,10 @@ use super::errors::chain;
 /// Where journald listens.
 const SOCKET: &str = "/run/systemd/journal/socket";
 const IDENTIFIER: &str = "bc-secrets-sync";
-/// How long a journal that is busy is waited for: the loop stands still meanwhile.
+/// How long a journal that is busy is waited for, once: the loop stands still meanwhile.
 const PATIENCE: Duration = Duration::from_millis(200);
+/// The same for standard error, which leads to the journal, too: for each line.
+const PATIENCE_OTHERWISE: Duration = Duration::from_millis(10);
 /// The longest value of a field, in bytes.
 const LONGEST_VALUE: usize = 16 << 10;
 /// The longest fields together, in bytes: with a message, they are well below what any system takes in one datagram.
@@ -42,11 +46,14 @@ pub(super) struct Journal {
     socket: Option<UnixDatagram>,
     path: PathBuf,
     otherwise: fn(&str),
+    /// It was waited for in vain, and is not waited for again until it takes something.
+    is_stuck: AtomicBool,
 }
 
 impl Journal {
     /// The journal of this machine; otherwise standard error.
     pub(super) fn of_system() -> Self {
+        bound(io::stderr());
         Self::at(SOCKET.into(), |line| {
             // There is nobody left to tell.
             let _lost = io::stderr().lock().write_all(line.as_bytes());
@@ -58,12 +65,25 @@ impl Journal {
         if let Some(socket) = &socket {
             let _blocking = socket.set_write_timeout(Some(PATIENCE));
         }
-        Self { socket, path, otherwise }
+        Self { socket, path, otherwise, is_stuck: AtomicBool::new(false) }
     }
 
     /// Each time by its path: a journal that was started again has another socket.
     fn send(&self, entry: &[u8]) -> bool {
-        self.socket.as_ref().is_some_and(|socket| socket.send_to(entry, &self.path).is_ok())
+        let Some(socket) = &self.socket else { return false };
+        let sent = socket.send_to(entry, &self.path);
+        let is_stuck = sent.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+        if self.is_stuck.swap(is_stuck, Ordering::Relaxed) != is_stuck {
+            let _waiting = socket.set_nonblocking(is_stuck);
+        }
+        sent.is_ok()
+    }
+}
+
+/// From now on a line that nobody takes from there is given up, if it is a socket.
+fn bound(stream: impl AsFd) {
+    if let Ok(stream) = stream.as_fd().try_clone_to_owned() {
+        let _no_socket = UnixStream::from(stream).set_write_timeout(Some(PATIENCE_OTHERWISE));
     }
 }
 
@@ -301,11 +321,38 @@ mod tests {
             path,
             |_| *LOST.lock().unwrap() += 1,
             || {
-                while *LOST.lock().unwrap() == 0 {
+                // Waited for each time, that would be more than three minutes.
+                while *LOST.lock().unwrap() < 1_000 {
                     tracing::info!("once more");
                     assert!(begun.elapsed() < Duration::from_secs(20), "it never filled, or never gave up");
                 }
             },
         );
+    }
+
+    #[test]
+    fn a_journal_that_takes_lines_again_is_waited_for_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("socket");
+        let reader = UnixDatagram::bind(&path).unwrap();
+        let journal = Journal::at(path, |_| {});
+        while journal.send(b"MESSAGE=once more\n") {}
+        assert!(journal.is_stuck.load(Ordering::Relaxed));
+        reader.recv(&mut [0; 64]).unwrap();
+        assert!(journal.send(b"MESSAGE=and again\n") && !journal.is_stuck.load(Ordering::Relaxed));
+        let begun = std::time::Instant::now();
+        while journal.send(b"MESSAGE=once more\n") {}
+        assert!(begun.elapsed() >= PATIENCE / 2, "it was not waited for");
+    }
+
+    #[test]
+    fn a_standard_error_that_nobody_reads_holds_nothing_up_for_long() {
+        let (mut ours, _theirs) = UnixStream::pair().unwrap();
+        bound(&ours);
+        assert!(ours.write_timeout().unwrap().is_some(), "or this would wait for ever");
+        let given_up =
+            std::iter::repeat_with(|| ours.write_all(&[b'x'; 4096])).find_map(Result::err).unwrap();
+        assert_eq!(given_up.kind(), io::ErrorKind::WouldBlock);
+        bound(std::fs::File::open("/dev/null").unwrap());
     }
 }

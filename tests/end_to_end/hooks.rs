@@ -114,6 +114,8 @@ async fn a_command_is_told_what_is_new_and_nothing_else_and_no_shell_looks_at_it
         log.iter().filter(|line| line["message"].as_str().unwrap().contains("the app was told")).collect();
     assert_eq!(outcomes.len(), 2, "one line for each run: {outcomes:?}");
     assert!(outcomes[0]["message"].as_str().unwrap().ends_with("hook ended with 0; it said: all well"));
+    let status = daemon.get("/status").await.1;
+    assert!(status.contains("hook ended with 0") && !status.contains("all well"), "{status}");
     for (series, value) in [
         ("store_reload_runs_total{store=\"acme\",result=\"success\"}", 2.0),
         ("store_reload_runs_total{store=\"acme\",result=\"failure\"}", 0.0),
@@ -292,6 +294,11 @@ async fn a_hook_that_hangs_is_ended_with_its_children_and_is_an_incident_until_i
     );
     assert!(!message.evidence().contains("working on it"), "what a command says is for the log alone");
     assert!(daemon.log_text().contains("it said: working on it"));
+    let status = daemon.get("/status").await.1;
+    assert!(
+        status.contains("could not be told of generation") && !status.contains("working on it"),
+        "{status}"
+    );
     // The set itself is as good as ever.
     world.wait_published("acme", &account).await;
     assert_eq!(daemon.state("acme").await, "verified");

@@ -37,6 +37,10 @@ async fn the_level_of_the_log_can_be_changed_for_a_while() {
     };
     says("begins: ask the store").await;
     says("the level of the log is the configured one again").await;
+    // The level of a line is that of the line, and not the one that it is about.
+    let of = |text: &str| daemon.log().iter().find(|line| line["message"] == text).unwrap()["level"].clone();
+    assert_eq!(of("the level of the log is changed for a while"), "WARN");
+    assert_eq!(of("the level of the log is the configured one again"), "INFO");
     let shown = log_level(&world, &[]).await;
     assert_eq!(shown.stdout, "info, as the configuration says\n");
 

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use bc_secrets_sync::domain::engine::{Action, Event};
-use bc_secrets_sync::domain::publication::{Note, OnDisk, PublishFault, Published, ReloadFault, Told};
+use bc_secrets_sync::domain::publication::{
+    Note, OnDisk, PublishFault, Published, ReloadFault, Reloaded, Told,
+};
 use bc_secrets_sync::domain::source::{Folder, Listing, SourceFault, SourceFaultKind};
 use bc_secrets_sync::domain::verdict::judge;
 
@@ -173,7 +175,12 @@ impl Simulation {
                     app.note = Some(Told { generation, told_at });
                 }
                 self.will_acknowledge(at);
-                Event::Reloaded { store, generation, took: Duration::ZERO, result: Ok("a test".into()) }
+                Event::Reloaded {
+                    store,
+                    generation,
+                    took: Duration::ZERO,
+                    result: Ok(Reloaded::new("a test")),
+                }
             }
             Action::Remember { store, note: Note::Told(told) } => {
                 self.apps[index(store.as_str())].note = Some(told);

@@ -8,8 +8,8 @@ use crate::domain::credentials::{AddressPolicy, Credentials, StoreName};
 use crate::domain::discovery::{Discovered, Discovery, Found};
 use crate::domain::incident::{Incident, Message, Severity};
 use crate::domain::publication::{
-    Acknowledged, GenerationId, GenerationStamp, Note, OnDisk, PublishFault, Published, ReloadFault, Sign,
-    Told,
+    Acknowledged, GenerationId, GenerationStamp, Note, OnDisk, PublishFault, Published, ReloadFault,
+    Reloaded, Sign, Told,
 };
 use crate::domain::source::{Folder, Lease, Listing, SecretLocation, SecretVersion, SourceFault};
 use crate::domain::verdict::ProbeOutcome;
@@ -203,8 +203,8 @@ pub enum Event {
         generation: GenerationId,
         /// How long that took.
         took: Duration,
-        /// How it was told, in words; or why not.
-        result: Result<String, ReloadFault>,
+        /// How it was told, or why not.
+        result: Result<Reloaded, ReloadFault>,
     },
     /// Somebody wants every store checked now.
     CheckNow,
@@ -313,6 +313,8 @@ pub struct Decision {
     pub store: Option<StoreName>,
     /// How serious it is; none: it is no trouble.
     pub severity: Option<Severity>,
-    /// One sentence.
+    /// One sentence, which may be shown to everybody.
     pub text: String,
+    /// What a command of the operator's had to say, for the log alone; mostly empty.
+    pub output: String,
 }

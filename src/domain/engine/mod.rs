@@ -63,7 +63,8 @@ pub(crate) struct Shared {
 
 impl Context<'_> {
     fn say(&mut self, store: Option<&StoreName>, severity: Option<Severity>, text: String) {
-        self.actions.push(Action::Say(Decision { store: store.cloned(), severity, text }));
+        let (store, output) = (store.cloned(), String::new());
+        self.actions.push(Action::Say(Decision { store, severity, text, output }));
     }
 }
 

@@ -17,7 +17,7 @@ use crate::domain::snapshot::Snapshot;
 use crate::observe::feed::{ANSWER_LIMIT, NoAnswer, SnapshotSource};
 
 /// How many listeners there may be at once; they leave most connections to others.
-const LISTENERS: usize = 16;
+pub(in crate::observe) const LISTENERS: usize = 16;
 /// How long changes are gathered at least.
 const PAUSE: Duration = Duration::from_secs(1);
 /// So many times as long as it takes to see what has changed nobody looks again: with many stores that is work.

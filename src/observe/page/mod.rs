@@ -17,7 +17,7 @@ use self::html::Html;
 use self::query::{Order, Query};
 use crate::domain::snapshot::{Snapshot, StoreState};
 
-pub(super) use self::live::Live;
+pub(super) use self::live::{LISTENERS, Live};
 pub(super) use self::stream::{EventStream, Hold};
 
 /// What the page needs beside itself, and nothing from elsewhere.

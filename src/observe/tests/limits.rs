@@ -137,6 +137,43 @@ async fn who_listens_and_never_reads_has_a_place_for_no_longer_than_a_stream_las
     assert!(begun.elapsed() <= Duration::from_secs(630), "{:?}", begun.elapsed());
 }
 
+#[tokio::test(start_paused = true)]
+async fn one_client_cannot_take_the_events_from_all_others() {
+    let (source, requests) = SnapshotSource::channel();
+    answering(requests);
+    let (_heartbeat, seen) = watch::channel(WELL());
+    let pages = Pages::new(source, RequestSource::channel().0, seen, Access::new(Rules::default()), levels());
+    let pages = Arc::new(pages);
+    let connect = |last: u8| {
+        let (client, server) = duplex(1024);
+        let (stopping, stopped) = watch::channel(false);
+        let visitor = Visitor { address: [127, 0, 0, last].into(), ..visitor() };
+        tokio::spawn(over(pages.clone(), stopped).converse(server, Caller::Network(visitor)));
+        (client, stopping)
+    };
+    let (client, _stopping) = connect(1);
+    let page = exchange(client, &request("GET", "/", "Accept: text/html\r\n")).await.body;
+    let place = page.split("data-at=\"").nth(1).unwrap().split('"').next().unwrap();
+    let listen = async |last: u8| {
+        let (mut client, stopping) = connect(last);
+        let asked = request("GET", &format!("/events?since={place}"), "");
+        client.write_all(asked.as_bytes()).await.unwrap();
+        let mut status = [0; 12];
+        client.read_exact(&mut status).await.unwrap();
+        (String::from_utf8(status.to_vec()).unwrap(), client, stopping)
+    };
+    let mut held = Vec::new();
+    for _ in 0..8 {
+        held.push(listen(1).await);
+    }
+    assert!(held.iter().all(|(status, ..)| status == "HTTP/1.1 200"));
+    assert_eq!(listen(1).await.0, "HTTP/1.1 503");
+    assert_eq!(listen(2).await.0, "HTTP/1.1 200");
+    drop(held);
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(listen(1).await.0, "HTTP/1.1 200");
+}
+
 /// A client that asks for a page, on a connection that is closed after that.
 fn asking(running: &Running, path: &'static str) -> JoinHandle<Answer> {
     let address = running.address.clone();

@@ -43,8 +43,13 @@ async fn events_come_while_they_are_read_and_end_when_the_listener_stops() {
     let stream = TcpStream::connect(&running.address).await.unwrap();
     let page = exchange(stream, &request("GET", "/", "Accept: text/html\r\n")).await.body;
     let mut streams = Vec::new();
-    for _ in 0..16 {
-        let mut stream = TcpStream::connect(&running.address).await.unwrap();
+    let connect = async |from: &str| {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(from.parse().unwrap()).unwrap();
+        socket.connect(running.address.parse().unwrap()).await.unwrap()
+    };
+    for number in 0..16 {
+        let mut stream = connect(if number < 8 { "127.0.0.1:0" } else { "127.0.0.2:0" }).await;
         let path = format!("/events?since={}", place(&page));
         stream.write_all(request("GET", &path, "").as_bytes()).await.unwrap();
         let mut first = [0; 15];
@@ -52,7 +57,7 @@ async fn events_come_while_they_are_read_and_end_when_the_listener_stops() {
         assert_eq!(first, *b"HTTP/1.1 200 OK");
         streams.push(stream);
     }
-    let refused = get(&running, "/events").await;
+    let refused = exchange(connect("127.0.0.3:0").await, &request("GET", "/events", "")).await;
     assert_eq!((refused.status, refused.header("retry-after")), (503, Some("10")));
     assert_eq!(get(&running, "/livez").await.status, 200, "others are served");
     running.stop.send(()).unwrap();

@@ -57,6 +57,17 @@ fn a_failure_at_any_step_leaves_the_generation_before_in_place() {
 }
 
 #[test]
+fn the_same_failure_is_told_in_the_same_words_each_time() {
+    for step in STEPS {
+        let place = Place::new();
+        place.publish(1);
+        fs::remove_file(place.path("username")).unwrap();
+        let tell = || place.try_publish(&failing_at(&place, step, 1), 2).unwrap_err().to_string();
+        assert_eq!(tell(), tell(), "{step:?}");
+    }
+}
+
+#[test]
 fn a_failure_at_the_first_publication_publishes_nothing() {
     for step in STEPS {
         let place = Place::new();

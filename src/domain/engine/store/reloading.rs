@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::super::{Action, Context, Hook, Outcome};
+use super::super::{Action, Context, Decision, Hook, Outcome};
 use super::{FIRST_WAIT, Store};
 use crate::domain::incident::Severity;
-use crate::domain::publication::{GenerationId, GenerationStamp, Note, ReloadFault, Told};
+use crate::domain::publication::{GenerationId, GenerationStamp, Note, ReloadFault, Reloaded, Told};
 use crate::domain::schedule::backoff;
 use crate::domain::secret::Fingerprint;
 use crate::domain::time::{Instant, Now, Timestamp};
@@ -103,7 +103,7 @@ impl Store {
         &mut self,
         generation: GenerationId,
         took: Duration,
-        result: Result<String, ReloadFault>,
+        result: Result<Reloaded, ReloadFault>,
         cx: &mut Context<'_>,
     ) {
         // A run that a configuration before the last one asked for tells of nothing that is asked for now.
@@ -113,7 +113,7 @@ impl Store {
         let successful = result.is_ok();
         self.reload.last = Some(Run { generation: number, ended_at: cx.now.wall, took, successful });
         match result {
-            Ok(how) => {
+            Ok(Reloaded { how, output }) => {
                 let told = Told { generation: stamped, told_at: cx.now.wall };
                 if stamped != generation {
                     cx.actions.push(Action::Remember { store: self.name().clone(), note: Note::Told(told) });
@@ -125,7 +125,8 @@ impl Store {
                 let failures = std::mem::take(&mut self.reload.failures);
                 let after = if failures > 0 { format!(", after {failures} failures") } else { String::new() };
                 self.reload.fault = None;
-                self.say(cx, None, format!("the app was told of generation {number}: {how}{after}"));
+                let text = format!("the app was told of generation {number}: {how}{after}");
+                self.say_with(cx, None, text, output);
                 self.reload.next = self.earliest_reload(cx.now.instant);
             }
             Err(fault) => {
@@ -134,16 +135,17 @@ impl Store {
                 self.reload.failures = self.reload.failures.saturating_add(1);
                 let wait = backoff(self.name().as_str(), self.reload.failures, FIRST_WAIT, LONGEST_WAIT);
                 self.reload.next = self.earliest_reload(cx.now.instant.plus(wait));
-                let output = if fault.output.is_empty() {
-                    String::new()
-                } else {
-                    format!("; it said: {}", fault.output)
-                };
-                let text = format!("the app could not be told of generation {number}: {fault}{output}");
-                self.say(cx, Some(Severity::Warning), text);
+                let text = format!("the app could not be told of generation {number}: {fault}");
+                self.say_with(cx, Some(Severity::Warning), text, fault.output.clone());
                 self.reload.fault = Some(fault);
             }
         }
+    }
+
+    /// Says something with what a command had to say, which is for the log alone.
+    fn say_with(&self, cx: &mut Context<'_>, severity: Option<Severity>, text: String, output: String) {
+        let store = Some(self.name().clone());
+        cx.actions.push(Action::Say(Decision { store, severity, text, output }));
     }
 
     /// The published set was written again, or is stamped anew: the app need not be told of the same content.

@@ -13,7 +13,7 @@ use crate::domain::engine::{
 };
 use crate::domain::incident::{Cause, Incident, Message, MessageKind};
 use crate::domain::publication::{
-    Acknowledged, GenerationStamp, Note, OnDisk, PublishFault, Published, ReloadFault, Sign, Told,
+    Acknowledged, GenerationStamp, Note, OnDisk, PublishFault, Published, ReloadFault, Reloaded, Sign, Told,
 };
 use crate::domain::secret::{Fingerprint, FingerprintKey, Secret};
 use crate::domain::snapshot::{Snapshot, StoreStatus};
@@ -391,7 +391,7 @@ impl World {
                 count("reload");
                 self.notes.remove(store.as_str());
                 self.reloads.push((generation.generation, self.now.instant));
-                let result = self.reload.clone().map(|()| "a test".to_owned());
+                let result = self.reload.clone().map(|()| Reloaded::new("a test"));
                 if result.is_ok() {
                     let told = Told { generation, told_at: self.now.wall };
                     self.notes.insert(store.as_str().into(), told);
