@@ -60,7 +60,7 @@ enum Command {
     Run(run::Run),
     /// Read every secret and ask every store; publish nothing
     ///
-    /// Looks at all stores of the configuration, and at those that [[discover]] finds, each once. What came of it is on
+    /// Looks at all stores of the configuration, and at those that are discovered, each once. What came of it is on
     /// standard output; how far it is, on a terminal, on standard error. Needs no daemon, and disturbs none.
     #[command(after_long_help = help::CHECK)]
     Check(check::Check),
