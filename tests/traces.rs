@@ -119,3 +119,24 @@ async fn passes_reads_checks_publications_and_deliveries_are_spans_without_secre
         assert!(!text.contains(secret.as_str()), "a value is in a span");
     }
 }
+
+/// The library of spans has a thread of its own.
+#[tokio::test]
+async fn with_spans_no_thread_stays_outside_of_what_the_daemon_is_kept_to() {
+    let (address, bodies) = collector();
+    let mut world = World::start().await;
+    world.configuration.environment.push(("OTEL_EXPORTER_OTLP_ENDPOINT", address));
+    world.configuration.environment.push(("OTEL_BSP_SCHEDULE_DELAY", "200".to_owned()));
+    world.add_store("acme").await;
+    let daemon = world.daemon().await;
+    daemon.settled().await;
+    wait_until("spans come", async || !bodies.lock().unwrap().is_empty()).await;
+    assert_eq!(daemon.status().await["hardening"]["seccomp"]["active"], true);
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", daemon.pid())).unwrap();
+    let held: Vec<bool> = tasks
+        .map(|task| std::fs::read_to_string(task.unwrap().path().join("status")).unwrap())
+        .map(|status| status.contains("\nNoNewPrivs:\t1\n") && status.contains("\nSeccomp_filters:\t2\n"))
+        .collect();
+    assert!(held.len() > 1 && held.iter().all(|held| *held), "{held:?}");
+    daemon.stop().await;
+}

@@ -48,19 +48,22 @@ impl Run {
             }
         };
         let format = format(&config);
+        let undone = hardening::harden();
+        let config = self.told(config);
+        // While there is one thread: others would stay outside, and the log may have one, for spans.
+        let confined = daemon::confine(&config, self.file.path());
         let levels = logging::start(config.log.level, format);
-        for undone in hardening::harden() {
+        for undone in undone {
             tracing::warn!("{undone}");
         }
-        let config = self.told(config);
-        // While there is one thread: others would stay outside.
-        let confinement = match daemon::confine(&config, self.file.path()) {
+        let confinement = match confined {
             Ok(confinement) => confinement,
             Err(error) => {
                 fail(&error, format);
                 return Exit::Usage;
             }
         };
+        confinement.tell();
         // Each probe and each hook may hold a thread in the system's resolver; the disk must not wait for it.
         let runtime = match runtime(config.check.concurrency + daemon::HOOK_LIMIT + 8) {
             Ok(runtime) => runtime,

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::config::Environment;
+use crate::config::{Config, ConfigError, Environment};
 use crate::observe::check_certificate;
 
 use super::output::{complain, print};
@@ -16,8 +16,7 @@ pub(super) struct Validate {
 
 impl Validate {
     pub(super) fn main(&self, environment: &Environment) -> Exit {
-        let loaded = self.file.load(environment);
-        match loaded.and_then(|config| check_certificate(&config).map(|()| config)) {
+        match self.file.load(environment).and_then(|config| self.look_further(config)) {
             Ok(config) => {
                 let stores = config.stores.len();
                 let more = if config.discover.is_empty() { "" } else { " and those that [[discover]] finds" };
@@ -29,5 +28,11 @@ impl Validate {
                 Exit::Usage
             }
         }
+    }
+
+    fn look_further(&self, config: Config) -> Result<Config, ConfigError> {
+        check_certificate(&config)?;
+        config.check_hardening(self.file.path())?;
+        Ok(config)
     }
 }

@@ -1,6 +1,9 @@
 //! Checks `[hardening]`: what the daemon gives up at its start.
 
+use std::path::Path;
+
 use super::checker::Checker;
+use super::error::{ConfigError, Place, Problem};
 use super::raw;
 use super::value::{Table, open};
 use super::{Config, Hook};
@@ -25,6 +28,9 @@ pub enum Measure {
     Required,
 }
 
+/// What to do where a measure that is required cannot be had.
+pub const GO_ON_WITHOUT: &str = "write \"auto\" to go on without it";
+
 const MEASURES: [(&str, Measure); 3] =
     [("auto", Measure::Auto), ("off", Measure::Off), ("required", Measure::Required)];
 
@@ -39,6 +45,31 @@ pub(super) fn hardening(checker: &mut Checker<'_>, table: Option<Table<raw::Hard
 }
 
 impl Config {
+    /// Why Landlock is left out under this configuration, whatever the kernel has; none: it is not.
+    #[must_use]
+    pub fn without_landlock(&self) -> Option<String> {
+        if self.hardening.landlock == Measure::Off {
+            return Some("it is switched off in [hardening]".to_owned());
+        }
+        let command = self.command()?;
+        Some(format!("{command} is configured, and Landlock would keep what it runs to the daemon's files"))
+    }
+
+    /// Whether what is required can be had where the kernel has it. `run` may do without commands (`--no-reload`), and
+    /// is not asked this.
+    ///
+    /// # Errors
+    /// The daemon would never start with it.
+    pub fn check_hardening(&self, file: &Path) -> Result<(), ConfigError> {
+        let reason = self.without_landlock().filter(|_| self.hardening.landlock == Measure::Required);
+        let problem = |reason| Problem {
+            place: Place::File(file.display().to_string()),
+            key: "hardening.landlock".to_owned(),
+            message: format!("is \"required\", and cannot be had: {reason}; {GO_ON_WITHOUT}"),
+        };
+        ConfigError::unless_empty(reason.map(problem).into_iter().collect())
+    }
+
     /// A program that the daemon runs, with the table that names it; none: it runs none.
     #[must_use]
     pub fn command(&self) -> Option<&'static str> {

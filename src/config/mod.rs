@@ -49,7 +49,7 @@ pub use alerts::{AlertCommand, Alertmanager, Alerts, Kubernetes, PagerDuty, Rega
 pub use environment::Environment;
 pub use error::{ConfigError, Place, Problem};
 pub use files::{BuiltIn, Escape, Files, Format, OutputFile};
-pub use hardening::{Hardening, Measure};
+pub use hardening::{GO_ON_WITHOUT, Hardening, Measure};
 pub use http::{Http, Open, ServerTls};
 pub use named_files::{MAX_TEMPLATE_SIZE, NamedFile, lists_of_files, named_files};
 pub use preflight::preflight;

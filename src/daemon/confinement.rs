@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tracing::{debug, info, warn};
 
-use crate::config::{Config, Hardening, Hook, Measure, Target, named_files};
+use crate::config::{Config, GO_ON_WITHOUT, Hardening, Hook, Measure, Target, named_files};
 use crate::domain::snapshot::{HardeningStatus, MeasureStatus};
 use crate::publish;
 use crate::system::errors::chain;
@@ -25,9 +25,7 @@ pub struct Confinement {
 
 /// A measure that is required cannot be taken.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "hardening.{measure} is \"required\", and cannot be had: {reason}; write \"auto\" to go on without it"
-)]
+#[error("hardening.{measure} is \"required\", and cannot be had: {reason}; {GO_ON_WITHOUT}")]
 pub struct Unavailable {
     measure: &'static str,
     reason: String,
@@ -66,39 +64,17 @@ pub fn confine(config: &Config, file: &Path) -> Result<Confinement, Unavailable>
 fn required(measure: &'static str, wanted: Measure, reason: &str) -> Result<(), Unavailable> {
     match wanted {
         Measure::Required => Err(Unavailable { measure, reason: reason.to_owned() }),
-        Measure::Auto => {
-            info!(measure, reason, "started with less hardening");
-            Ok(())
-        }
-        Measure::Off => {
-            warn!(measure, "switched off in [hardening]");
-            Ok(())
-        }
+        Measure::Auto | Measure::Off => Ok(()),
     }
 }
 
 fn enter(config: &Config, file: &Path) -> Result<Domain, String> {
-    if config.hardening.landlock == Measure::Off {
-        return Err("it is switched off in [hardening]".to_owned());
-    }
-    if let Some(command) = config.command() {
-        return Err(format!(
-            "{command} is configured, and Landlock would keep what it runs to the daemon's files"
-        ));
+    if let Some(reason) = config.without_landlock() {
+        return Err(reason);
     }
     // They cannot be named otherwise. Why they cannot be made is told by whoever needs them first.
     let _told_later = publish::make_directories(config);
-    let domain = Domain::enter(&reach(config, file)).map_err(|error| chain(&error))?;
-    let shown = |paths: &mut dyn Iterator<Item = &Path>| {
-        paths.map(|path| path.display().to_string()).collect::<Vec<_>>().join(" ")
-    };
-    debug!(
-        abi = domain.abi(),
-        reads = shown(&mut domain.read()),
-        writes = shown(&mut domain.written()),
-        "Landlock keeps the daemon to the files that it needs"
-    );
-    Ok(domain)
+    Domain::enter(&reach(config, file)).map_err(|error| chain(&error))
 }
 
 fn filter(config: &Config) -> Result<Calls, String> {
@@ -116,6 +92,32 @@ fn weaker(calls: Calls, config: &Config) -> Option<String> {
 }
 
 impl Confinement {
+    /// Says in the log what was not given up, and why: apart, because a log may start a thread.
+    pub fn tell(&self) {
+        let HardeningStatus { landlock, seccomp, dumpable: _, core_files: _ } = &self.status;
+        let wanted = self.hardening;
+        for (measure, wanted, status) in
+            [("landlock", wanted.landlock, landlock), ("seccomp", wanted.seccomp, seccomp)]
+        {
+            let Some(reason) = status.reason.as_ref().filter(|_| !status.active) else { continue };
+            if wanted == Measure::Off {
+                warn!(measure, "switched off in [hardening]");
+            } else {
+                info!(measure, reason, "started with less hardening");
+            }
+        }
+        let Some(domain) = &self.domain else { return };
+        let shown = |paths: &mut dyn Iterator<Item = &Path>| {
+            paths.map(|path| path.display().to_string()).collect::<Vec<_>>().join(" ")
+        };
+        debug!(
+            abi = domain.abi(),
+            reads = shown(&mut domain.read()),
+            writes = shown(&mut domain.written()),
+            "Landlock keeps the daemon to the files that it needs"
+        );
+    }
+
     /// What is to be shown of it.
     #[must_use]
     pub fn status(&self) -> HardeningStatus {

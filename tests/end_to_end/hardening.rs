@@ -116,6 +116,13 @@ async fn what_is_required_and_cannot_be_had_is_refused() {
         assert!(refused.stderr.contains("hardening.landlock is \\\"required\\\""), "{refused:?}");
         assert!(refused.stderr.contains("command in a [reload] is configured"), "{refused:?}");
     }
+    let refused = run(world.configuration.home(), ["validate", "--config", file.to_str().unwrap()]).await;
+    assert_eq!(refused.code, Some(2), "{refused:?}");
+    let words = format!(
+        "{}: hardening.landlock: is \"required\", and cannot be had: command in a [reload] is configured",
+        file.display()
+    );
+    assert!(refused.stderr.contains(&words), "{refused:?}");
     // An init container tells nobody.
     let arguments = ["run", "--config", file.to_str().unwrap(), "--one-time", "--no-reload"];
     let done = run(world.configuration.home(), arguments.iter()).await;

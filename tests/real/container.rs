@@ -77,6 +77,21 @@ fn manifest(podman: &Podman, image: &str, directory: &Path) -> String {
 }
 
 #[test]
+fn a_directory_that_holds_something_is_not_taken_for_the_context() {
+    let directory = tempfile::tempdir().unwrap();
+    let kept = directory.path().join("kept");
+    std::fs::write(&kept, "").unwrap();
+    std::fs::set_permissions(&kept, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/container/build");
+    let arguments = ["--binary", "/bin/true", "--stage"];
+    let refused = Command::new(program).args(arguments).arg(directory.path()).output().unwrap();
+    let words = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success() && words.contains("is no empty directory"), "{words}");
+    assert_eq!(kept.metadata().unwrap().permissions().mode() & 0o7777, 0o600);
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+}
+
+#[test]
 #[ignore = "needs podman: ./tests/run --real"]
 fn real_image_is_small_holds_what_it_says_and_can_be_built_again() {
     let podman = Podman::new();

@@ -336,7 +336,7 @@ impl Engine {
             }
             store.due = next;
             self.timers.extend(next.map(|next| (next, at)));
-            self.roll.note(at, store, &self.shared.book);
+            self.roll.note(at, store, &self.shared.book, now.instant, self.settings.stale_after);
         }
         self.settle_inherited(now);
         let troubled = self.shared.platform.is_troubled();
@@ -456,7 +456,7 @@ impl Engine {
         let cx = Context { now, settings: &self.settings, key: &self.key, actions: &mut none, shared };
         self.listings.regroup(&mut self.stores, &cx);
         self.timers.clear();
-        self.roll = Roll::call(&self.stores, &self.shared.book);
+        self.roll = Roll::call(&self.stores, &self.shared.book, now.instant, self.settings.stale_after);
         for (at, store) in self.stores.iter_mut().enumerate() {
             store.due = Some(Instant::default());
             self.timers.insert((Instant::default(), at));

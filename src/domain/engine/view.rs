@@ -138,7 +138,7 @@ impl Engine {
     fn waiting(&self) -> String {
         let stores = self.roll.awaited().filter_map(|at| self.stores.get(at));
         let names: Vec<&str> = stores.take(NAMED).map(|store| store.name().as_str()).collect();
-        match (names.is_empty(), self.roll.awaited().len() - names.len()) {
+        match (names.is_empty(), self.roll.awaits() - names.len()) {
             (true, _) => String::new(),
             (false, 0) => format!(" (waiting for {})", names.join(", ")),
             (false, more) => format!(" (waiting for {} and {more} more)", names.join(", ")),
@@ -148,7 +148,7 @@ impl Engine {
     /// Whether no store is waited for any more. Before any is known, that says nothing.
     pub(super) fn is_ready(&self) -> bool {
         let none_known = self.stores.is_empty() && self.listings.pending().is_some();
-        !self.roll.awaits_some() && !none_known
+        self.roll.awaits() == 0 && !none_known
     }
 
     /// What the probes of an orchestrator ask for.

@@ -50,6 +50,8 @@ const RENEWED: &[&str] = &["/etc/hosts", "/etc/resolv.conf"];
 const AUTHORITIES: &[&str] = &["SSL_CERT_FILE", "SSL_CERT_DIR"];
 /// How many names a directory of links may have whose ends are looked up.
 const MOST_LINKS: usize = 4_096;
+/// How many links one path may lead through: as many as the kernel follows.
+const MOST_HOPS: usize = 40;
 /// Up to here the rights and scopes are known and tried; a newer kernel restricts nothing more.
 const NEWEST: ABI = ABI::V6;
 
@@ -207,6 +209,7 @@ fn read_places(reach: &Reach) -> BTreeSet<PathBuf> {
     }
     for directory in &reach.directories {
         places.extend(nearest(directory));
+        places.extend(way(directory).holders);
         // Bundles of authorities are directories full of links.
         let entries = std::fs::read_dir(directory).into_iter().flatten().take(MOST_LINKS).flatten();
         let links = entries.filter(|it| it.file_type().is_ok_and(|kind| kind.is_symlink()));
@@ -224,7 +227,12 @@ fn system_places() -> BTreeSet<PathBuf> {
         places.extend(path.canonicalize().ok());
     }
     for path in RENEWED.iter().map(Path::new) {
-        places.extend(if is_mount(path) { path.canonicalize().ok() } else { end_of(path) });
+        if is_mount(path) {
+            places.extend(path.canonicalize());
+        } else {
+            // It may lead to what another service has yet to make.
+            places.extend(way(path).end.parent().and_then(nearest));
+        }
     }
     for path in AUTHORITIES.iter().filter_map(std::env::var_os).flat_map(|paths| split(&paths)) {
         places.extend(path.canonicalize().ok());
@@ -243,13 +251,48 @@ fn written_places(reach: &Reach) -> BTreeSet<PathBuf> {
     places
 }
 
-/// The directory that a file is found in, so that the one which replaces it is found too, and the directory that
-/// links lead to. A file in the root directory stands for itself.
+/// The directory that a file is found in, so that the one which replaces it is found too, and those that links lead
+/// through and to: whoever renews a file may turn any link on the way to it. A file in the root directory stands for itself.
 fn places_of(file: &Path) -> Vec<PathBuf> {
     let directory = file.parent().and_then(nearest);
     let itself = directory.as_ref().is_some_and(|directory| directory.parent().is_none());
     let itself = itself.then(|| file.canonicalize().ok()).flatten();
-    [directory, itself, end_of(file)].into_iter().flatten().collect()
+    let Way { holders, end } = way(file);
+    let end = end.parent().and_then(nearest);
+    [directory, itself, end].into_iter().flatten().chain(holders).collect()
+}
+
+/// Where a path leads.
+struct Way {
+    /// The directories of the links on the way, unless they are others' too.
+    holders: BTreeSet<PathBuf>,
+    /// Where it ends, whether that is there or not.
+    end: PathBuf,
+}
+
+fn way(path: &Path) -> Way {
+    let names =
+        |path: &Path| -> Vec<_> { path.components().rev().map(|it| it.as_os_str().to_owned()).collect() };
+    let (mut holders, mut end, mut hops) = (BTreeSet::new(), PathBuf::from("/"), 0);
+    let mut rest = names(path);
+    while let Some(name) = rest.pop() {
+        if name == ".." {
+            end.pop();
+            continue;
+        }
+        let next = end.join(&name);
+        match next.read_link() {
+            Ok(target) if hops < MOST_HOPS => {
+                hops += 1;
+                rest.extend(names(&target));
+                if !is_shared(&end) {
+                    holders.insert(end.clone());
+                }
+            }
+            _ => end = next,
+        }
+    }
+    Way { holders, end }
 }
 
 /// The directory of what a path leads to in the end.

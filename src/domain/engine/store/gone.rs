@@ -45,6 +45,12 @@ impl Store {
         self.gone.is_some()
     }
 
+    /// Whether it was discovered so long ago that others do not wait for it any more, whatever keeps it from being
+    /// published: its secret may lead to a host that never answers.
+    pub(in crate::domain::engine) fn is_overdue(&self, now: Instant, patience: Duration) -> bool {
+        self.spec.discovered.is_some() && now.since(self.known_since.instant) >= patience
+    }
+
     /// Whether all is not ready before it is published. One that was discovered, and whose secret has been found to be
     /// unusable, is not waited for: otherwise whoever may write a secret there could hold up everybody.
     pub(in crate::domain::engine) fn is_awaited(&self, book: &Book) -> bool {

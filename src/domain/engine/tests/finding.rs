@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use super::shops::Shop;
 use super::world::{DAY, HOUR, MINUTE, SECOND, World};
 use crate::domain::engine::{Event, Outcome, StoreSpec};
 use crate::domain::incident::{Cause, MessageKind};
 use crate::domain::source::SourceFault;
+use crate::domain::verdict::ProbeFault;
 
 fn add(world: &mut World, secret: &str) {
     world.write(secret, "user", "token-1");
@@ -179,6 +181,33 @@ fn a_secret_that_is_found_and_of_no_use_holds_up_nobody_else() {
     add(&mut world, "zeta");
     world.pass(HOUR);
     assert!(world.published("zeta").is_some() && world.snapshot().vitals.ready);
+}
+
+#[test]
+fn a_secret_that_is_found_and_leads_to_a_host_that_never_answers_holds_up_others_for_a_time_only() {
+    let mut world = World::discovering(&[], None);
+    for name in ["acme", "zeta"] {
+        add(&mut world, name);
+        world.shops.insert(name.into(), Shop::Fails(ProbeFault::Timeout));
+    }
+    world.start();
+    world.pass(2 * HOUR);
+    let vitals = world.snapshot().vitals;
+    assert!(!vitals.ready && !vitals.started, "nothing is published: it may be the network");
+    assert!(world.engine.headline().contains("(waiting for acme, zeta)"), "{}", world.engine.headline());
+    world.accept("acme", "user", "token-1");
+    world.pass(HOUR);
+    let vitals = world.snapshot().vitals;
+    assert!(world.published("acme").is_some() && vitals.ready && vitals.started);
+    assert!(!world.engine.headline().contains("waiting"), "{}", world.engine.headline());
+    // One that is found later has its time, too, however often somebody writes it anew.
+    add(&mut world, "late");
+    world.shops.insert("late".into(), Shop::Fails(ProbeFault::Timeout));
+    world.pass(30 * MINUTE);
+    assert!(!world.snapshot().vitals.ready);
+    world.write("late", "user", "token-2");
+    world.pass(40 * MINUTE);
+    assert!(world.published("late").is_none() && world.snapshot().vitals.ready);
 }
 
 #[test]

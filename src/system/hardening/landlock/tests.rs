@@ -146,6 +146,57 @@ fn read_swapped() {
 }
 
 #[test]
+fn a_file_behind_links_to_another_volume_is_read_again_when_any_of_them_is_turned() {
+    let directory = prepared();
+    let link =
+        |target: &str, name: &str| std::os::unix::fs::symlink(target, directory.path().join(name)).unwrap();
+    for name in ["volume/..one", "volume/..two", "releases/1"] {
+        fs::create_dir_all(directory.path().join(name)).unwrap();
+    }
+    link("..one", "volume/..data");
+    link("../volume/..data/token", "config/token");
+    // And where a directory on the way is one.
+    link("1", "releases/now");
+    for name in ["volume/..one/token", "volume/..two/token", "releases/1/token"] {
+        fs::write(directory.path().join(name), name).unwrap();
+    }
+    link("../volume/late/token", "config/late");
+    attack("read_turned", directory.path());
+}
+
+#[test]
+#[ignore = "gives up what a process has; run by a_file_behind_links_to_another_volume_is_read_again_when_any_of_them_is_turned"]
+fn read_turned() {
+    let root = attacked();
+    let (turn, turned) = std::sync::mpsc::channel::<()>();
+    let (volume, releases) = (root.join("volume"), root.join("releases"));
+    let other = std::thread::spawn(move || {
+        turned.recv().unwrap();
+        for (target, directory, name) in [("..two", &volume, "..data"), ("2", &releases, "now")] {
+            std::os::unix::fs::symlink(target, directory.join("new")).unwrap();
+            fs::rename(directory.join("new"), directory.join(name)).unwrap();
+        }
+        for made in [releases.join("2"), volume.join("late")] {
+            fs::create_dir(&made).unwrap();
+            fs::write(made.join("token"), "new").unwrap();
+        }
+    });
+    let [token, release, late] =
+        ["config/token", "releases/now/token", "config/late"].map(|it| root.join(it));
+    let known =
+        Reach { files: BTreeSet::from([token.clone(), release.clone(), late.clone()]), ..Reach::default() };
+    let domain = Domain::enter(&known).unwrap();
+    assert_eq!(fs::read(&token).unwrap(), b"volume/..one/token");
+    turn.send(()).unwrap();
+    other.join().unwrap();
+    assert_eq!(fs::read(&token).unwrap(), b"volume/..two/token");
+    assert_eq!(fs::read(&release).unwrap(), b"new");
+    assert_eq!(fs::read(&late).unwrap(), b"new", "what a link led to was not there yet");
+    assert_eq!(domain.allows(&known), Ok(()));
+    assert!(denied(fs::read(root.join("other/secret"))));
+}
+
+#[test]
 fn another_process_is_neither_signalled_nor_looked_into_unless_that_was_said() {
     let directory = prepared();
     attack("signal_nobody", directory.path());
