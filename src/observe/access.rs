@@ -246,8 +246,8 @@ impl Access {
             ),
             Refused::Host => (
                 StatusCode::MISDIRECTED_REQUEST,
-                "the daemon is not known by the name that this request is for: ask for its IP address or for \
-                 localhost, or list the name in host_names in [http]",
+                "the daemon is not known by the name that this request is for: ask for its IP address, for \
+                 localhost or by the machine's own name, or list the name in host_names in [http]",
             ),
             Refused::Forwarded => (
                 StatusCode::FORBIDDEN,

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use http::header::{FORWARDED, HOST, ORIGIN, VIA};
 use http::uri::{Authority, Uri};
 use http::{HeaderMap, HeaderName};
+use rustix::system::uname;
 
 const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -70,7 +71,13 @@ pub(super) fn is_known(uri: &Uri, headers: &HeaderMap, names: &[String], on_loop
         || host == "localhost"
         || host.ends_with(".localhost")
         || names.contains(&host)
+        || is_this_machine(&host)
         || names.is_empty() && !on_loopback
+}
+
+/// Whether it is the machine's own name, which its `/etc/hosts` may lead to a loopback address. No other site has it.
+fn is_this_machine(host: &str) -> bool {
+    uname().nodename().to_bytes().eq_ignore_ascii_case(host.as_bytes())
 }
 
 /// Host and port that a request is for (RFC 9112, section 3.2).
@@ -108,6 +115,9 @@ mod tests {
         ] {
             assert!(known(good, &[], true), "{good}");
         }
+        let machine = uname().nodename().to_str().unwrap().to_owned();
+        assert!(known(&format!("{machine}:9847"), &[], true), "{machine}");
+        assert!(!known(&format!("{machine}.attacker.example"), &[], true), "{machine}");
         for bad in [
             "attacker.example:9847",
             "localhost.attacker.example",
