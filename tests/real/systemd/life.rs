@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::hands::{CONFIG, OUTPUT, UNIT, configure, found, install_units, status, wait_found};
 use super::machine::Machine;
-use crate::support::wait::wait_within;
+use crate::support::wait::{wait_until, wait_within};
 use crate::support::world::{World, as_published};
 
 /// The processes of apps: one is a member of the group.
@@ -140,8 +140,12 @@ async fn real_systemd_starts_nothing_without_its_credentials_or_with_a_configura
     assert_eq!(machine.property(UNIT, "ExecMainStatus").await, "2");
     // Nobody tries again what stays refused.
     assert_eq!(machine.property(UNIT, "ActiveState").await, "failed");
-    let log = machine.ok(&["journalctl", "--no-pager", "--output=cat", "--unit", UNIT]).await;
-    assert!(log.contains("check.nonsense") && log.contains(CONFIG), "{log}");
+    // The journal may take the line in after systemd has noticed the end of the process.
+    wait_until("the journal has the reason", async || {
+        let log = machine.ok(&["journalctl", "--no-pager", "--output=cat", "--unit", UNIT]).await;
+        log.contains("check.nonsense") && log.contains(CONFIG)
+    })
+    .await;
 
     machine.put(CONFIG, 0o644, &good);
     let role_id = std::fs::read_to_string(machine.path("/etc/bc-secrets-sync/role-id")).unwrap();
