@@ -319,12 +319,6 @@ impl Live {
             }
             self.fed = tokio::time::Instant::now();
         }
-        if self.ready == Readiness::Untold {
-            if service::tell(State::Ready) == Told::No {
-                return Told::No;
-            }
-            self.ready = Readiness::Told;
-        }
         let mut status = self.work.engine.headline();
         if self.status.error.is_some() {
             status.push_str("; the new configuration is refused, the log says why");
@@ -334,6 +328,13 @@ impl Live {
                 return Told::No;
             }
             self.told_status = status;
+        }
+        // Last: whoever waited for it looks at the line.
+        if self.ready == Readiness::Untold {
+            if service::tell(State::Ready) == Told::No {
+                return Told::No;
+            }
+            self.ready = Readiness::Told;
         }
         Told::Yes
     }
