@@ -2,12 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
-#[path = "../deploy/documents/configuration.rs"]
-mod configuration;
-#[path = "../deploy/documents/pages.rs"]
-mod pages;
-#[path = "../deploy/documents/write.rs"]
-mod write;
+#[path = "../deploy/documents/mod.rs"]
+mod documents;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,7 +18,7 @@ const FISH: &str = "fish/vendor_completions.d/bc-secrets-sync.fish";
 
 fn written() -> (TempDir, BTreeMap<String, String>) {
     let directory = tempfile::tempdir().unwrap();
-    write::write(directory.path()).unwrap();
+    documents::write(directory.path()).unwrap();
     let mut files = BTreeMap::new();
     collect(directory.path(), directory.path(), &mut files);
     (directory, files)
@@ -116,7 +112,7 @@ fn the_page_of_the_configuration_has_every_key_once_for_each_table() {
                 "{line}"
             );
             tables += 1;
-        } else if configuration::is_key(line) {
+        } else if documents::configuration::is_key(line) {
             let key = line.split(" = ").next().unwrap();
             assert!(page.contains(&format!("\\fB{key}\\fR = ")), "{key} is not in\n{page}");
             keys += 1;

@@ -2,9 +2,8 @@
 //!
 //! The directory is laid out as `/usr/share` is.
 
-mod configuration;
-mod pages;
-mod write;
+#[path = "mod.rs"]
+mod documents;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,7 +15,7 @@ fn main() -> ExitCode {
         eprintln!("usage: cargo run --locked --example documents -- DIRECTORY");
         return ExitCode::from(2);
     };
-    match write::write(&PathBuf::from(directory)) {
+    match documents::write(&PathBuf::from(directory)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("documents: {}: {error}", directory.display());

@@ -12,6 +12,9 @@ mod container;
 #[cfg(feature = "demo")]
 mod debian;
 #[cfg(feature = "demo")]
+#[path = "../../deploy/documents/mod.rs"]
+mod documents;
+#[cfg(feature = "demo")]
 mod kubernetes;
 #[cfg(feature = "demo")]
 mod manifests;

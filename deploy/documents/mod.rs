@@ -1,11 +1,12 @@
-//! What is written, and where.
+//! The manual pages and the completions of the shipped binary: what is written, and where.
+
+pub(crate) mod configuration;
+mod pages;
 
 use std::path::Path;
 use std::{fs, io};
 
 use bc_secrets_sync::cli::{Shell, product, script};
-
-use super::{configuration, pages};
 
 /// The example of the repository, which is the reference of the configuration.
 const EXAMPLE: &str = include_str!("../../config.example.toml");
