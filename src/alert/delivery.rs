@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout_at};
+use tracing::field::display;
 use tracing::{Instrument, Span, debug, error, error_span, info, warn};
 
 use crate::domain::incident::{IncidentId, Message, MessageKind, Severity};
-use crate::domain::repeats::{Over, Repeats, Telling};
+use crate::domain::repeats::{Over, Repeats};
 use crate::domain::schedule::backoff;
 use crate::domain::time::{Now, Timestamp};
 use crate::system::blocking;
@@ -225,14 +226,11 @@ pub(in crate::alert) fn warn_undelivered(
     repeats: &mut Repeats,
     now: Now,
 ) {
-    let (times, since) = match repeats.came(channel, &fault.to_string(), now) {
-        Telling::First => (None, None),
-        Telling::Again { times, since } => (Some(times), Some(since.to_string())),
-        Telling::Nothing => {
-            debug!(channel, message_id, attempt, ?wait, "not delivered: {fault}");
-            return;
-        }
+    let Some((times, since)) = repeats.came(channel, &fault.to_string(), now).count() else {
+        debug!(channel, message_id, attempt, ?wait, "not delivered: {fault}");
+        return;
     };
+    let since = since.map(display);
     warn!(channel, message_id, attempt, ?wait, times, since, "not delivered: {fault}");
 }
 

@@ -35,11 +35,11 @@ impl Progress {
 
     /// Shows how far it is, if there is somebody to look and the time to.
     pub(super) fn show(&mut self, done: usize, total: usize, current: Option<&str>) {
-        let (elapsed, width) = (self.elapsed(), columns_of(&io::stderr()));
+        let elapsed = self.elapsed();
         let is_due = self.drawn.map_or(elapsed >= PATIENCE, |drawn| drawn.elapsed() >= REDRAW);
         if self.is_terminal && is_due {
             self.drawn = Some(Instant::now());
-            let line = format!("{CLEAR}{}", line(done, total, current, elapsed, width));
+            let line = format!("{CLEAR}{}", line(done, total, current, elapsed, columns_of(&io::stderr())));
             let _closed = io::stderr().lock().write_all(line.as_bytes());
         }
     }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::checker::Checker;
 use super::error::{ConfigError, Place, Problem};
+use super::named_files::reloads;
 use super::raw;
 use super::value::{Table, open};
 use super::{Config, Hook};
@@ -73,10 +74,10 @@ impl Config {
     /// A program that the daemon runs, with the table that names it; none: it runs none.
     #[must_use]
     pub fn command(&self) -> Option<&'static str> {
-        let hooks = self.stores.iter().filter_map(|store| store.reload.as_ref());
-        let hooks = hooks.chain(self.discover.iter().filter_map(|discover| discover.reload.as_ref()));
+        if self.alerts.command.is_some() {
+            return Some("[alerts.command]");
+        }
         let is_command = |hook: &Hook| matches!(hook, Hook::Command { .. });
-        let alert = self.alerts.command.is_some().then_some("[alerts.command]");
-        alert.or_else(|| hooks.map(|reload| &reload.hook).any(is_command).then_some("command in a [reload]"))
+        reloads(self).any(|(_, reload)| is_command(&reload.hook)).then_some("command in a [reload]")
     }
 }

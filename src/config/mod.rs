@@ -51,9 +51,10 @@ pub use error::{ConfigError, Place, Problem};
 pub use files::{BuiltIn, Escape, Files, Format, OutputFile};
 pub use hardening::{GO_ON_WITHOUT, Hardening, Measure};
 pub use http::{Http, Open, ServerTls};
-pub use named_files::{MAX_TEMPLATE_SIZE, NamedFile, lists_of_files, named_files};
+pub use named_files::{MAX_TEMPLATE_SIZE, NamedFile, lists_of_files, named_files, reloads};
 pub use preflight::preflight;
 pub use reload::{Hook, HookRequest, Method, Reload, ReloadSignal, Target};
+pub use sections::LEVELS;
 
 /// A whole configuration, checked.
 #[derive(Debug)]

@@ -70,7 +70,7 @@ pub fn named_files(config: &Config) -> Vec<NamedFile<'_>> {
 }
 
 /// How apps are told, each with the table that says so; what was discovered has its discovery's.
-pub(super) fn reloads(config: &Config) -> impl Iterator<Item = (String, &Reload)> {
+pub fn reloads(config: &Config) -> impl Iterator<Item = (String, &Reload)> {
     let configured = config.stores.iter().enumerate().filter(|(_, store)| store.discovered.is_none());
     let stores = configured.filter_map(|(at, store)| Some((format!("stores[{at}]"), store.reload.as_ref()?)));
     let discover = config.discover.iter().enumerate();

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tracing::Level;
+
 use super::checker::{Checker, DurationRule};
 use super::raw;
 use super::value::{Origin, Table, Value, open};
@@ -11,6 +13,15 @@ use crate::domain::credentials::AddressPolicy;
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
+
+/// The levels of the log, from the least lines to the most.
+pub const LEVELS: [(&str, Level); 5] = [
+    ("error", Level::ERROR),
+    ("warn", Level::WARN),
+    ("info", Level::INFO),
+    ("debug", Level::DEBUG),
+    ("trace", Level::TRACE),
+];
 
 /// At one second a store gets 3,600 requests an hour, far below the 20,000 that BigCommerce allows.
 const CHECK_INTERVAL: DurationRule = DurationRule {
@@ -84,15 +95,7 @@ pub(super) fn check(checker: &mut Checker<'_>, table: Option<Table<raw::Check>>)
 
 /// Checks `[log]`.
 pub(super) fn log(checker: &mut Checker<'_>, table: Option<Table<raw::Log>>) -> Log {
-    use tracing::Level;
     let (_, raw) = open(table);
-    let levels = [
-        ("error", Level::ERROR),
-        ("warn", Level::WARN),
-        ("info", Level::INFO),
-        ("debug", Level::DEBUG),
-        ("trace", Level::TRACE),
-    ];
     let formats = [
         ("auto", LogFormat::Auto),
         ("human", LogFormat::Human),
@@ -100,7 +103,7 @@ pub(super) fn log(checker: &mut Checker<'_>, table: Option<Table<raw::Log>>) -> 
         ("journal", LogFormat::Journal),
     ];
     Log {
-        level: checker.choice("log.level", raw.level, &levels, Level::INFO),
+        level: checker.choice("log.level", raw.level, &LEVELS, Level::INFO),
         format: checker.choice("log.format", raw.format, &formats, LogFormat::Auto),
     }
 }

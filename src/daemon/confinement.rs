@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tracing::{debug, info, warn};
 
-use crate::config::{Config, GO_ON_WITHOUT, Hardening, Hook, Measure, Target, named_files};
+use crate::config::{Config, GO_ON_WITHOUT, Hardening, Hook, Measure, Target, named_files, reloads};
 use crate::domain::snapshot::{HardeningStatus, MeasureStatus};
 use crate::publish;
 use crate::system::errors::chain;
@@ -152,8 +152,7 @@ fn reach(config: &Config, file: &Path) -> Reach {
     let mut reach = Reach { files: BTreeSet::from([absolute(file)]), ..Reach::default() };
     reach.files.extend(named_files(config).into_iter().map(|file| file.path.to_owned()));
     reach.directories.extend(config.vault.tls.ca_directory.clone());
-    let hooks = config.stores.iter().filter_map(|store| store.reload.as_ref());
-    for reload in hooks.chain(config.discover.iter().filter_map(|discover| discover.reload.as_ref())) {
+    for (_, reload) in reloads(config) {
         if let Hook::Signal { target, signal: _ } = &reload.hook {
             reach.processes = true;
             if let Target::PidFile { path, name: _ } = target {

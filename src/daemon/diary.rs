@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
+use tracing::field::display;
 use tracing::{debug, error, info, warn};
 
 use crate::domain::credentials::StoreName;
 use crate::domain::engine::{Action, Decision};
 use crate::domain::incident::Severity;
-use crate::domain::repeats::{Over, Repeats, Telling};
+use crate::domain::repeats::{Over, Repeats};
 use crate::domain::time::{Instant, Now};
 
 /// How often it is looked whether something is over.
@@ -34,11 +35,10 @@ impl Diary {
             info!(store, "{text}{said}");
             return;
         };
-        let (times, since) = match self.repeats.came(store.unwrap_or_default(), text, now) {
-            Telling::First => (None, None),
-            Telling::Again { times, since } => (Some(times), Some(since.to_string())),
-            Telling::Nothing => return,
+        let Some((times, since)) = self.repeats.came(store.unwrap_or_default(), text, now).count() else {
+            return;
         };
+        let since = since.map(display);
         match severity {
             Severity::Warning => warn!(store, times, since, "{text}{said}"),
             Severity::Critical => error!(store, times, since, "{text}{said}"),

@@ -32,6 +32,18 @@ pub enum Telling {
     Nothing,
 }
 
+impl Telling {
+    /// What a line about it says more: how often it has come, and since when; none: there is to be no line.
+    #[must_use]
+    pub fn count(self) -> Option<(Option<u64>, Option<Timestamp>)> {
+        match self {
+            Self::First => Some((None, None)),
+            Self::Again { times, since } => Some((Some(times), Some(since))),
+            Self::Nothing => None,
+        }
+    }
+}
+
 /// A failure that came more than once, and does no more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Over {

@@ -12,6 +12,7 @@ use tracing::Level;
 
 use super::api::{parsed, say};
 use super::routes::{Caller, Pages, json, not_allowed};
+use crate::config::LEVELS;
 use crate::system::logging::Chosen;
 
 /// The body of a request for another level.
@@ -112,13 +113,8 @@ where
 {
     let LevelBody { level, seconds } = parsed(body, "{\"level\": \"debug\", \"seconds\": 600}").await?;
     let refused = |text: &str| say(StatusCode::BAD_REQUEST, text);
-    let level = match level.as_str() {
-        "error" => Level::ERROR,
-        "warn" => Level::WARN,
-        "info" => Level::INFO,
-        "debug" => Level::DEBUG,
-        "trace" => Level::TRACE,
-        _ => return Err(refused("level must be error, warn, info, debug or trace")),
+    let Some((_, level)) = LEVELS.into_iter().find(|(name, _)| *name == level) else {
+        return Err(refused("level must be error, warn, info, debug or trace"));
     };
     let span = LevelSpan::new(Duration::from_secs(seconds));
     Ok((level, span.map_err(|error| refused(&format!("seconds: {error}")))?))

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::blocking;
 
 /// Far above any secret that is kept in a file of its own.
-const LIMIT: u64 = 4096;
+const LIMIT: usize = 4096;
 
 /// Why there is no text. Never shows what the file holds.
 #[derive(Debug, thiserror::Error)]
@@ -33,17 +33,7 @@ pub enum ShortFileError {
 /// # Errors
 /// It cannot be read, or is no short text.
 pub fn read(path: &Path) -> Result<Zeroizing<String>, ShortFileError> {
-    // Asked before it is opened: opening a pipe would wait for somebody to write into it.
-    if !path.metadata()?.is_file() {
-        return Err(ShortFileError::NotAFile);
-    }
-    let limit = usize::try_from(LIMIT).unwrap_or(usize::MAX);
-    // All of the room at once, so that growing leaves no copy behind.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(limit + 1));
-    File::open(path)?.take(LIMIT + 1).read_to_end(&mut bytes)?;
-    if bytes.len() > limit {
-        return Err(ShortFileError::TooLong);
-    }
+    let mut bytes = whole(path, LIMIT)?;
     let text = String::from_utf8(std::mem::take(&mut *bytes)).map_err(|error| {
         drop(Zeroizing::new(error.into_bytes()));
         ShortFileError::NotText
@@ -58,16 +48,24 @@ pub fn read(path: &Path) -> Result<Zeroizing<String>, ShortFileError> {
 /// # Errors
 /// It cannot be read, or is longer.
 pub fn bytes(path: &Path, limit: usize) -> io::Result<Zeroizing<Vec<u8>>> {
+    whole(path, limit).map_err(|error| match error {
+        ShortFileError::Unreadable(error) => error,
+        ShortFileError::NotAFile => io::Error::other("it is not a regular file"),
+        ShortFileError::TooLong | ShortFileError::NotText => {
+            io::Error::other(format!("it is larger than {limit} bytes"))
+        }
+    })
+}
+
+fn whole(path: &Path, limit: usize) -> Result<Zeroizing<Vec<u8>>, ShortFileError> {
+    // Asked before it is opened: opening a pipe would wait for somebody to write into it.
     if !path.metadata()?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
+        return Err(ShortFileError::NotAFile);
     }
-    // One allocation for all, so that no outgrown copy of a secret stays behind.
+    // All of the room at once, so that growing leaves no copy of a secret behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(limit.min(64 * 1024) + 1));
     File::open(path)?.take(limit as u64 + 1).read_to_end(&mut bytes)?;
-    if bytes.len() > limit {
-        return Err(io::Error::other(format!("it is larger than {limit} bytes")));
-    }
-    Ok(bytes)
+    if bytes.len() > limit { Err(ShortFileError::TooLong) } else { Ok(bytes) }
 }
 
 /// Reads a file on a thread that may block.
