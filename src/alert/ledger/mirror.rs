@@ -57,6 +57,24 @@ struct Queue {
     bell: Arc<Notify>,
 }
 
+impl Queue {
+    /// The message that is missed least: a reminder, as another one follows; then that of an incident whose end waits
+    /// too, and says all of it; then the oldest. What ends an incident is kept longest, as the receiver may have been
+    /// told of it by a try that seemed to fail.
+    fn spare(&self) -> Option<(u64, &Message)> {
+        let kind = |wanted| self.messages.iter().filter(move |(_, message)| message.kind == wanted);
+        let over = || {
+            let ends = kind(MessageKind::Resolved).map(|(at, end)| (end.incident.id.as_str(), at));
+            let ends: BTreeMap<&str, &u64> = ends.collect();
+            let has_ended = |at, it: &Message| ends.get(it.incident.id.as_str()).is_some_and(|end| at < *end);
+            kind(MessageKind::Opened).find(|(at, message)| has_ended(*at, message))
+        };
+        let spare = kind(MessageKind::Reminder).next().or_else(over);
+        let spare = spare.or_else(|| self.messages.first_key_value());
+        spare.map(|(at, message)| (*at, message.as_ref()))
+    }
+}
+
 /// The state of the ledger.
 #[derive(Debug)]
 pub(super) struct Mirror {
@@ -254,15 +272,10 @@ impl Mirror {
     }
 }
 
-/// Drops what is over the capacity: the oldest reminders first, then the oldest of all.
+/// Drops what is over the capacity: the oldest of what [`Queue::spare`] finds, one by one.
 fn shrink(channel: &str, queue: &mut Queue, capacity: usize, writes: &mut Vec<Write>) {
     while queue.messages.len() > capacity {
-        let mut messages = queue.messages.iter();
-        let reminder = messages.find(|(_, message)| message.kind == MessageKind::Reminder);
-        let Some((position, id)) = reminder
-            .or_else(|| queue.messages.first_key_value())
-            .map(|(at, message)| (*at, message.id.clone()))
-        else {
+        let Some((position, id)) = queue.spare().map(|(at, message)| (at, message.id.clone())) else {
             return;
         };
         queue.messages.remove(&position);

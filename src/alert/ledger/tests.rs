@@ -226,6 +226,24 @@ fn a_full_outbox_drops_the_oldest_reminders_first_and_then_the_oldest_of_all() {
 }
 
 #[test]
+fn a_full_outbox_keeps_what_is_open_and_what_ends_it_longer_than_what_is_over() {
+    let directory = tempdir().unwrap();
+    let ledger = Ledger::open_with_capacity(directory.path(), &told_everything(&["webhook"]), 3).unwrap();
+    let tell = |store, number, kind| {
+        record(&ledger, &[message(store, number, kind)]).unwrap();
+        let waiting = ledger.waiting("webhook");
+        waiting.iter().map(|it| (it.incident.messages, it.kind)).collect::<Vec<_>>()
+    };
+    tell("toys", 1, Opened);
+    tell("acme", 2, Opened);
+    tell("acme", 3, Resolved);
+    assert_eq!(tell("shoes", 4, Opened), [(1, Opened), (3, Resolved), (4, Opened)]);
+    assert_eq!(tell("toys", 5, Resolved), [(3, Resolved), (4, Opened), (5, Resolved)]);
+    // What has opened again is not over.
+    assert_eq!(tell("acme", 6, Opened), [(4, Opened), (5, Resolved), (6, Opened)]);
+}
+
+#[test]
 fn messages_of_a_channel_that_is_gone_are_removed() {
     let directory = tempdir().unwrap();
     record(&open(directory.path()), &[message("acme", 1, Opened)]).unwrap();
