@@ -11,8 +11,9 @@ use crate::config::Environment;
 use crate::domain::incident::Incident;
 use crate::domain::snapshot::StoreState;
 use crate::domain::time::Timestamp;
+use crate::system::errors::chain;
 
-use super::client::{AskError, Asked};
+use super::client::{AskError, Asked, Line};
 use super::output::{Output, ago, ahead, columns, complain, in_words, plain, print, table, wrap};
 use super::{Exit, runtime};
 
@@ -129,25 +130,34 @@ impl Status {
         let line = self.asked.line(environment)?;
         let runtime = runtime(2).map_err(AskError::Runtime)?;
         runtime.block_on(async {
+            let mut text = self.ask(&line, environment).await?;
+            if !self.watch {
+                print(&text);
+                return Ok(());
+            }
             loop {
-                let bytes = line.ask_bytes(Method::GET, &["status"], None).await?;
-                if self.output == Output::Json {
-                    print(&(String::from_utf8_lossy(&bytes).trim_end().to_owned() + "\n"));
-                    return Ok(());
-                }
-                let page = self.choose(line.parse(&bytes)?)?;
-                let look = Look { width: columns(), colours: colours(environment) };
-                let text = look.at(&page);
-                if !self.watch {
-                    print(&text);
-                    return Ok(());
-                }
                 // From the upper left corner on an empty screen.
                 print(&format!("\u{1b}[H\u{1b}[2J{text}"));
                 let _closed = stdout().flush();
                 tokio::time::sleep(INTERVAL).await;
+                // It may be started anew, which is what one watches for.
+                text = self.ask(&line, environment).await.unwrap_or_else(|error| {
+                    let asking = format!("{}; asking again every two seconds", chain(&error));
+                    wrap(&plain(&asking), "", "", columns())
+                });
             }
         })
+    }
+
+    /// What is to be printed.
+    async fn ask(&self, line: &Line, environment: &Environment) -> Result<String, AskError> {
+        let bytes = line.ask_bytes(Method::GET, &["status"], None).await?;
+        if self.output == Output::Json {
+            return Ok(String::from_utf8_lossy(&bytes).trim_end().to_owned() + "\n");
+        }
+        let page = self.choose(line.parse(&bytes)?)?;
+        let look = Look { width: columns(), colours: colours(environment) };
+        Ok(look.at(&page))
     }
 
     /// The stores that are wanted, those that are worst off first.

@@ -7,7 +7,8 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::support::configuration::Configuration;
-use crate::support::daemon::{Daemon, Finished, run};
+use crate::support::daemon::{Daemon, Finished, run, spawn_with};
+use crate::support::terminal::Terminal;
 use crate::support::wait::{DEADLINE, wait_for, wait_until};
 use crate::support::world::{World, about};
 
@@ -427,4 +428,28 @@ async fn all<T>(futures: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T
 
 fn time(value: &Value) -> bc_secrets_sync::domain::time::Timestamp {
     bc_secrets_sync::domain::time::Timestamp::parse(value.as_str().unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn who_watches_the_status_is_shown_a_restart_as_it_happens() {
+    let mut world = quiet().await;
+    world.add_store("acme").await;
+    let daemon = world.daemon().await;
+    daemon.settled().await;
+    let terminal = Terminal::with_columns(80);
+    let arguments = ["status", "--watch"];
+    let mut watching =
+        spawn_with(&world.configuration, &arguments, |command| command.stdout(terminal.stdio()));
+    let shows = async |words: &str| {
+        let shown = terminal.shown();
+        shown.rsplit("\u{1b}[2J").next().is_some_and(|screen| screen.contains(words))
+    };
+    wait_until("the daemon is shown", async || shows("ready, ").await).await;
+    daemon.stop().await;
+    wait_until("it is shown to be away", async || shows("no daemon answers").await).await;
+    let daemon = world.daemon().await;
+    wait_until("the new one is shown", async || shows("ready, ").await).await;
+    assert!(watching.try_wait().unwrap().is_none());
+    watching.kill().await.unwrap();
+    daemon.stop().await;
 }
