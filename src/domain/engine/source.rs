@@ -404,8 +404,13 @@ impl Source {
             self.next_try = cx.now.instant.plus(wait.max(fault.pause().min(LONGEST_PAUSE)));
         }
         if is_new {
-            let wait = self.next_try.since(cx.now.instant).as_millis().div_ceil(1000);
-            cx.say(None, Some(Severity::Warning), format!("Vault: {fault}; trying again within {wait} s"));
+            // Without the time of the next try: the same trouble has the same words, by which it is counted.
+            let most = humantime::format_duration(most.max(fault.pause().min(LONGEST_PAUSE)));
+            cx.say(
+                None,
+                Some(Severity::Warning),
+                format!("Vault: {fault}; trying again, at least every {most}"),
+            );
         }
         self.fault = Some(fault);
     }
