@@ -16,6 +16,8 @@ use super::{Refused, Values};
 use crate::config::Escape;
 
 const NAME: &str = "template";
+/// How many steps it may take, which are done in a few milliseconds; a long template takes hundreds.
+const STEPS: u64 = 100_000;
 /// What a template may name.
 const NAMES: [&str; 6] = ["store", "username", "api_token", "api_path", "host", "basic"];
 /// Stands for the values where there are none yet; every target can hold them.
@@ -40,6 +42,7 @@ impl Template {
     pub(super) fn new(source: String, escape: Escape) -> Result<Self, String> {
         let mut environment = Environment::empty();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_fuel(Some(STEPS));
         let syntax = SyntaxConfig::builder().keep_trailing_newline(true).build();
         environment.set_syntax(syntax.map_err(|error| complaint(&error))?);
         // With it, what a template captures is known to be escaped already.
@@ -91,6 +94,7 @@ fn complaint(error: &Error) -> String {
     let line = error.line().map_or_else(|| "the template".to_owned(), |line| format!("line {line}"));
     match (error.kind(), error.detail()) {
         (ErrorKind::BadEscape, Some(reason)) => format!("{line}: the value {reason}"),
+        (ErrorKind::OutOfFuel, _) => format!("{line}: it takes more than {STEPS} steps: loop less"),
         (ErrorKind::WriteFailure, _) => Refused::of(NAME, Unfit::TooLong).reason,
         // The parser names kinds of tokens, and names of statements and of filters, which are no values.
         (

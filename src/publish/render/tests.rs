@@ -193,6 +193,9 @@ fn what_is_wrong_with_a_template_is_found_before_there_are_values() {
         Escape::None,
     );
     assert_eq!(is.unwrap_err(), "it would be longer than 1048576 bytes");
+    let (begin, end) = (format!("{{% for x in {:?} %}}", [0; 100]), "{% endfor %}");
+    let is = template(&format!("{}{}", begin.repeat(5), end.repeat(5)), Escape::None);
+    assert_eq!(is.unwrap_err(), "line 1: it takes more than 100000 steps: loop less");
 }
 
 fn files(list: &[(&str, Format)]) -> Files {
