@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use http::header::WWW_AUTHENTICATE;
+use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use http::uri::Uri;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body_util::Full;
@@ -266,6 +266,9 @@ impl Access {
             Refused::Handshake => (StatusCode::BAD_REQUEST, "this listener speaks TLS"),
         };
         let mut answer = say(status, text);
+        if reason == Refused::NoRoom {
+            answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
         if status == StatusCode::UNAUTHORIZED {
             let headers = answer.headers_mut();
             for challenge in

@@ -133,6 +133,14 @@ fn rules(http: Http) -> Rules {
     Rules::load(&http).unwrap()
 }
 
+/// A loop that answers, and whose passes go on for as long as the first of these is kept.
+fn well() -> (watch::Sender<Heartbeat>, SnapshotSource, watch::Receiver<Heartbeat>) {
+    let (source, requests) = SnapshotSource::channel();
+    answering(requests);
+    let (heartbeat, seen) = watch::channel(WELL());
+    (heartbeat, source, seen)
+}
+
 /// Serves one connection over a pipe, so that paused time moves only when both sides wait.
 fn piped(
     source: SnapshotSource,

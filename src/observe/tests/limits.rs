@@ -21,9 +21,7 @@ async fn a_client_that_is_slow_with_its_head_is_cut_off() {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_does_not_read_its_answer_is_cut_off() {
-    let (source, requests) = SnapshotSource::channel();
-    answering(requests);
-    let (_heartbeat, seen) = watch::channel(WELL());
+    let (_heartbeat, source, seen) = well();
     let (mut client, stopping) = piped(source, seen);
     client.write_all(request("GET", "/metrics", "").as_bytes()).await.unwrap();
     let asked = Instant::now();
@@ -82,9 +80,7 @@ async fn a_head_without_end_is_refused_when_the_buffer_is_full() {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_reads_bit_by_bit_has_no_more_time_for_a_long_page() {
-    let (source, requests) = SnapshotSource::channel();
-    answering(requests);
-    let (_heartbeat, seen) = watch::channel(WELL());
+    let (_heartbeat, source, seen) = well();
     let (mut client, stopping) = piped(source, seen);
     client.write_all(request("GET", "/metrics", "").as_bytes()).await.unwrap();
     let asked = Instant::now();
@@ -126,9 +122,7 @@ async fn a_body_that_does_not_come_is_waited_for_no_longer_than_a_request_may_ta
 
 #[tokio::test(start_paused = true)]
 async fn who_listens_and_never_reads_has_a_place_for_no_longer_than_a_stream_lasts() {
-    let (source, requests) = SnapshotSource::channel();
-    answering(requests);
-    let (_heartbeat, seen) = watch::channel(WELL());
+    let (_heartbeat, source, seen) = well();
     let (mut client, stopping) = piped(source, seen);
     let begun = Instant::now();
     client.write_all(request("GET", "/events", "").as_bytes()).await.unwrap();
@@ -139,9 +133,7 @@ async fn who_listens_and_never_reads_has_a_place_for_no_longer_than_a_stream_las
 
 #[tokio::test(start_paused = true)]
 async fn one_client_cannot_take_the_events_from_all_others() {
-    let (source, requests) = SnapshotSource::channel();
-    answering(requests);
-    let (_heartbeat, seen) = watch::channel(WELL());
+    let (_heartbeat, source, seen) = well();
     let pages = Pages::new(source, RequestSource::channel().0, seen, Access::new(Rules::default()), levels());
     let pages = Arc::new(pages);
     let connect = |last: u8| {
@@ -242,6 +234,7 @@ async fn who_waits_too_long_for_room_is_told_to_come_again() {
     let refused = exchange(client, &request("GET", "/status", "")).await;
     assert_eq!((refused.status, asked.elapsed().as_secs()), (503, ANSWER_LIMIT.as_secs()));
     assert!(refused.body.contains("too many answers are under way"), "{}", refused.body);
+    assert_eq!(refused.header("retry-after"), Some("1"));
     let (client, _stopping) = connect();
     assert_eq!(exchange(client, &request("GET", "/livez", "")).await.status, 200);
     // One of them reads on, and leaves its place.

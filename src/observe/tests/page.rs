@@ -71,9 +71,7 @@ async fn events_come_while_they_are_read_and_end_when_the_listener_stops() {
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_with_events_is_not_cut_off_while_they_are_taken() {
-    let (source, requests) = SnapshotSource::channel();
-    answering(requests);
-    let (_heartbeat, seen) = watch::channel(WELL());
+    let (_heartbeat, source, seen) = well();
     let (mut client, _stopping) = piped(source, seen);
     client.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n").await.unwrap();
     let mut page = Vec::new();
