@@ -160,6 +160,52 @@ fn bash_completes_commands_options_and_values() {
     }
 }
 
+/// What fish offers for a line, without the descriptions.
+fn fish_offers(share: &Path, line: &str) -> Vec<String> {
+    let mut fish = Command::new("fish");
+    fish.args(["--no-config", "-c", "source $argv[1]; complete -C $argv[2]"]).arg(share.join(FISH)).arg(line);
+    let output = fish.env("HOME", share).stdin(Stdio::null()).output();
+    let output = output.unwrap_or_else(|error| panic!("fish: {error}; apt-get install fish"));
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && errors.is_empty(), "{:?}: {errors}", output.status);
+    let first = |line: &str| line.split('\t').next().map(str::to_owned);
+    String::from_utf8(output.stdout).unwrap().lines().filter_map(first).collect()
+}
+
+#[test]
+#[ignore = "runs fish: ./tests/run --real"]
+fn real_shells_fish_completes_commands_options_and_values() {
+    let (directory, _files) = written();
+    assert_eq!(fish_offers(directory.path(), "bc-secrets-sync unsil"), ["unsilence"]);
+    assert_eq!(fish_offers(directory.path(), "bc-secrets-sync run --one"), ["--one-time"]);
+    assert_eq!(fish_offers(directory.path(), "bc-secrets-sync status --output "), ["json", "table"]);
+}
+
+#[test]
+#[ignore = "runs zsh: ./tests/run --real"]
+fn real_shells_zsh_completes_commands_options_and_values() {
+    // It completes only for somebody at a terminal: one that zsh gives itself. What never appears is waited for in vain.
+    let asked = r#"
+        zmodload zsh/zpty
+        zpty -b shell zsh -f -i
+        zpty -w shell "fpath=(${(q)1} \$fpath); autoload -Uz compinit; compinit -u -D; echo it is; echo ready"
+        zpty -r shell seen $'*it is*ready*it is*ready*'
+        expect() { zpty -n -w shell "$1"$'\t'; zpty -r shell seen "*$2*"; zpty -n -w shell $'\x15' }
+        expect 'bc-secrets-sync unsil' 'bc-secrets-sync unsilence '
+        expect 'bc-secrets-sync run --one' 'bc-secrets-sync run --one-time '
+        expect $'bc-secrets-sync status --output \t' 'json*For programs*table*For people'
+        zpty -d shell
+    "#;
+    let (directory, _files) = written();
+    let functions = directory.path().join(ZSH);
+    let mut zsh = Command::new("timeout");
+    zsh.args(["60", "zsh", "-f", "-c", asked, "zsh"]).arg(functions.parent().unwrap());
+    let output = zsh.env("HOME", directory.path()).env("TERM", "dumb").stdin(Stdio::null()).output();
+    let output = output.unwrap_or_else(|error| panic!("timeout: {error}; apt-get install coreutils"));
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && errors.is_empty(), "{:?}: {errors}", output.status);
+}
+
 #[test]
 fn the_other_shells_have_scripts_of_their_own() {
     let (_directory, files) = written();
