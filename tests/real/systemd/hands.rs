@@ -30,6 +30,15 @@ pub(crate) async fn install_units(machine: &Machine) {
     machine.ok(&["systemctl", "daemon-reload"]).await;
 }
 
+/// A machine with the units, and a world with one store, for which they are to be configured.
+pub(crate) async fn with_one_store(release: &str) -> (World, Account, Machine) {
+    let mut world = World::start().await;
+    let account = world.add_store("acme").await;
+    let machine = Machine::with_binary(release).await;
+    install_units(&machine).await;
+    (world, account, machine)
+}
+
 /// Adds a drop-in to a unit.
 pub(crate) async fn drop_in(machine: &Machine, unit: &str, text: &str) {
     machine.put(&format!("/etc/systemd/system/{unit}.d/test.conf"), 0o644, text);

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::hands::{CONFIG, OUTPUT, UNIT, configure, found, install_units, status, wait_found};
+use super::hands::{
+    CONFIG, OUTPUT, UNIT, configure, found, install_units, status, wait_found, with_one_store,
+};
 use super::machine::Machine;
 use crate::support::wait::{wait_until, wait_within};
 use crate::support::world::{World, as_published};
@@ -129,10 +131,7 @@ async fn real_systemd_runs_the_service_from_its_start_to_its_end() {
 #[tokio::test]
 #[ignore = "boots systemd: ./tests/run --real"]
 async fn real_systemd_starts_nothing_without_its_credentials_or_with_a_configuration_that_is_refused() {
-    let mut world = World::start().await;
-    let account = world.add_store("acme").await;
-    let machine = Machine::with_binary("bookworm").await;
-    install_units(&machine).await;
+    let (mut world, account, machine) = with_one_store("bookworm").await;
     configure(&mut world, &machine);
     let good = std::fs::read_to_string(machine.path(CONFIG)).unwrap();
     machine.put(CONFIG, 0o644, &good.replace("[check]\n", "[check]\nnonsense = 1\n"));

@@ -2,17 +2,14 @@
 
 use std::time::Duration;
 
-use super::hands::{CONFIG, UNIT, configure, install_units, shipped_drop_in, status, text, wait_found};
+use super::hands::{CONFIG, UNIT, configure, shipped_drop_in, status, text, wait_found, with_one_store};
 use super::machine::Machine;
 use crate::support::wait::wait_within;
 use crate::support::world::World;
 
 /// A machine whose unit is ready, with one store of two.
 async fn ready(release: &str, drop_in: Option<&str>) -> (World, Machine) {
-    let mut world = World::start().await;
-    world.add_store("acme").await;
-    let machine = Machine::with_binary(release).await;
-    install_units(&machine).await;
+    let (mut world, _account, machine) = with_one_store(release).await;
     if let Some(name) = drop_in {
         shipped_drop_in(&machine, name).await;
     }

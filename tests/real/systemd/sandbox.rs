@@ -4,11 +4,10 @@ use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use super::hands::{
-    CONFIG, OUTPUT, UNIT, configure, found, install_units, shipped_drop_in, text, wait_found,
+    CONFIG, OUTPUT, UNIT, configure, found, install_units, shipped_drop_in, text, wait_found, with_one_store,
 };
 use super::machine::Machine;
 use crate::support::wait::wait_within;
-use crate::support::world::World;
 
 const TEMPLATE: &str = "bc-secrets-sync@.service";
 
@@ -39,10 +38,7 @@ async fn real_systemd_finds_nothing_wrong_with_the_units_and_little_exposed() {
 #[tokio::test]
 #[ignore = "boots systemd: ./tests/run --real"]
 async fn real_systemd_keeps_the_secret_id_encrypted_on_the_disk() {
-    let mut world = World::start().await;
-    let account = world.add_store("acme").await;
-    let machine = Machine::with_binary("bookworm").await;
-    install_units(&machine).await;
+    let (mut world, account, machine) = with_one_store("bookworm").await;
     configure(&mut world, &machine);
     shipped_drop_in(&machine, "examples/encrypted-credentials.conf").await;
     let (plain, sealed) = ("/etc/bc-secrets-sync/secret-id", "/etc/bc-secrets-sync/secret-id.cred");
@@ -58,10 +54,7 @@ async fn real_systemd_keeps_the_secret_id_encrypted_on_the_disk() {
 #[tokio::test]
 #[ignore = "boots systemd: ./tests/run --real"]
 async fn real_systemd_lets_files_be_given_away_by_a_drop_in_and_not_without() {
-    let mut world = World::start().await;
-    let account = world.add_store("acme").await;
-    let machine = Machine::with_binary("bookworm").await;
-    install_units(&machine).await;
+    let (mut world, account, machine) = with_one_store("bookworm").await;
     machine.ok(&["useradd", "--system", "--user-group", "app"]).await;
     configure(&mut world, &machine);
     let given = text(&world, "/etc/bc-secrets-sync", "/run/bc-secrets-sync")
@@ -87,10 +80,7 @@ async fn real_systemd_lets_files_be_given_away_by_a_drop_in_and_not_without() {
 #[tokio::test]
 #[ignore = "boots systemd: ./tests/run --real"]
 async fn real_systemd_lets_a_process_of_another_user_be_signalled_by_a_drop_in() {
-    let mut world = World::start().await;
-    let account = world.add_store("acme").await;
-    let machine = Machine::with_binary("bookworm").await;
-    install_units(&machine).await;
+    let (mut world, account, machine) = with_one_store("bookworm").await;
     machine.ok(&["useradd", "--system", "--user-group", "app"]).await;
     let app = "[Service]\nUser=app\nExecStart=/bin/sh -c 'trap \"touch /tmp/told; exit\" HUP; while :; do sleep 0.2; done'\n";
     machine.put("/etc/systemd/system/an-app.service", 0o644, app);

@@ -2,18 +2,13 @@
 
 use std::time::Duration;
 
-use super::hands::{UNIT, configure, drop_in, found, install_units};
-use super::machine::Machine;
+use super::hands::{UNIT, configure, drop_in, found, with_one_store};
 use crate::support::wait::wait_within;
-use crate::support::world::World;
 
 #[tokio::test]
 #[ignore = "boots systemd: ./tests/run --real"]
 async fn real_systemd_ends_a_daemon_that_stands_still_and_starts_it_again() {
-    let mut world = World::start().await;
-    world.add_store("acme").await;
-    let machine = Machine::with_binary("bookworm").await;
-    install_units(&machine).await;
+    let (mut world, _account, machine) = with_one_store("bookworm").await;
     // Enough for a busy machine; the unit's own limit is only longer.
     drop_in(&machine, UNIT, "[Service]\nWatchdogSec=5\n").await;
     configure(&mut world, &machine);
