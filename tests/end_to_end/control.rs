@@ -444,11 +444,11 @@ async fn who_watches_the_status_is_shown_a_restart_as_it_happens() {
         let shown = terminal.shown();
         shown.rsplit("\u{1b}[2J").next().is_some_and(|screen| screen.contains(words))
     };
-    wait_until("the daemon is shown", async || shows("ready, ").await).await;
+    wait_until("the daemon is shown", async || shows("acme").await).await;
     daemon.stop().await;
     wait_until("it is shown to be away", async || shows("no daemon answers").await).await;
     let daemon = world.daemon().await;
-    wait_until("the new one is shown", async || shows("ready, ").await).await;
+    wait_until("the new one is shown", async || shows("acme").await).await;
     assert!(watching.try_wait().unwrap().is_none());
     watching.kill().await.unwrap();
     daemon.stop().await;
