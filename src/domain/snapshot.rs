@@ -195,7 +195,7 @@ pub enum StoreState {
     Suspect,
     /// Published, and rejected for good.
     Rejected,
-    /// Nothing is published, and what the source has cannot be.
+    /// Nothing is published, and what the source has cannot be, or what was published and is gone cannot be written.
     Failed,
 }
 

@@ -5,10 +5,10 @@ mod secret;
 mod unstable;
 mod words;
 
-use super::store::{Certificate, Rejection, Store, Streak};
+use super::store::{Certificate, Disk, FailedWrite, Rejection, Store, Streak};
 use super::{Condition, Context, Judged, OnRejection};
 use crate::domain::incident::Cause;
-use crate::domain::time::{Instant, Timestamp};
+use crate::domain::time::Instant;
 use crate::domain::verdict::VerdictKind;
 
 const ADMIN: &str =
@@ -60,9 +60,16 @@ fn candidate_confirmed(store: &Store, cx: &Context<'_>) -> Option<Rejection> {
     store.candidate_rejection.filter(|rejection| store.confirmed(rejection, cx))
 }
 
-/// When the store accepted the published set, as far as anybody knows: now or in an earlier life.
-fn accepted_at(store: &Store) -> Option<Timestamp> {
-    store.verified_at
+/// What is known of when the store accepted the published set: of checks in an earlier life, nothing but that it
+/// did before it was published.
+fn accepted_words(store: &Store) -> Option<String> {
+    let at = store.verified_at?;
+    Some(if store.accepted.is_some() {
+        format!("It had accepted them before, last at {at}.")
+    } else {
+        let start = store.known_since.wall;
+        format!("It had accepted them before, at {at} and perhaps later: before a start at {start}.")
+    })
 }
 
 fn regenerated_or_revoked(store: &Store, source_fault: Option<&str>, cx: &Context<'_>) -> Condition {
@@ -70,14 +77,14 @@ fn regenerated_or_revoked(store: &Store, source_fault: Option<&str>, cx: &Contex
         return Condition::Clear;
     }
     let (Some(rejection), Some(good), Some(accepted)) =
-        (confirmed(store, cx), &store.good, accepted_at(store))
+        (confirmed(store, cx), &store.good, accepted_words(store))
     else {
         return Condition::Unknown;
     };
     // The source must have been asked since the last rejection, or be known not to answer.
     let asked = store.was_read_since(rejection.latest.instant);
     let untried = store.candidate.as_ref().is_some_and(|candidate| candidate.streak.last.is_none());
-    let waiting = store.candidate.as_ref().is_some_and(|candidate| candidate.accepted_at.is_some());
+    let waiting = store.candidate.as_ref().is_some_and(|candidate| candidate.accepted.is_some());
     let held = cx.shared.platform.holds_back(store.name());
     // What is being written now may be what ends the trouble, whatever the source holds by now.
     let writing = store.is_publishing();
@@ -86,7 +93,7 @@ fn regenerated_or_revoked(store: &Store, source_fault: Option<&str>, cx: &Contex
     }
     let mut evidence = vec![
         rejected_words(&format!("the published credentials ({})", good.stamp.name()), &rejection),
-        format!("It had accepted them before, last at {accepted}."),
+        accepted,
         words::of_source(store, source_fault, good.stamp.version),
     ];
     if rejection.none_seen {
@@ -128,7 +135,7 @@ fn bad_write(store: &Store, cx: &Context<'_>) -> Condition {
     let Some(candidate) = &store.candidate else {
         return if store.read_success.is_some() { Condition::Clear } else { Condition::Unknown };
     };
-    if candidate.accepted_at.is_some() {
+    if candidate.accepted.is_some() {
         return Condition::Clear;
     }
     let (Some(rejection), Some(good)) = (candidate_confirmed(store, cx), &store.good) else {
@@ -172,24 +179,42 @@ fn misconfigured(store: &Store, cx: &Context<'_>) -> Condition {
             Some(rejection) => holds(
                 vec![
                     rejected_words(&format!("{} in Vault", candidate.version), &rejection),
-                    "It has never accepted credentials since this daemon first saw them; nothing is published.".into(),
+                    never_accepted(store),
                 ],
                 remedy(),
             ),
             None => Condition::Unknown,
         },
         // Published without having been verified, and never accepted since.
-        (Some(good), _) if accepted_at(store).is_none() => match confirmed(store, cx) {
+        (Some(good), _) if store.verified_at.is_none() => match confirmed(store, cx) {
             Some(rejection) => holds(
                 vec![
                     rejected_words(&format!("the published {}", good.stamp.name()), &rejection),
-                    "It was published without being verified, and was not accepted since this daemon started.".into(),
+                    format!(
+                        "It was published without being verified, and was not accepted since a start at {}; whether \
+                         it was before is not kept, so it may have been regenerated or revoked as well.",
+                        store.known_since.wall
+                    ),
                 ],
                 remedy(),
             ),
             None => Condition::Unknown,
         },
         (Some(_), _) | (None, None) => Condition::Unknown,
+    }
+}
+
+fn never_accepted(store: &Store) -> String {
+    let never = "It has never accepted credentials since this daemon first saw them";
+    match &store.disk {
+        // A state directory that was lost, or files of somebody else.
+        Disk::Absent(Some(why)) => format!(
+            "{never}. What is in its directory cannot be told to be the daemon's own ({why}); it stays there, and \
+             apps may go on reading it."
+        ),
+        Disk::Absent(None) | Disk::Unknown | Disk::Outdated | Disk::Published => {
+            format!("{never}; nothing is published.")
+        }
     }
 }
 
@@ -244,14 +269,20 @@ fn answered(store: &Store, kind: VerdictKind, cx: &Context<'_>) -> Condition {
 }
 
 fn publish_failed(store: &Store) -> Condition {
-    match &store.publish_fault {
-        Some(fault) => holds(
-            vec![format!("Publishing failed: {fault}.")],
-            "See that the volume is mounted, writable and has room, and that the daemon may set the configured \
-             modes, owner and group; where a file cannot hold a value, give it another format. It is tried again \
-             by itself; the previous generation stays in place."
-                .into(),
-        ),
+    match &store.failed_write {
+        Some(FailedWrite { fault, .. }) => {
+            let meanwhile = if store.is_published() {
+                "the previous generation stays in place"
+            } else {
+                "until then apps have no credentials"
+            };
+            let remedy = format!(
+                "See that the volume is mounted, writable and has room, and that the daemon may set the configured \
+                 modes, owner and group; where a file cannot hold a value, give it another format. It is tried \
+                 again by itself; {meanwhile}."
+            );
+            holds(vec![format!("Publishing failed: {fault}.")], remedy)
+        }
         None if store.is_up_to_date() || store.is_withdrawn() => Condition::Clear,
         None => Condition::Unknown,
     }
@@ -365,8 +396,13 @@ fn unverified(store: &Store, cx: &Context<'_>) -> Condition {
     if explained(&store.streak) {
         return Condition::Unknown;
     }
-    if store.good.is_some() && store.rejection.is_none() && stale(last_certainty(store)) {
-        let since = store.verified_at.unwrap_or(store.known_since.wall);
+    // Nobody asked while the machine stood still, and that says nothing of the store.
+    let in_vain = store.streak.last.is_none() || store.streak.silent() > 0;
+    if store.good.is_some() && store.rejection.is_none() && in_vain && stale(last_certainty(store)) {
+        let since = match store.verified_at.filter(|_| store.accepted.is_some()) {
+            Some(at) => format!("{at}"),
+            None => format!("a start at {}", store.known_since.wall),
+        };
         return holds(
             vec![
                 format!("The store has not said since {since} whether the published credentials work."),
@@ -377,7 +413,7 @@ fn unverified(store: &Store, cx: &Context<'_>) -> Condition {
     }
     if let Some(candidate) = &store.candidate
         && store.candidate_rejection.is_none()
-        && candidate.accepted_at.is_none()
+        && candidate.accepted.is_none()
         && !explained(&candidate.streak)
         && stale(candidate.seen.instant)
     {
@@ -401,6 +437,6 @@ fn unverified(store: &Store, cx: &Context<'_>) -> Condition {
     let judged = store
         .candidate
         .as_ref()
-        .is_none_or(|candidate| candidate.accepted_at.is_some() || store.candidate_rejection.is_some());
+        .is_none_or(|candidate| candidate.accepted.is_some() || store.candidate_rejection.is_some());
     if told && judged { Condition::Clear } else { Condition::Unknown }
 }

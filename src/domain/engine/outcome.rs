@@ -67,7 +67,7 @@ impl Store {
     }
 
     fn credentials_outcome(&self, gate: Gate) -> Option<Outcome> {
-        if self.publish_fault.is_some() {
+        if self.failed_write.is_some() {
             return Some(Outcome::PublishFailed);
         }
         match &self.problem {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::store::{Disk, ReadProblem, Store};
+use super::store::{Disk, FailedWrite, ReadProblem, Store};
 use super::{Context, Engine};
 use crate::domain::secret::Fingerprint;
 use crate::domain::snapshot::{
@@ -171,15 +171,22 @@ impl Store {
                 Some(ReadProblem::Fault(fault)) => fault.kind() != SourceFaultKind::Unavailable,
                 None => false,
             };
-            let failed = unusable || self.candidate_rejection.is_some() || self.publish_fault.is_some();
+            let failed = unusable || self.candidate_rejection.is_some() || self.failed_write.is_some();
             return if failed { StoreState::Failed } else { StoreState::Pending };
         }
         match (self.rejection, self.streak.kind()) {
             (Some(rejection), _) if self.confirmed(&rejection, cx) => StoreState::Rejected,
+            // What the store accepts is of no use to apps that cannot have it.
+            _ if self.lost().is_some() => StoreState::Failed,
             (Some(_), _) => StoreState::Suspect,
             (None, Some(VerdictKind::Accepted)) => StoreState::Verified,
             (None, _) => StoreState::Unverified,
         }
+    }
+
+    /// Why nothing is published, of what was or should be.
+    fn lost(&self) -> Option<&FailedWrite> {
+        self.failed_write.as_ref().filter(|_| !self.is_published() && !self.is_withdrawn())
     }
 
     /// Since when the store is in its state, as far as this life can tell.
@@ -188,16 +195,17 @@ impl Store {
             Some(_) => &self.rejection,
             None => &self.candidate_rejection,
         };
-        let since = match (rejection, &self.good, &self.streak.last) {
+        let since = match (rejection, self.lost(), &self.good, &self.streak.last) {
             (Some(rejection), ..) => rejection.first,
-            (None, Some(_), Some(_)) => self.streak.first,
-            (None, ..) => self.known_since,
+            (None, Some(failed), ..) => failed.first,
+            (None, None, Some(_), Some(_)) => self.streak.first,
+            (None, None, ..) => self.known_since,
         };
         since.wall
     }
 
     fn detail(&self, cx: &Context<'_>) -> String {
-        if let Some(fault) = &self.publish_fault {
+        if let Some(FailedWrite { fault, .. }) = &self.failed_write {
             return format!("publishing failed: {fault}");
         }
         match (&self.candidate, &self.problem) {
@@ -291,7 +299,7 @@ impl Store {
                 version: candidate.version,
                 seen_at: candidate.seen.wall,
                 last_verdict: candidate.streak.kind(),
-                next_probe_at: candidate.accepted_at.is_none().then(|| cx.now.wall_at(candidate.next_probe)),
+                next_probe_at: candidate.is_asked().then(|| cx.now.wall_at(candidate.next_probe)),
             }),
             last_check_at: self.streak.last.is_some().then_some(self.streak.latest.wall),
             verified_at: self.verified_at,
@@ -306,7 +314,7 @@ impl Store {
                 Some(ReadProblem::Malformed { .. }) => Some("malformed_secret"),
                 None => None,
             },
-            publish_error: self.publish_fault.as_ref().map(ToString::to_string),
+            publish_error: self.failed_write.as_ref().map(|failed| failed.fault.to_string()),
             reload: self.reload_status(cx),
             requests_remaining: self.requests_remaining,
             budget_remaining: self

@@ -63,7 +63,7 @@ impl Streak {
         Some(format!(", after {} times {} since {}", self.count, last.kind().label(), self.first.wall))
     }
 
-    pub(super) const fn silent(&self) -> u32 {
+    pub(in crate::domain::engine) const fn silent(&self) -> u32 {
         self.silent
     }
 
@@ -158,7 +158,7 @@ impl Store {
         candidate.streak.push(verdict.clone(), cx.now);
         match &verdict {
             Verdict::Accepted => {
-                candidate.accepted_at = Some(cx.now.wall);
+                (candidate.accepted, candidate.ask_again) = (Some(cx.now), false);
                 self.candidate_rejection = None;
             }
             Verdict::Rejected { none_seen } => {
@@ -166,6 +166,7 @@ impl Store {
                     // Whether the published set still works tells a bad write from a revoked account.
                     self.check_published_now(cx.now);
                 }
+                candidate.accepted = None;
                 Rejection::add(&mut self.candidate_rejection, *none_seen, cx.now);
             }
             Verdict::Forbidden
@@ -308,12 +309,11 @@ impl Store {
         cx.shared.book.is_open(Some(self.name()), Cause::RegeneratedOrRevoked)
     }
 
-    /// Notes how long a regeneration can have gone unnoticed: since the store last accepted the credentials, in this
-    /// life or one before.
+    /// Notes how long a regeneration can have gone unnoticed: since the store last accepted the credentials. Whether it
+    /// did so shortly before a start is not known, and then nothing is.
     pub(super) fn time_detection(&self, cx: &mut Context<'_>) {
-        let here = self.accepted.map(|at| cx.now.instant.since(at.instant));
-        if let Some(unnoticed) = here.or(self.verified_at.map(|at| cx.now.wall.since(at))) {
-            cx.shared.tally.durations.detections.add(unnoticed);
+        if let Some(accepted) = self.accepted {
+            cx.shared.tally.durations.detections.add(cx.now.instant.since(accepted.instant));
         }
     }
 
@@ -344,9 +344,7 @@ impl Store {
     }
 
     pub(super) fn waiting_candidate(&self, cx: &Context<'_>) -> Option<&Candidate> {
-        self.candidate
-            .as_ref()
-            .filter(|candidate| candidate.accepted_at.is_none() && cx.settings.gate == Gate::Verified)
+        self.candidate.as_ref().filter(|candidate| candidate.is_asked() && cx.settings.gate == Gate::Verified)
     }
 
     /// What this store says for or against trouble of the whole platform.

@@ -53,6 +53,14 @@ pub(super) enum Disk {
     Published,
 }
 
+/// What could not be written or taken away.
+#[derive(Debug)]
+pub(super) struct FailedWrite {
+    pub(super) fault: PublishFault,
+    /// When it failed first, whatever the fault was then.
+    pub(super) first: Now,
+}
+
 /// Why what the source holds is of no use.
 #[derive(Debug)]
 pub(super) enum ReadProblem {
@@ -67,10 +75,19 @@ pub(super) struct Candidate {
     pub(super) version: Version,
     pub(super) created_at: Option<Timestamp>,
     pub(super) seen: Now,
-    pub(super) accepted_at: Option<Timestamp>,
+    pub(super) accepted: Option<Now>,
+    /// It was accepted, and could not be written then: it may have died since.
+    pub(super) ask_again: bool,
     pub(super) streak: Streak,
     pub(super) certificate: Option<Certificate>,
     pub(super) next_probe: Instant,
+}
+
+impl Candidate {
+    /// Whether the store has to accept it before it may be published.
+    pub(super) const fn is_asked(&self) -> bool {
+        self.accepted.is_none() || self.ask_again
+    }
 }
 
 #[derive(Debug)]
@@ -138,7 +155,7 @@ pub(super) struct Store {
     next_publish: Instant,
     publish_failures: u32,
     pub(super) contest: Contest,
-    pub(super) publish_fault: Option<PublishFault>,
+    pub(super) failed_write: Option<FailedWrite>,
     pub(super) reload: Reload,
     pub(super) reports: Reports,
     pub(super) acknowledgement: Acknowledgement,
@@ -198,7 +215,7 @@ impl Store {
             next_publish: now.instant,
             publish_failures: 0,
             contest: Contest::from(now.instant),
-            publish_fault: None,
+            failed_write: None,
             reload,
             reports: Reports::default(),
             acknowledgement,
@@ -288,6 +305,15 @@ impl Store {
                 candidate.next_probe = candidate.next_probe.min(turn);
             }
         }
+        if new.confirmation_spacing < old.confirmation_spacing {
+            let soon = self.not_before.max(now.plus(new.confirmation_spacing));
+            if self.rejection.is_some_and(|rejection| !self.confirmed(&rejection, cx)) {
+                self.next_check = self.next_check.min(soon);
+            }
+            if let Some(candidate) = self.candidate.as_mut().filter(|_| self.candidate_rejection.is_some()) {
+                candidate.next_probe = candidate.next_probe.min(soon);
+            }
+        }
     }
 
     /// Everything is due now, but for a store that asked us to wait.
@@ -342,7 +368,7 @@ impl Store {
         let is_settled = self.candidate.is_none() || dead;
         if self.is_published() && is_settled && self.wanted(cx).is_none() && !self.is_unwanted(cx) {
             // Nothing waits to be written or taken away any more: it was, or the source took it back.
-            self.publish_fault = None;
+            self.failed_write = None;
             self.publish_failures = 0;
         }
         self.advance_reload(cx);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::{Action, Context, FirstCheck, Gate, OnRejection};
-use super::{Disk, FIRST_WAIT, ReadProblem, Store, Streak};
+use super::{Disk, FIRST_WAIT, FailedWrite, ReadProblem, Store, Streak};
 use crate::domain::credentials::Credentials;
 use crate::domain::incident::{Cause, Resolution, Severity};
 use crate::domain::publication::{GenerationStamp, OnDisk, PublishFault, Published, Sign};
@@ -144,7 +144,7 @@ impl Store {
             Ok(published) => published,
             Err(fault) => return self.publish_failed(fault, cx),
         };
-        self.publish_fault = None;
+        self.failed_write = None;
         let failures = std::mem::take(&mut self.publish_failures);
         self.disk = Disk::Published;
         self.withdrawn = false;
@@ -187,7 +187,15 @@ impl Store {
                 Resolution::AccountReplaced
             }
         });
-        let accepted = published.stamp.verified_at.map(|_| cx.now);
+        let candidate = self.candidate.as_ref();
+        let candidate = candidate.filter(|it| it.credentials.same_as(&published.credentials));
+        // Where something else has been found meanwhile, the moment is not kept.
+        let now = published.stamp.verified_at.map(|_| cx.now);
+        let accepted = candidate.and_then(|candidate| candidate.accepted).or(now);
+        if self.held.is_some_and(|held| held != published.stamp.version) {
+            // What was read while this was written may have been what was published before, and is again to be.
+            self.want_read(cx.now.instant);
+        }
         if let Some(old) = self.good.take().filter(|_| accepted.is_some()) {
             self.supersede(old, &published.credentials, cx.now);
         }
@@ -221,10 +229,15 @@ impl Store {
         self.next_publish = cx.now.instant.plus(wait);
         // What is on the disk now is whatever the failed try left: look before the next one.
         self.looks.next = self.next_publish;
-        if self.publish_fault.as_ref() != Some(&fault) {
+        if let Some(candidate) = self.candidate.as_mut().filter(|candidate| candidate.accepted.is_some()) {
+            candidate.ask_again = true;
+            candidate.next_probe = self.not_before.max(self.next_publish);
+        }
+        if self.failed_write.as_ref().map(|failed| &failed.fault) != Some(&fault) {
             self.say(cx, Some(Severity::Critical), format!("publishing failed: {fault}"));
         }
-        self.publish_fault = Some(fault);
+        let first = self.failed_write.as_ref().map_or(cx.now, |failed| failed.first);
+        self.failed_write = Some(FailedWrite { fault, first });
     }
 
     /// Whether the operator wants what is published to be taken away: it is dead, or its secret is gone, and the incident
@@ -260,7 +273,7 @@ impl Store {
             return self.publish_failed(fault, cx);
         }
         self.withdrawn = true;
-        self.publish_fault = None;
+        self.failed_write = None;
         self.publish_failures = 0;
         self.disk = Disk::Absent(None);
         let text = if self.is_gone_for_good(cx.now) {
@@ -288,7 +301,7 @@ impl Store {
     pub(super) fn wanted(&self, cx: &Context<'_>) -> Option<(Arc<Credentials>, GenerationStamp)> {
         let generation = self.good.as_ref().map_or(0, |good| good.stamp.generation).saturating_add(1);
         if let Some(candidate) = &self.candidate
-            && (candidate.accepted_at.is_some() || cx.settings.gate == Gate::Open)
+            && (!candidate.is_asked() || cx.settings.gate == Gate::Open)
         {
             let stamp = GenerationStamp {
                 generation,
@@ -296,7 +309,7 @@ impl Store {
                 version_created_at: candidate.created_at,
                 fingerprint: candidate.credentials.fingerprint(cx.key),
                 published_at: cx.now.wall,
-                verified_at: candidate.accepted_at,
+                verified_at: candidate.accepted.map(|at| at.wall),
                 // Who writes the files says what they are.
                 files_fingerprint: None,
                 restores: None,

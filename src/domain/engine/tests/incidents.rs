@@ -4,6 +4,7 @@ use super::shops::Shop;
 use super::world::{HOUR, MINUTE, SECOND, World, settings};
 use crate::domain::engine::{Event, Gate, Settings};
 use crate::domain::incident::{Cause, MessageKind, Resolution, Severity};
+use crate::domain::publication::OnDisk;
 use crate::domain::snapshot::StoreState;
 use crate::domain::time::Timestamp;
 use crate::domain::verdict::ProbeFault;
@@ -157,11 +158,22 @@ fn nothing_but_a_rejection_is_ever_called_regenerated_or_revoked() {
 }
 
 #[test]
+fn what_apps_may_read_is_not_said_to_be_nothing() {
+    let mut world = World::new(&["acme"]);
+    world.disks.insert("acme".into(), OnDisk::Damaged("its seal is of another installation".into()));
+    world.accept("acme", "user", "something else");
+    world.pass(HOUR);
+    let evidence = &world.messages.last().unwrap().incident.evidence;
+    assert!(evidence[1].contains("(its seal is of another installation); it stays there"), "{evidence:?}");
+}
+
+#[test]
 fn credentials_that_never_worked_are_misconfigured_and_not_revoked() {
     let mut world = World::new(&["acme"]);
     world.accept("acme", "user", "something else");
     world.pass(HOUR);
     assert_eq!(world.said(), [(MessageKind::Opened, Cause::Misconfigured)]);
+    assert!(world.messages[0].incident.evidence[1].ends_with("; nothing is published."));
     world.accept("acme", "user", "token-1");
     world.pass(HOUR);
     assert_eq!(world.said().last(), Some(&(MessageKind::Resolved, Cause::Misconfigured)));

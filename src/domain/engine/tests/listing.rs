@@ -58,6 +58,24 @@ fn a_source_that_does_not_list_is_read_as_ever_and_asked_again_later() {
 }
 
 #[test]
+fn what_is_written_back_while_another_version_is_published_is_published_again() {
+    let mut world = listed();
+    world.pass(HOUR);
+    world.slow = vec!["publish"];
+    world.shops.insert(
+        "acme".into(),
+        Shop::Accepts(["token-1", "token-2"].map(|token| ("user".into(), token.into())).into()),
+    );
+    world.write("acme", "user", "token-2");
+    world.pass_until(|world| !world.kept_back.is_empty());
+    world.write("acme", "user", "token-1");
+    world.pass(10 * MINUTE);
+    world.release();
+    world.pass(MINUTE);
+    assert_eq!(world.published("acme"), Some((3, "token-1".into())));
+}
+
+#[test]
 fn a_policy_that_forbids_listing_alone_is_no_incident() {
     let mut world = listed();
     world.listing = Err(SourceFault::Forbidden);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::shops::Shop;
 use super::world::{HOUR, MINUTE, SECOND, World, settings, spec};
 use crate::domain::credentials::AddressPolicy;
 use crate::domain::engine::{Event, FirstCheck, Outcome, Settings, SourceChange};
@@ -85,6 +86,31 @@ fn a_shorter_interval_of_checks_is_in_force_at_once() {
     let probes = world.calls("probe");
     world.pass(MINUTE);
     assert_eq!(world.calls("probe"), probes + 1);
+}
+
+#[test]
+fn a_shorter_spacing_of_confirmations_is_in_force_at_once() {
+    let spacing = 2 * HOUR;
+    let mut world = World::with(&["acme"], Settings { confirmation_spacing: spacing, ..settings() });
+    world.pass(HOUR);
+    world.accept("acme", "user", "token-2");
+    world.pass(10 * MINUTE);
+    world.settings.confirmation_spacing = SECOND;
+    world.configure(&["acme"]);
+    world.pass(MINUTE);
+    assert_eq!(world.said(), [(MessageKind::Opened, Cause::RegeneratedOrRevoked)]);
+}
+
+#[test]
+fn a_machine_that_stood_still_says_nothing_of_its_stores() {
+    let mut world = World::with(&["acme"], Settings { stale_after: HOUR, ..settings() });
+    world.pass(10 * MINUTE);
+    (world.now.instant, world.now.wall) = (world.now.instant.plus(8 * HOUR), world.now.wall.plus(8 * HOUR));
+    world.pass(HOUR);
+    assert_eq!(world.said(), []);
+    world.shops.insert("acme".into(), Shop::Status(503, None));
+    world.pass(2 * HOUR);
+    assert_eq!(world.said(), [(MessageKind::Opened, Cause::Unverified)]);
 }
 
 #[test]

@@ -303,6 +303,45 @@ fn the_app_is_told_of_other_content_only_and_the_latest_wins() {
 }
 
 #[test]
+fn a_set_that_is_gone_and_cannot_be_written_is_no_verified_one() {
+    let mut world = World::new(&["acme"]);
+    world.pass(HOUR);
+    let reason = "No space left on device".to_owned();
+    world.publish_fault = Some(PublishFault { operation: "cannot write", path: "/x".into(), reason });
+    world.disks.clear();
+    world.pass(HOUR);
+    let store = world.store("acme");
+    assert_eq!(store.state, StoreState::Failed);
+    assert!(world.messages[0].at.since(store.since) <= MINUTE, "{store:?}");
+    assert!(world.messages[0].incident.remedy.ends_with("until then apps have no credentials."));
+    world.publish_fault = None;
+    world.pass(10 * MINUTE);
+    assert_eq!(world.store("acme").state, StoreState::Verified);
+}
+
+#[test]
+fn what_was_accepted_before_the_disk_was_full_is_asked_about_again() {
+    let mut world = World::new(&["acme"]);
+    world.pass(MINUTE);
+    let reason = "No space left on device".to_owned();
+    world.publish_fault = Some(PublishFault { operation: "cannot write", path: "/x".into(), reason });
+    let both = ["token-1", "token-2"].map(|token| ("user".into(), token.into()));
+    world.shops.insert("acme".into(), Shop::Accepts(both.into()));
+    world.write("acme", "user", "token-2");
+    world.pass(10 * MINUTE);
+    // Its account is deleted, and the one before it still works.
+    world.accept("acme", "user", "token-1");
+    world.pass(2 * MINUTE);
+    world.publish_fault = None;
+    world.pass(HOUR);
+    assert_eq!(world.published("acme"), Some((1, "token-1".into())));
+    assert_eq!(world.store("acme").state, StoreState::Verified);
+    world.shops.insert("acme".into(), Shop::Accepts([("user".into(), "token-2".into())].into()));
+    world.pass(HOUR);
+    assert_eq!(world.published("acme"), Some((2, "token-2".into())));
+}
+
+#[test]
 fn a_failure_to_write_is_over_when_nothing_waits_to_be_written() {
     let mut world = World::new(&["acme"]);
     world.pass(MINUTE);

@@ -2,15 +2,8 @@
 
 use super::world::{HOUR, MINUTE, SECOND, World, settings};
 use crate::domain::engine::Settings;
-use crate::domain::histogram::Histogram;
 use crate::domain::incident::{Cause, MessageKind};
 use crate::domain::verdict::VerdictKind;
-
-/// The longest bound that something fell below, in seconds; none: nothing was counted.
-fn longest(histogram: &Histogram) -> Option<u64> {
-    let counted = histogram.buckets().filter(|(_, count)| *count > 0);
-    counted.map(|(bound, _)| bound.map_or(u64::MAX, |micros| micros / 1_000_000)).max()
-}
 
 #[test]
 fn totals_do_not_fall_when_a_store_goes() {
@@ -45,13 +38,17 @@ fn a_detection_is_timed_once_from_the_last_acceptance_on() {
 }
 
 #[test]
-fn a_detection_after_a_restart_counts_from_the_life_before_and_one_that_was_told_is_not_timed_again() {
+fn a_detection_is_not_timed_where_a_restart_has_forgotten_the_last_acceptance() {
     let mut world = World::new(&["acme"]);
     world.pass(HOUR);
     world.accept("acme", "user", "token-2");
     world.restart();
     world.pass_until(|world| world.said() == [(MessageKind::Opened, Cause::RegeneratedOrRevoked)]);
-    assert_eq!(longest(&world.snapshot().durations.detections), Some(6 * 3600), "since it was published");
+    let incident = world.messages[0].incident.clone();
+    let published = world.store("acme").published.unwrap().published_at;
+    let words = format!("It had accepted them before, at {published} and perhaps later: before a start at ");
+    assert!(incident.evidence.iter().any(|line| line.starts_with(&words)), "{words}: {incident:#?}");
+    assert_eq!(world.snapshot().durations.detections.count(), 0);
     world.restart();
     world.pass(HOUR);
     assert_eq!(world.snapshot().durations.detections.count(), 0);
