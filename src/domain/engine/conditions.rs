@@ -5,7 +5,7 @@ mod secret;
 mod unstable;
 mod words;
 
-use super::store::{Certificate, Disk, FailedWrite, Rejection, Store, Streak};
+use super::store::{Candidate, Certificate, Disk, FailedWrite, Rejection, Store, Streak};
 use super::{Condition, Context, Judged, OnRejection};
 use crate::domain::incident::Cause;
 use crate::domain::time::Instant;
@@ -36,8 +36,8 @@ pub(super) fn judge(store: &Store, source_fault: Option<&str>, cx: &Context<'_>)
 
 /// When a condition changes by the mere passing of time.
 pub(super) fn next_change(store: &Store, cx: &Context<'_>) -> Option<Instant> {
-    let published = store.good.as_ref().map(|_| last_certainty(store));
-    let candidate = store.candidate.as_ref().map(|candidate| candidate.seen.instant);
+    let published = store.good.as_ref().map(|_| last_certainty(store, cx));
+    let candidate = store.candidate.as_ref().map(|candidate| seen_since(candidate, cx));
     let stale = published.into_iter().chain(candidate).map(|since| since.plus(cx.settings.stale_after));
     let unstable = cx.shared.book.is_open(Some(store.name()), Cause::FilesUnstable);
     let calm = unstable.then(|| store.left_alone_at(cx));
@@ -375,8 +375,14 @@ fn superseded_live(store: &Store, cx: &Context<'_>) -> Condition {
     )
 }
 
-fn last_certainty(store: &Store) -> Instant {
-    store.accepted.map_or(store.known_since.instant, |at| at.instant.max(store.known_since.instant))
+/// While the machine stood still nobody asked, which says nothing of the store.
+fn last_certainty(store: &Store, cx: &Context<'_>) -> Instant {
+    let known = store.known_since.instant.max(cx.shared.awake_since);
+    store.accepted.map_or(known, |at| at.instant.max(known))
+}
+
+fn seen_since(candidate: &Candidate, cx: &Context<'_>) -> Instant {
+    candidate.seen.instant.max(cx.shared.awake_since)
 }
 
 fn unverified(store: &Store, cx: &Context<'_>) -> Condition {
@@ -396,9 +402,7 @@ fn unverified(store: &Store, cx: &Context<'_>) -> Condition {
     if explained(&store.streak) {
         return Condition::Unknown;
     }
-    // Nobody asked while the machine stood still, and that says nothing of the store.
-    let in_vain = store.streak.last.is_none() || store.streak.silent() > 0;
-    if store.good.is_some() && store.rejection.is_none() && in_vain && stale(last_certainty(store)) {
+    if store.good.is_some() && store.rejection.is_none() && stale(last_certainty(store, cx)) {
         let since = match store.verified_at.filter(|_| store.accepted.is_some()) {
             Some(at) => format!("{at}"),
             None => format!("a start at {}", store.known_since.wall),
@@ -415,7 +419,7 @@ fn unverified(store: &Store, cx: &Context<'_>) -> Condition {
         && store.candidate_rejection.is_none()
         && candidate.accepted.is_none()
         && !explained(&candidate.streak)
-        && stale(candidate.seen.instant)
+        && stale(seen_since(candidate, cx))
     {
         return holds(
             vec![

@@ -7,6 +7,7 @@
 mod book;
 mod budget;
 mod conditions;
+mod context;
 mod interface;
 mod listing;
 mod outcome;
@@ -23,15 +24,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use self::book::Book;
-use self::budget::Budgets;
+use self::context::{Context, Shared};
 use self::listing::Listings;
 use self::platform::{Platform, SAMPLE};
 use self::roll::Roll;
 use self::source::Source;
 use self::store::Store;
-use self::tally::Tally;
 use super::credentials::StoreName;
-use super::incident::{Cause, Incident, Severity};
+use super::incident::{Cause, Incident};
 use super::secret::FingerprintKey;
 use super::time::{Instant, Now};
 
@@ -42,31 +42,6 @@ pub use self::interface::{
 pub use self::outcome::Outcome;
 pub use self::request::{AcknowledgeOutcome, Acknowledging, Reply, ReportOutcome, Reported, Request};
 pub use self::view::About;
-
-/// What all state machines need while an event is handled.
-pub(crate) struct Context<'a> {
-    now: Now,
-    settings: &'a Settings,
-    key: &'a FingerprintKey,
-    actions: &'a mut Vec<Action>,
-    shared: &'a mut Shared,
-}
-
-/// What all stores share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    book: Book,
-    budgets: Budgets,
-    platform: Platform,
-    tally: Tally,
-}
-
-impl Context<'_> {
-    fn say(&mut self, store: Option<&StoreName>, severity: Option<Severity>, text: String) {
-        let (store, output) = (store.cloned(), String::new());
-        self.actions.push(Action::Say(Decision { store, severity, text, output }));
-    }
-}
 
 /// The engine. See the module's documentation.
 #[derive(Debug)]
@@ -99,7 +74,7 @@ impl Engine {
     ) -> Self {
         let book = Book::restored(open, settings.repeat_interval, now);
         let platform = Platform::restored(book.is_open(None, Cause::PlatformTrouble), now);
-        let shared = Shared { book, budgets: Budgets::default(), platform, tally: Tally::default() };
+        let shared = Shared::new(book, platform, now);
         let stores: Vec<Store> = stores.into_iter().map(|spec| Store::new(spec, now)).collect();
         let mut engine = Self {
             settings,
@@ -124,6 +99,9 @@ impl Engine {
     pub fn handle(&mut self, event: Event, now: Now) -> Vec<Action> {
         let mut actions = Vec::new();
         let usable = self.source.usable();
+        if now.instant.since(self.next_deadline()) >= self.settings.stale_after / 2 {
+            self.shared.awake_since = now.instant;
+        }
         let mut cx = Context {
             now,
             settings: &self.settings,

@@ -63,7 +63,7 @@ impl Streak {
         Some(format!(", after {} times {} since {}", self.count, last.kind().label(), self.first.wall))
     }
 
-    pub(in crate::domain::engine) const fn silent(&self) -> u32 {
+    pub(super) const fn silent(&self) -> u32 {
         self.silent
     }
 
