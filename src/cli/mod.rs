@@ -97,7 +97,8 @@ enum Command {
     /// Send no reminders about an open incident for a while
     ///
     /// That it is over is told all the same, and ends the silence. When the silence ends first, reminders go on. It
-    /// outlives restarts of the daemon. An Alertmanager still has the alert: it has silences of its own.
+    /// outlives restarts of the daemon; where the answer says that it is not on the disk yet, only once it is, and the
+    /// exit code is 0 all the same. An Alertmanager still has the alert: it has silences of its own.
     #[command(after_long_help = help::SILENCE)]
     Silence(silence::Silence),
     /// Send reminders about an incident again

@@ -4,8 +4,8 @@ use clap::Args;
 use reqwest::Method;
 
 use crate::config::Environment;
-use crate::domain::incident::{Incident, SilenceSpan};
-use crate::observe::SilenceBody;
+use crate::domain::incident::SilenceSpan;
+use crate::observe::{SilenceBody, Silenced};
 
 use super::client::{AskError, Daemon, incident_id};
 use super::output::{complain, plain, print};
@@ -65,26 +65,36 @@ fn ask(
     method: Method,
     incident: &str,
     body: Option<String>,
-) -> Result<Incident, AskError> {
+) -> Result<Silenced, AskError> {
     let line = daemon.by_socket(environment, OTHERWISE)?;
     let runtime = runtime(2).map_err(AskError::Runtime)?;
     runtime.block_on(line.ask(method, &["v1", "incidents", incident, "silence"], body))
 }
 
-fn end(asked: Result<Incident, AskError>) -> Exit {
+fn end(asked: Result<Silenced, AskError>) -> Exit {
     match asked {
-        Ok(incident) => {
-            let (id, next) = (&incident.id, incident.next_reminder());
-            let text = match incident.silenced_until {
-                Some(until) => format!("{id}: no reminders until {until}\n"),
-                None => format!("{id}: not silenced; the next reminder is due at {next}\n"),
-            };
-            print(&plain(&text));
+        Ok(silenced) => {
+            // Also where it is not on the disk: it is in force, and asking again would change nothing.
+            print(&plain(&words(&silenced)));
             Exit::Good
         }
         Err(error) => {
             complain(&error);
             error.exit()
         }
+    }
+}
+
+fn words(Silenced { incident, unwritten }: &Silenced) -> String {
+    let (id, next) = (&incident.id, incident.next_reminder());
+    let text = match incident.silenced_until {
+        Some(until) => format!("{id}: no reminders until {until}"),
+        None => format!("{id}: not silenced; the next reminder is due at {next}"),
+    };
+    match unwritten {
+        Some(reason) => {
+            format!("{text}, but that is not on the disk yet ({reason}): a restart before it is forgets it\n")
+        }
+        None => text + "\n",
     }
 }

@@ -50,6 +50,7 @@ struct Page {
     channels: Vec<Channel>,
     configuration: Configuration,
     hardening: Option<Hardening>,
+    state: Option<State>,
 }
 
 #[derive(Deserialize)]
@@ -86,6 +87,12 @@ struct Channel {
     name: String,
     pending: u64,
     error: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct State {
+    error: Option<String>,
+    since: Option<Timestamp>,
 }
 
 #[derive(Deserialize)]
@@ -218,6 +225,11 @@ impl Look {
             let error = channel.error.as_deref().unwrap_or("none has failed");
             fact("alerts", &format!("{}: {} wait for delivery; {error}", channel.name, channel.pending));
         }
+        if let Some(State { error: Some(error), since }) = &page.state {
+            let long =
+                since.map_or_else(String::new, |since| format!(" for {}", in_words(page.at.since(since))));
+            fact("state", &format!("in memory only{long}, and a restart forgets it: {error}"));
+        }
         let open = page.incidents.len();
         let how = if open == 0 { "" } else { "; see `bc-secrets-sync incidents`" };
         fact("incidents", &format!("{open} open{how}"));
@@ -324,6 +336,7 @@ mod tests {
                 { "name": "slack", "pending": 2, "error": "connection refused" },
             ],
             "configuration": { "error": null },
+            "state": { "error": "no space left", "since": "2026-11-23T05:50:22Z" },
         });
         serde_json::from_value(page).unwrap()
     }
@@ -342,6 +355,7 @@ mod tests {
 daemon     version 0.1.0, up 1d 2h, ready
 vault      logged in, last worked 20s ago
 alerts     slack: 2 wait for delivery; connection refused
+state      in memory only for 3m, and a restart forgets it: no space left
 incidents  0 open
 stores     1 of 2 verified
 

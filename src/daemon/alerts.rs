@@ -10,18 +10,22 @@ use tokio::time::Instant;
 use crate::alert::alertmanager::Upkeep;
 use crate::alert::channel::{Channel, Outlet, outlets};
 use crate::alert::delivery::{Delivery, DeliveryEvent, log};
-use crate::alert::ledger::{Change, Ledger};
+use crate::alert::ledger::{Change, Ledger, LedgerError};
 use crate::config::Config;
+use crate::domain::engine::Reply;
 use crate::domain::incident::Message;
 use crate::domain::routing::Route;
-use crate::domain::snapshot::ChannelStatus;
+use crate::domain::snapshot::{ChannelStatus, StateStatus};
 use crate::domain::time::Now;
+use crate::observe::EngineAnswer;
 use crate::system::blocking;
 use crate::system::clock::Clock;
+use crate::system::errors::chain;
 
 use super::adapters::now;
 use super::error::DaemonError;
 use super::services::Service;
+use super::state_disk::StateDisk;
 
 const LOG: &str = "log";
 /// Reports of tries that may wait to be counted.
@@ -30,6 +34,7 @@ const REPORTS: usize = 64;
 /// The ledger, the channels and what is known of them.
 pub(super) struct Alerts {
     ledger: Ledger,
+    disk: StateDisk,
     clock: Clock,
     reports: mpsc::Sender<DeliveryEvent>,
     pub(super) reported: mpsc::Receiver<DeliveryEvent>,
@@ -78,8 +83,8 @@ impl Alerts {
         }
         let (reports, reported) = mpsc::channel(REPORTS);
         let statuses = vec![status_of(LOG)];
-        let (tasks, deliveries) = (Vec::new(), Vec::new());
-        let mut alerts = Self { ledger, clock, reports, reported, tasks, deliveries, statuses };
+        let (tasks, deliveries, disk) = (Vec::new(), Vec::new(), StateDisk::default());
+        let mut alerts = Self { ledger, disk, clock, reports, reported, tasks, deliveries, statuses };
         alerts.start(channels);
         Ok(alerts)
     }
@@ -142,10 +147,9 @@ impl Alerts {
         }
         let ledger = self.ledger.clone();
         let messages: Vec<Message> = changes.iter().filter_map(Change::message).cloned().collect();
-        if let Err(error) = blocking::run(move || ledger.record(&changes)).await {
-            // They are kept in memory, delivered from there, and written when the disk works again.
-            tracing::error!(error = &error as &dyn std::error::Error, "alerts are not on the disk yet");
-        }
+        // Where that fails, they are kept in memory, delivered from there, and written when the disk works again.
+        let outcome = blocking::run(move || ledger.record(&changes)).await;
+        self.wrote(&outcome);
         messages.iter().for_each(log);
         let in_log = self.statuses.iter_mut().find(|status| status.name == LOG);
         if let (Some(status), Some(last)) = (in_log, messages.last()) {
@@ -155,11 +159,25 @@ impl Alerts {
     }
 
     /// Writes what an earlier failure kept in memory only.
-    pub(super) async fn settle(&self) {
+    pub(super) async fn settle(&mut self) {
         let ledger = self.ledger.clone();
-        if let Err(error) = blocking::run(move || ledger.settle()).await {
-            tracing::error!(error = &error as &dyn std::error::Error, "alerts are still not on the disk");
-        }
+        let outcome = blocking::run(move || ledger.settle()).await;
+        self.wrote(&outcome);
+    }
+
+    fn wrote(&mut self, outcome: &Result<(), LedgerError>) {
+        let fault = outcome.as_ref().err().map(|error| chain(error));
+        self.disk.wrote(fault, now(&self.clock));
+    }
+
+    /// Whether what was recorded is on the disk.
+    pub(super) fn state(&self) -> StateStatus {
+        self.disk.status()
+    }
+
+    /// What the engine replied to somebody, with what they must know of its being kept.
+    pub(super) fn answer(&self, reply: Reply) -> EngineAnswer {
+        EngineAnswer { reply, unwritten: self.disk.status().error }
     }
 
     /// Counts a try.

@@ -83,7 +83,7 @@ pub(super) fn begins(action: &Action) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::io::Write;
     use std::sync::{Arc, Mutex};
 
@@ -114,7 +114,7 @@ mod tests {
         }
     }
 
-    fn logged(log: impl FnOnce()) -> Vec<Value> {
+    pub(in crate::daemon) fn logged(log: impl FnOnce()) -> Vec<Value> {
         let lines = Lines::default();
         let subscriber =
             tracing_subscriber::fmt().json().flatten_event(true).with_writer(lines.clone()).finish();
@@ -123,7 +123,7 @@ mod tests {
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    fn at(seconds: u64) -> Now {
+    pub(in crate::daemon) fn at(seconds: u64) -> Now {
         let wall = Timestamp::from_millis(seconds * 1000);
         Now { instant: Instant::from_millis(seconds * 1000), wall }
     }

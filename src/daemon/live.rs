@@ -276,7 +276,7 @@ impl Live {
     async fn oblige(&mut self, EngineRequest { request, reply }: EngineRequest) {
         if let Some(said) = self.settle(Event::Asked(request)).await {
             // Whoever asked may be gone by now.
-            let _gone = reply.send(said);
+            let _gone = reply.send(self.alerts.answer(said));
         }
     }
 
@@ -348,6 +348,7 @@ impl Live {
             last_pass: self.last_pass,
             mounts: mounts(&self.config, &self.work.adapters.vault),
             channels: self.alerts.status(),
+            state: self.alerts.state(),
             events: self.work.timeline.events(),
             configuration: self.status.clone(),
             reports_refused: self.access.reports_refused(),

@@ -20,6 +20,7 @@ mod services;
 mod settings;
 mod snapshots;
 mod spans;
+mod state_disk;
 mod timeline;
 mod work;
 

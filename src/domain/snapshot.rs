@@ -41,6 +41,8 @@ pub struct Snapshot {
     pub incidents_opened: BTreeMap<Cause, u64>,
     /// Every channel of alerts.
     pub channels: Vec<ChannelStatus>,
+    /// Whether what must outlive a restart is on the disk.
+    pub state: StateStatus,
     /// The last things that were decided or told, the oldest first.
     pub events: Vec<TimelineEvent>,
     /// The configuration in force.
@@ -397,6 +399,15 @@ pub struct ChannelStatus {
     pub last_success_at: Option<Timestamp>,
     /// Why the last try failed, when it did.
     pub error: Option<String>,
+}
+
+/// Whether open incidents, silences and undelivered messages are on the disk, in the state directory.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct StateStatus {
+    /// Why they are in memory only, so that a restart forgets them; absent when they are on the disk.
+    pub error: Option<String>,
+    /// Since when.
+    pub since: Option<Timestamp>,
 }
 
 /// The configuration in force.

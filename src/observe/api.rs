@@ -11,11 +11,12 @@ use hyper::body::{Body, Bytes};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::feed::{EngineAnswer, NoAnswer};
 use super::log_level;
 use super::routes::{Caller, PLAIN, Pages, json, not_allowed, page, unavailable};
 use crate::domain::credentials::StoreName;
 use crate::domain::engine::{self, AcknowledgeOutcome, Reply};
-use crate::domain::incident::{IncidentId, SilenceSpan};
+use crate::domain::incident::{Incident, IncidentId, SilenceSpan};
 
 /// The longest body that is read, in bytes.
 const LONGEST_BODY: usize = 4096;
@@ -59,6 +60,17 @@ impl<'a> Resource<'a> {
 pub struct SilenceBody {
     /// For how long, in seconds.
     pub seconds: u64,
+}
+
+/// The answer to a request for a silence.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Silenced {
+    /// The incident as it stands now.
+    #[serde(flatten)]
+    pub incident: Incident,
+    /// Why that is not on the disk yet, so that a restart forgets it; absent when it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unwritten: Option<String>,
 }
 
 /// The body of an acknowledgement. Whatever else is in it is passed over, so that an app may send the generation's
@@ -142,7 +154,7 @@ async fn admit(pages: &Pages, parts: &Parts, caller: Caller) -> Result<(), Respo
 
 async fn report(pages: &Pages, store: &str) -> Response<Full<Bytes>> {
     let Ok(store) = StoreName::parse(store) else { return unknown_store() };
-    match pages.requests.ask(engine::Request::Report { store }).await {
+    match reply(pages, engine::Request::Report { store }).await {
         Ok(Reply::Reported(reported)) => json(StatusCode::ACCEPTED, &reported),
         Ok(Reply::UnknownStore) => unknown_store(),
         Ok(
@@ -157,7 +169,7 @@ async fn report(pages: &Pages, store: &str) -> Response<Full<Bytes>> {
 
 async fn acknowledge(pages: &Pages, store: &str, generation: u64) -> Response<Full<Bytes>> {
     let Ok(store) = StoreName::parse(store) else { return unknown_store() };
-    match pages.requests.ask(engine::Request::Acknowledge { store, generation }).await {
+    match reply(pages, engine::Request::Acknowledge { store, generation }).await {
         Ok(Reply::Acknowledging(said)) => {
             let status = match said.outcome {
                 AcknowledgeOutcome::Acknowledged => StatusCode::OK,
@@ -176,28 +188,37 @@ async fn acknowledge(pages: &Pages, store: &str, generation: u64) -> Response<Fu
     }
 }
 
+/// The engine's reply, for those to whom it does not matter whether the ledger is on the disk.
+async fn reply(pages: &Pages, request: engine::Request) -> Result<Reply, NoAnswer> {
+    pages.requests.ask(request).await.map(|answer| answer.reply)
+}
+
 fn unknown_store() -> Response<Full<Bytes>> {
     say(StatusCode::NOT_FOUND, "no store of this name is configured; /status lists them")
 }
 
 async fn silence(pages: &Pages, request: engine::Request, uid: u32, pid: i32) -> Response<Full<Bytes>> {
-    match pages.requests.ask(request).await {
-        Ok(Reply::Incident(incident)) => {
+    let answer = pages.requests.ask(request).await;
+    let (reply, unwritten) = match answer {
+        Ok(EngineAnswer { reply, unwritten }) => (reply, unwritten),
+        Err(reason) => return unavailable(reason),
+    };
+    match reply {
+        Reply::Incident(incident) => {
             let (id, until) = (incident.id.as_str(), incident.silenced_until.map(|until| until.to_string()));
             tracing::info!(incident = id, until, uid, pid, "asked through the control socket");
-            json(StatusCode::OK, &*incident)
+            json(StatusCode::OK, &Silenced { incident: *incident, unwritten })
         }
-        Ok(Reply::UnknownIncident) => say(
+        Reply::UnknownIncident => say(
             StatusCode::NOT_FOUND,
             "no open incident has this ID, nor one that begins so; `bc-secrets-sync incidents` lists them",
         ),
-        Ok(Reply::AmbiguousIncident(ids)) => {
+        Reply::AmbiguousIncident(ids) => {
             let ids: Vec<&str> = ids.iter().map(IncidentId::as_str).collect();
             let text = format!("several open incidents have an ID that begins so: {}", ids.join(", "));
             say(StatusCode::CONFLICT, &text)
         }
-        Ok(Reply::Reported(_) | Reply::Acknowledging(_) | Reply::UnknownStore) => mistaken(),
-        Err(reason) => unavailable(reason),
+        Reply::Reported(_) | Reply::Acknowledging(_) | Reply::UnknownStore => mistaken(),
     }
 }
 

@@ -84,7 +84,16 @@ pub struct EngineRequest {
     /// What is wanted.
     pub request: Request,
     /// Who waits for the reply.
-    pub reply: oneshot::Sender<Reply>,
+    pub reply: oneshot::Sender<EngineAnswer>,
+}
+
+/// What came of a request for the engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineAnswer {
+    /// The engine's reply.
+    pub reply: Reply,
+    /// Why what was asked is not on the disk yet, so that a restart may forget it; none: it is.
+    pub unwritten: Option<String>,
 }
 
 /// Hands requests to the engine, through the daemon's loop. They wait apart from the requests for snapshots, so
@@ -106,7 +115,7 @@ impl RequestSource {
     ///
     /// # Errors
     /// When the loop does not answer within [`ANSWER_LIMIT`], or is gone. The request may take effect later.
-    pub async fn ask(&self, request: Request) -> Result<Reply, NoAnswer> {
+    pub async fn ask(&self, request: Request) -> Result<EngineAnswer, NoAnswer> {
         let asked = async {
             let (reply, answer) = oneshot::channel();
             self.requests.send(EngineRequest { request, reply }).await.map_err(|_| NoAnswer::Ended)?;

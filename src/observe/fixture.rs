@@ -11,7 +11,8 @@ use crate::domain::secret::Fingerprint;
 use crate::domain::snapshot::{
     AcknowledgementStatus, CandidateStatus, CertificateStatus, ChannelStatus, ConfigurationStatus, Durations,
     HardeningStatus, HttpStatus, LoopStatus, MeasureStatus, ProcessStatus, ReloadRun, ReloadStatus,
-    ReportStatus, Snapshot, SourceStatus, StoreState, StoreStatus, TimelineEvent, Totals, Vitals,
+    ReportStatus, Snapshot, SourceStatus, StateStatus, StoreState, StoreStatus, TimelineEvent, Totals,
+    Vitals,
 };
 use crate::domain::source::SourceFaultKind;
 use crate::domain::time::Timestamp;
@@ -160,6 +161,7 @@ pub(super) fn snapshot() -> Snapshot {
             Incident { silenced_until: Some(at(9_000)), ..incident(Cause::BadWrite) },
         ],
         incidents_opened: BTreeMap::from([(Cause::BadWrite, 5), (Cause::Moved, 1)]),
+        state: StateStatus { error: Some("no space left".into()), since: Some(at(500)) },
         channels: vec![ChannelStatus {
             name: "web\"hook\\\n",
             pending: 1,

@@ -115,6 +115,12 @@ fn daemon(families: &mut Families<'_>, snapshot: &Snapshot) -> fmt::Result {
     )?;
     machine::main_loop(families, snapshot)?;
     machine::hardening(families, snapshot)?;
+    families.gauge(
+        "state_writable",
+        "Whether open incidents, silences and undelivered messages are on the disk (1) or in memory only (0), because the \
+         state directory cannot be written.",
+        one(Value::flag(snapshot.state.error.is_none())),
+    )?;
     let configuration = &snapshot.configuration;
     families.gauge(
         "configuration_loaded_timestamp_seconds",

@@ -45,10 +45,11 @@ mod tls;
 mod token;
 
 pub use access::{Access, Rules};
-pub use api::SilenceBody;
+pub use api::{SilenceBody, Silenced};
 pub use connections::MAX_CONNECTIONS;
 pub use feed::{
-    ANSWER_LIMIT, EngineRequest, Heartbeat, NoAnswer, RequestSource, SnapshotRequest, SnapshotSource,
+    ANSWER_LIMIT, EngineAnswer, EngineRequest, Heartbeat, NoAnswer, RequestSource, SnapshotRequest,
+    SnapshotSource,
 };
 pub use log_level::{LevelBody, LevelSpan, LogLevel};
 pub use routes::{Incidents, Pages};

@@ -30,6 +30,7 @@ mod restart;
 mod secrets;
 mod service;
 mod set_up;
+mod state;
 mod validate;
 mod vault;
 mod vault_tls;

@@ -59,7 +59,9 @@ impl Disk {
     ) -> Result<(), LedgerError> {
         let path = self.directory.join(FILE);
         // Taken out, so that an error leaves none: after a failed write the database refuses all others.
-        let file = self.file.take().filter(|file| file.is_at(&path));
+        let known = self.file.take();
+        let was_well = known.is_some();
+        let file = known.filter(|file| file.is_at(&path));
         let file = match file {
             Some(file) => {
                 if !writes.is_empty() {
@@ -72,7 +74,11 @@ impl Disk {
                 let (file, _) = open_or_replace(&self.directory)?;
                 write(&file.database, &whole(), Before::Clear)
                     .map_err(|source| write_error(&path, source))?;
-                warn!(path = %path.display(), "incidents and undelivered messages are on the disk again");
+                if was_well {
+                    // After a failure whoever heard of it says so.
+                    let path = path.display();
+                    warn!(%path, "incidents and undelivered messages were gone from the disk, and are there again");
+                }
                 file
             }
         };

@@ -409,6 +409,9 @@ fn in_a_process_whose_files_may_not_grow() {
     assert!(error.to_string().contains("are kept in memory only"), "{error}");
     assert_eq!((ledger.load().len(), ledger.waiting("webhook").len()), (1000, 1000));
     ledger.delivered("webhook", &long[0].id).unwrap_err();
+    // The log counts what is said in the same words.
+    let said = [(); 3].map(|()| words(&ledger.settle().unwrap_err()));
+    assert!(said.iter().all(|said| *said == words(&error)), "{error}, then {said:?}");
     let expected = state(&ledger);
 
     setrlimit(Resource::Fsize, before).unwrap();

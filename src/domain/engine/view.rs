@@ -8,8 +8,8 @@ use super::{Context, Engine};
 use crate::domain::secret::Fingerprint;
 use crate::domain::snapshot::{
     AcknowledgementStatus, CandidateStatus, ChannelStatus, ConfigurationStatus, HardeningStatus, HttpStatus,
-    LoopStatus, MountStatus, ProcessStatus, ReloadRun, ReloadStatus, Snapshot, SourceStatus, StoreState,
-    StoreStatus, TimelineEvent, Vitals,
+    LoopStatus, MountStatus, ProcessStatus, ReloadRun, ReloadStatus, Snapshot, SourceStatus, StateStatus,
+    StoreState, StoreStatus, TimelineEvent, Vitals,
 };
 use crate::domain::source::SourceFaultKind;
 use crate::domain::time::{Now, Timestamp};
@@ -31,6 +31,8 @@ pub struct About {
     pub mounts: Vec<MountStatus>,
     /// Every channel of alerts.
     pub channels: Vec<ChannelStatus>,
+    /// Whether what must outlive a restart is on the disk.
+    pub state: StateStatus,
     /// The last things that were decided or told, the oldest first.
     pub events: Vec<TimelineEvent>,
     /// The configuration in force.
@@ -106,6 +108,7 @@ impl Engine {
             incidents: self.shared.book.incidents(now),
             incidents_opened: self.shared.book.opened.clone(),
             channels: about.channels,
+            state: about.state,
             events: about.events,
             configuration: ConfigurationStatus {
                 poll_interval_ms: millis(self.settings.poll_interval),

@@ -82,6 +82,7 @@ fn gauges_are_right_again_after_recovery() {
         r#"bc_secrets_sync_incidents_open{cause="regenerated_or_revoked"} 1"#,
         "bc_secrets_sync_source_up 0",
         "bc_secrets_sync_configuration_last_load_successful 0",
+        "bc_secrets_sync_state_writable 0",
     ] {
         assert!(has(&broken, line), "{line}");
     }
@@ -91,6 +92,7 @@ fn gauges_are_right_again_after_recovery() {
     now.source.up = true;
     now.incidents.clear();
     now.configuration.error = None;
+    now.state = Default::default();
     let well = text(&now, Exposition::Prometheus);
     for line in [
         r#"bc_secrets_sync_store_state{store="acme",state="rejected"} 0"#,
@@ -99,6 +101,7 @@ fn gauges_are_right_again_after_recovery() {
         r#"bc_secrets_sync_store_verified_timestamp_seconds{store="acme"} 1756080001.25"#,
         "bc_secrets_sync_source_up 1",
         "bc_secrets_sync_configuration_last_load_successful 1",
+        "bc_secrets_sync_state_writable 1",
     ] {
         assert!(has(&well, line), "{line}");
     }

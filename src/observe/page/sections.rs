@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use super::html::{Html, Part};
 use crate::domain::incident::{Incident, Severity};
-use crate::domain::snapshot::{Snapshot, StoreState, TimelineEvent};
+use crate::domain::snapshot::{Snapshot, StateStatus, StoreState, TimelineEvent};
 
 /// How many incidents are told in full; who has more has other worries, and `/v1/incidents`.
 const MOST_INCIDENTS: usize = 50;
@@ -77,6 +77,15 @@ fn headline(snapshot: &Snapshot, html: &mut Html) {
     if let Some(error) = &snapshot.configuration.error {
         html.markup("<p class=\"trouble\">The newest configuration is not in force: ").text(error);
         html.markup("</p>");
+    }
+    if let StateStatus { error: Some(error), since } = &snapshot.state {
+        html.markup(
+            "<p class=\"trouble\">Open incidents, silences and undelivered messages are in memory only",
+        );
+        if let Some(since) = since {
+            html.markup(" (since ").clock(*since).markup(")");
+        }
+        html.markup(", and a restart forgets them: ").text(error).markup("</p>");
     }
     if !snapshot.configuration.verify_before_publish {
         html.markup("<p class=\"trouble\">Credentials are published without being verified ");

@@ -37,6 +37,7 @@ fn everything_that_comes_from_outside_is_escaped() {
     let text = || evil.to_owned();
     snapshot.source.error = Some(text());
     snapshot.configuration.error = Some(text());
+    snapshot.state.error = Some(text());
     snapshot.channels[0].error = Some(text());
     snapshot.events[0].text = text();
     snapshot.incidents = vec![Incident {
@@ -55,7 +56,7 @@ fn everything_that_comes_from_outside_is_escaped() {
     assert!(!html.contains("<img") && !html.contains("onerror='"), "{html}");
     assert_eq!(html.matches("<script").count(), 2, "our own, on each of the two pages: {html}");
     let escaped = "&lt;script src=//evil&gt;";
-    assert_eq!(html.matches(escaped).count(), 7 + 7 + 6, "the store is on the second only: {html}");
+    assert_eq!(html.matches(escaped).count(), 8 + 8 + 6, "the store is on the second only: {html}");
 }
 
 #[test]
@@ -97,6 +98,19 @@ fn an_incident_says_what_to_do_and_a_silenced_one_that_it_is() {
     assert!(html.contains("<span class=\"quiet\">critical: </span>"), "not by colour alone: {html}");
     let html = render(&of(vec![verified_store("a")]), None, "1-1");
     assert!(html.contains("<div id=\"headline\" class=\"good\"><p class=\"verdict\">All is well</p>"));
+}
+
+#[test]
+fn what_is_in_memory_only_is_said_and_since_when() {
+    let mut snapshot = of(vec![verified_store("a")]);
+    let words = "are in memory only (since <time datetime=\"2025-08-25T00:00:00.500Z\">";
+    let html = render(&snapshot, None, "1-1");
+    assert!(
+        html.contains(words) && html.contains(", and a restart forgets them: no space left</p>"),
+        "{html}"
+    );
+    snapshot.state = Default::default();
+    assert!(!render(&snapshot, None, "1-1").contains("in memory only"));
 }
 
 #[test]

@@ -19,11 +19,21 @@ fn engine(
     running: &mut Running,
     reply: impl Fn(&Request) -> Reply + Send + 'static,
 ) -> mpsc::Receiver<Request> {
+    engine_on(None, running, reply)
+}
+
+/// The same with this fault of the disk.
+fn engine_on(
+    unwritten: Option<&str>,
+    running: &mut Running,
+    reply: impl Fn(&Request) -> Reply + Send + 'static,
+) -> mpsc::Receiver<Request> {
+    let unwritten = unwritten.map(str::to_owned);
     let (asked, seen) = mpsc::channel(64);
     let mut orders = std::mem::replace(&mut running.orders, mpsc::channel(1).1);
     tokio::spawn(async move {
         while let Some(EngineRequest { request, reply: answer }) = orders.recv().await {
-            let _ = answer.send(reply(&request));
+            let _ = answer.send(EngineAnswer { reply: reply(&request), unwritten: unwritten.clone() });
             asked.send(request).await.unwrap();
         }
     });
@@ -272,6 +282,21 @@ async fn a_silence_is_handed_to_the_engine_within_its_limits() {
     }
     assert_eq!(send_to(&socket, "POST", path, "{\"seconds\": 7200}").await.status, 405);
     assert!(asked.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn a_silence_that_is_not_on_the_disk_yet_says_so() {
+    for fault in [None, Some("no space left")] {
+        let (_directory, socket, mut running) = controlled().await;
+        let _asked = engine_on(fault, &mut running, |_| Reply::Incident(Box::new(incident(Cause::Moved))));
+        for (method, body) in [("PUT", "{\"seconds\": 7200}"), ("DELETE", "")] {
+            let answer = send_to(&socket, method, "/v1/incidents/acme:1/silence", body).await;
+            assert_eq!(answer.status, 200, "{}", answer.body);
+            let said: Silenced = serde_json::from_str(&answer.body).unwrap();
+            assert_eq!((&said.incident, said.unwritten.as_deref()), (&incident(Cause::Moved), fault));
+            assert_eq!(answer.body.contains("unwritten"), fault.is_some());
+        }
+    }
 }
 
 #[tokio::test]
