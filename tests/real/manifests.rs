@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use bc_secrets_sync::sandbox::authority::Authority;
 use serde_json::{Value, json};
 
 use super::schemas;
@@ -25,7 +26,11 @@ fn deploy(path: &str) -> PathBuf {
 
 /// What kustomize makes of an overlay, as YAML.
 pub(crate) fn kustomize(way: &str) -> String {
-    let overlay = deploy("kubernetes/overlays").join(way);
+    build(&deploy("kubernetes/overlays").join(way))
+}
+
+/// What kustomize makes of a directory, as YAML.
+fn build(directory: &Path) -> String {
     let mut command = Command::new("kustomize");
     command.arg("version");
     if command.output().is_ok_and(|output| output.status.success()) {
@@ -35,21 +40,28 @@ pub(crate) fn kustomize(way: &str) -> String {
         command = Command::new("kubectl");
         command.arg("kustomize");
     }
-    command.arg(overlay);
+    command.arg(directory);
     output(command)
 }
 
 /// Runs helm, which is installed beside the Python with the packages.
-fn helm(arguments: &[&str]) -> String {
+fn helm(arguments: &[&str]) -> Command {
     let mut command = Command::new(schemas::python().with_file_name("helm"));
     command.args(arguments);
-    output(command)
+    command
+}
+
+/// How helm is asked what the chart makes of the values for a way of running it, and of more.
+fn template(release: &str, way: &str, more: &[&str]) -> Command {
+    let chart = deploy("helm/bc-secrets-sync");
+    let mut command = helm(&["template", release, chart.to_str().unwrap(), "--values", &values(way)]);
+    command.args(more);
+    command
 }
 
 /// What the chart makes of the values for a way of running it, as YAML.
 fn chart(release: &str, way: &str) -> String {
-    let chart = deploy("helm/bc-secrets-sync");
-    helm(&["template", release, chart.to_str().unwrap(), "--values", &values(way)])
+    output(template(release, way, &[]))
 }
 
 fn values(way: &str) -> String {
@@ -157,7 +169,7 @@ fn real_manifests_are_the_same_from_the_chart_as_from_kustomize() {
 fn real_chart_passes_its_linter_and_refuses_values_that_it_does_not_know() {
     let chart_directory = deploy("helm/bc-secrets-sync").display().to_string();
     for way in WAYS {
-        let said = helm(&["lint", "--strict", &chart_directory, "--values", &values(way)]);
+        let said = output(helm(&["lint", "--strict", &chart_directory, "--values", &values(way)]));
         assert!(said.contains("0 chart(s) failed"), "{said}");
         assert!(!said.contains("[WARNING]"), "{said}");
     }
@@ -167,12 +179,18 @@ fn real_chart_passes_its_linter_and_refuses_values_that_it_does_not_know() {
         ("app.container.image=", "image"),
         ("config=", "config"),
         ("networkPolicy.vaultPort=0", "vaultPort"),
+        // It would be everybody.
+        ("networkPolicy.vault=null", "vault is required"),
+        ("networkPolicy.vault=[]", "at least 1"),
+        ("extraVolumeMounts[0].name=x", "mountPath"),
+        // Nobody would answer the monitor.
+        ("mode=job,monitoring.enabled=true", "mode is job"),
+        ("mode=init,monitoring.enabled=true", "mode is init"),
         ("volumes.credentialsSizeLimit=much", "credentialsSizeLimit"),
     ] {
-        let mut command = Command::new(schemas::python().with_file_name("helm"));
-        let refused =
-            command.args(["template", "x", &chart_directory, "--values", &values("sidecar"), "--set", bad]);
-        let refused = refused.output().unwrap();
+        // An empty list is none for the other one.
+        let set = if bad.ends_with("=[]") { "--set-json" } else { "--set" };
+        let refused = template("x", "sidecar", &[set, bad]).output().unwrap();
         let said = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert!(!refused.status.success() && said.contains(word), "{bad}: {said}");
     }
@@ -184,6 +202,109 @@ fn real_chart_passes_its_linter_and_refuses_values_that_it_does_not_know() {
 }
 
 #[test]
+#[ignore = "needs helm: ./tests/run --real"]
+fn real_chart_lets_nobody_in_where_nobody_is_named() {
+    // A list of peers that is empty or absent means everybody, to Kubernetes.
+    for nobody in ["networkPolicy.prometheus=[]", "networkPolicy.prometheus=null"] {
+        let text = output(template("bc-secrets-sync", "deployment", &["--set-json", nobody]));
+        let objects = schemas::read_yaml(&text);
+        let policy = of_kind(&objects, "NetworkPolicy")[0];
+        assert_eq!(policy["spec"]["ingress"], json!([]), "{nobody}");
+        assert_eq!(policy["spec"]["policyTypes"], json!(["Ingress", "Egress"]), "{nobody}");
+    }
+}
+
+#[test]
+#[ignore = "needs helm: ./tests/run --real"]
+fn real_chart_takes_any_name_of_a_release_and_any_layout_of_a_configuration() {
+    // Cut after the 50th character, with which no name may end.
+    let long = format!("{}.5", "a".repeat(49));
+    for object in schemas::read_yaml(&chart(&long, "sidecar-kubernetes")) {
+        let name = object["metadata"]["name"].as_str().unwrap();
+        let part = name.strip_suffix("-events").unwrap_or(name);
+        assert!(part.ends_with(|last: char| last.is_ascii_alphanumeric()), "{object}");
+    }
+
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let text = "    # indented\n  [vault]\n\taddress = \"https://vault.example\" # \u{fc}\n\n[output]\n";
+    std::fs::write(file.path(), text).unwrap();
+    let config = format!("config={}", file.path().display());
+    let objects = schemas::read_yaml(&output(template("x", "sidecar", &["--set-file", &config])));
+    assert_eq!(of_kind(&objects, "ConfigMap")[0]["data"], json!({"config.toml": text}));
+}
+
+#[test]
+#[ignore = "needs helm: ./tests/run --real"]
+fn real_chart_gives_further_files_to_the_daemon_and_not_to_its_app() {
+    let (volume, mount) = (
+        json!({"name": "keys", "secret": {"secretName": "webhook", "defaultMode": 0o440}}),
+        json!({"name": "keys", "mountPath": "/etc/bc-secrets-sync/keys", "readOnly": true}),
+    );
+    for way in WAYS {
+        let more = [format!("extraVolumes=[{volume}]"), format!("extraVolumeMounts=[{mount}]")];
+        let text = output(template("x", way, &["--set-json", &more[0], "--set-json", &more[1]]));
+        let objects = schemas::read_yaml(&text);
+        let pod = &workload(&objects)["spec"]["template"]["spec"];
+        assert!(list(pod, "volumes").contains(&&volume), "{way}");
+        let mut containers = list(pod, "initContainers");
+        containers.extend(list(pod, "containers"));
+        for container in containers {
+            let has = list(container, "volumeMounts").contains(&&mount);
+            assert_eq!(has, container["name"] == "bc-secrets-sync", "{way}");
+        }
+    }
+}
+
+/// The kustomization that the README tells people to write, for an app of this name.
+fn kustomization_of_the_readme(app: &str) -> String {
+    let readme = include_str!("../../deploy/README.md");
+    let (_, rest) = readme.split_once("```yaml\nnamespace: shop\n").unwrap();
+    let (inside, _) = rest.split_once("\n```\n").unwrap();
+    format!("namespace: shop\n{inside}\n").replace("shop-sync", app)
+}
+
+#[test]
+#[ignore = "needs kustomize: ./tests/run --real"]
+fn real_manifests_of_the_readme_give_each_app_of_a_namespace_a_configuration_of_its_own() {
+    let mut rendered = Vec::new();
+    for app in ["shop-sync", "returns"] {
+        let home = tempfile::tempdir().unwrap();
+        let put = |name: &str, text: &str| std::fs::write(home.path().join(name), text).unwrap();
+        let mut copy = Command::new("cp");
+        copy.arg("-r").arg(deploy("kubernetes")).arg(home.path());
+        output(copy);
+        // An app that is stopped slowly, which the components leave to it.
+        let slow = "    spec:\n      terminationGracePeriodSeconds: 90\n      containers:\n";
+        let text = std::fs::read_to_string(deploy("kubernetes/app/app.yaml")).unwrap();
+        let changed = text.replace("    spec:\n      containers:\n", slow).replace("shop-sync", app);
+        put("app.yaml", &changed);
+        put("config.toml", &format!("# of {app}\n"));
+        put("kustomization.yaml", &kustomization_of_the_readme(app));
+        let objects = schemas::read_yaml(&build(home.path()));
+        let pod = &workload(&objects)["spec"]["template"]["spec"];
+        assert_eq!(pod["terminationGracePeriodSeconds"], 90);
+        let daemon = &pod["initContainers"][0];
+        assert_eq!(daemon["image"], "registry.yours.example/bc-secrets-sync:0.1.0");
+        let volumes = list(pod, "volumes");
+        let volume = volumes.iter().find(|volume| volume["name"] == "bc-config").unwrap();
+        let maps = of_kind(&objects, "ConfigMap");
+        let map = maps.iter().find(|map| map["metadata"]["name"] == volume["configMap"]["name"]).unwrap();
+        assert_eq!(map["data"], json!({"config.toml": format!("# of {app}\n")}));
+        rendered.push(objects);
+    }
+    // What both make is the same, so that neither takes anything from the other.
+    let who = |object: &Value| format!("{} {}", object["kind"], object["metadata"]["name"]);
+    let mut shared = Vec::new();
+    for object in &rendered[0] {
+        if let Some(other) = rendered[1].iter().find(|other| who(other) == who(object)) {
+            assert_eq!(other, object);
+            shared.push(who(object));
+        }
+    }
+    assert_eq!(shared, ["\"ServiceAccount\" \"bc-secrets-sync\""]);
+}
+
+#[test]
 #[ignore = "needs kustomize and helm: ./tests/run --real"]
 fn real_manifests_give_pods_no_right_that_they_do_not_need() {
     for (name, objects) in everything() {
@@ -192,6 +313,8 @@ fn real_manifests_give_pods_no_right_that_they_do_not_need() {
         assert_eq!(pod["securityContext"]["runAsNonRoot"], true, "{name}");
         assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault", "{name}");
         assert_eq!(pod["securityContext"]["fsGroup"], 65532, "{name}");
+        // What the app needs is for it to say; what Kubernetes gives is enough for the daemon.
+        assert_eq!(pod["terminationGracePeriodSeconds"], Value::Null, "{name}");
         for field in ["hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace"] {
             assert_eq!(pod[field], Value::Null, "{name} {field}");
         }
@@ -296,6 +419,7 @@ async fn real_manifests_have_configurations_that_the_daemon_takes() {
     for name in ["role-id", "secret-id", "token"] {
         std::fs::write(home.path().join(name), "a-word-that-is-a-secret").unwrap();
     }
+    std::fs::write(home.path().join("ca.crt"), Authority::new().unwrap().ca_pem()).unwrap();
     let here = home.path().display();
     for (name, objects) in everything() {
         let map = of_kind(&objects, "ConfigMap")[0];
@@ -304,6 +428,7 @@ async fn real_manifests_have_configurations_that_the_daemon_takes() {
         let text = text
             .replace("/etc/bc-secrets-sync/approle", &here.to_string())
             .replace("/var/run/secrets/vault", &here.to_string())
+            .replace("/etc/bc-secrets-sync/vault-ca", &here.to_string())
             .replace(
                 "[alerts.kubernetes]\n",
                 &format!(
@@ -323,6 +448,18 @@ async fn validate(home: &Path, file: &Path) -> (Option<i32>, String) {
     let arguments = ["validate".as_ref(), "--config".as_ref(), file.as_os_str()];
     let ended = run(home, arguments).await;
     (ended.code, format!("{ended:?}"))
+}
+
+#[test]
+fn every_role_of_vault_that_is_shown_ends_its_tokens() {
+    for text in [include_str!("../../deploy/README.md"), include_str!("../../deploy/vault/setup")] {
+        let text = text.replace("\\\n", " ");
+        let roles: Vec<_> = text.lines().filter(|line| line.contains("token_policies=")).collect();
+        assert!(!roles.is_empty());
+        for role in roles {
+            assert!(role.contains("token_ttl=1h token_max_ttl=24h"), "{role}");
+        }
+    }
 }
 
 #[test]
