@@ -7,20 +7,21 @@ use std::process::Command;
 use bc_secrets_sync::sandbox::authority::Authority;
 use serde_json::{Value, json};
 
+use super::chart::chart;
 use super::schemas;
 use super::support::daemon::run;
 
 /// The ways of running it: overlays of kustomize, and values for the chart.
-const WAYS: [&str; 5] = ["sidecar", "sidecar-kubernetes", "init", "job", "deployment"];
+pub(super) const WAYS: [&str; 5] = ["sidecar", "sidecar-kubernetes", "init", "job", "deployment"];
 
 /// What both may write, in text.
-fn output(mut command: Command) -> String {
+pub(super) fn output(mut command: Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn deploy(path: &str) -> PathBuf {
+pub(super) fn deploy(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(path)
 }
 
@@ -42,30 +43,6 @@ fn build(directory: &Path) -> String {
     }
     command.arg(directory);
     output(command)
-}
-
-/// Runs helm, which is installed beside the Python with the packages.
-fn helm(arguments: &[&str]) -> Command {
-    let mut command = Command::new(schemas::python().with_file_name("helm"));
-    command.args(arguments);
-    command
-}
-
-/// How helm is asked what the chart makes of the values for a way of running it, and of more.
-fn template(release: &str, way: &str, more: &[&str]) -> Command {
-    let chart = deploy("helm/bc-secrets-sync");
-    let mut command = helm(&["template", release, chart.to_str().unwrap(), "--values", &values(way)]);
-    command.args(more);
-    command
-}
-
-/// What the chart makes of the values for a way of running it, as YAML.
-fn chart(release: &str, way: &str) -> String {
-    output(template(release, way, &[]))
-}
-
-fn values(way: &str) -> String {
-    deploy(&format!("helm/bc-secrets-sync/ci/{way}-values.yaml")).display().to_string()
 }
 
 /// Puts lists whose order means nothing in one order, and takes off what the chart says of itself.
@@ -104,7 +81,7 @@ fn normal_all(text: &str) -> Vec<Value> {
     objects
 }
 
-fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
+pub(super) fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
     objects.iter().filter(|object| object["kind"] == kind).collect()
 }
 
@@ -116,7 +93,7 @@ pub(crate) fn workload(objects: &[Value]) -> &Value {
     found[0]
 }
 
-fn list<'a>(value: &'a Value, name: &str) -> Vec<&'a Value> {
+pub(super) fn list<'a>(value: &'a Value, name: &str) -> Vec<&'a Value> {
     value[name].as_array().map(|list| list.iter().collect()).unwrap_or_default()
 }
 
@@ -164,97 +141,6 @@ fn real_manifests_are_the_same_from_the_chart_as_from_kustomize() {
     }
 }
 
-#[test]
-#[ignore = "needs helm: ./tests/run --real"]
-fn real_chart_passes_its_linter_and_refuses_values_that_it_does_not_know() {
-    let chart_directory = deploy("helm/bc-secrets-sync").display().to_string();
-    for way in WAYS {
-        let said = output(helm(&["lint", "--strict", &chart_directory, "--values", &values(way)]));
-        assert!(said.contains("0 chart(s) failed"), "{said}");
-        assert!(!said.contains("[WARNING]"), "{said}");
-    }
-    for (bad, word) in [
-        ("mode=daemonset", "mode"),
-        ("auth.approle.secret=x", "secret"),
-        ("app.container.image=", "image"),
-        ("config=", "config"),
-        ("networkPolicy.vaultPort=0", "vaultPort"),
-        // It would be everybody.
-        ("networkPolicy.vault=null", "vault is required"),
-        ("networkPolicy.vault=[]", "at least 1"),
-        ("extraVolumeMounts[0].name=x", "mountPath"),
-        // Nobody would answer the monitor.
-        ("mode=job,monitoring.enabled=true", "mode is job"),
-        ("mode=init,monitoring.enabled=true", "mode is init"),
-        ("volumes.credentialsSizeLimit=much", "credentialsSizeLimit"),
-    ] {
-        // An empty list is none for the other one.
-        let set = if bad.ends_with("=[]") { "--set-json" } else { "--set" };
-        let refused = template("x", "sidecar", &[set, bad]).output().unwrap();
-        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-        assert!(!refused.status.success() && said.contains(word), "{bad}: {said}");
-    }
-    // Two releases in one namespace are told apart.
-    let objects = schemas::read_yaml(&chart("second", "deployment"));
-    let monitor = &of_kind(&objects, "PodMonitor")[0]["spec"]["selector"]["matchLabels"];
-    let labels = &workload(&objects)["spec"]["template"]["metadata"]["labels"];
-    assert_eq!((&monitor["credentials-by"], &labels["credentials-by"]), (&json!("second"), &json!("second")));
-}
-
-#[test]
-#[ignore = "needs helm: ./tests/run --real"]
-fn real_chart_lets_nobody_in_where_nobody_is_named() {
-    // A list of peers that is empty or absent means everybody, to Kubernetes.
-    for nobody in ["networkPolicy.prometheus=[]", "networkPolicy.prometheus=null"] {
-        let text = output(template("bc-secrets-sync", "deployment", &["--set-json", nobody]));
-        let objects = schemas::read_yaml(&text);
-        let policy = of_kind(&objects, "NetworkPolicy")[0];
-        assert_eq!(policy["spec"]["ingress"], json!([]), "{nobody}");
-        assert_eq!(policy["spec"]["policyTypes"], json!(["Ingress", "Egress"]), "{nobody}");
-    }
-}
-
-#[test]
-#[ignore = "needs helm: ./tests/run --real"]
-fn real_chart_takes_any_name_of_a_release_and_any_layout_of_a_configuration() {
-    // Cut after the 50th character, with which no name may end.
-    let long = format!("{}.5", "a".repeat(49));
-    for object in schemas::read_yaml(&chart(&long, "sidecar-kubernetes")) {
-        let name = object["metadata"]["name"].as_str().unwrap();
-        let part = name.strip_suffix("-events").unwrap_or(name);
-        assert!(part.ends_with(|last: char| last.is_ascii_alphanumeric()), "{object}");
-    }
-
-    let file = tempfile::NamedTempFile::new().unwrap();
-    let text = "    # indented\n  [vault]\n\taddress = \"https://vault.example\" # \u{fc}\n\n[output]\n";
-    std::fs::write(file.path(), text).unwrap();
-    let config = format!("config={}", file.path().display());
-    let objects = schemas::read_yaml(&output(template("x", "sidecar", &["--set-file", &config])));
-    assert_eq!(of_kind(&objects, "ConfigMap")[0]["data"], json!({"config.toml": text}));
-}
-
-#[test]
-#[ignore = "needs helm: ./tests/run --real"]
-fn real_chart_gives_further_files_to_the_daemon_and_not_to_its_app() {
-    let (volume, mount) = (
-        json!({"name": "keys", "secret": {"secretName": "webhook", "defaultMode": 0o440}}),
-        json!({"name": "keys", "mountPath": "/etc/bc-secrets-sync/keys", "readOnly": true}),
-    );
-    for way in WAYS {
-        let more = [format!("extraVolumes=[{volume}]"), format!("extraVolumeMounts=[{mount}]")];
-        let text = output(template("x", way, &["--set-json", &more[0], "--set-json", &more[1]]));
-        let objects = schemas::read_yaml(&text);
-        let pod = &workload(&objects)["spec"]["template"]["spec"];
-        assert!(list(pod, "volumes").contains(&&volume), "{way}");
-        let mut containers = list(pod, "initContainers");
-        containers.extend(list(pod, "containers"));
-        for container in containers {
-            let has = list(container, "volumeMounts").contains(&&mount);
-            assert_eq!(has, container["name"] == "bc-secrets-sync", "{way}");
-        }
-    }
-}
-
 /// The kustomization that the README tells people to write, for an app of this name.
 fn kustomization_of_the_readme(app: &str) -> String {
     let readme = include_str!("../../deploy/README.md");
@@ -279,7 +165,11 @@ fn real_manifests_of_the_readme_give_each_app_of_a_namespace_a_configuration_of_
         let changed = text.replace("    spec:\n      containers:\n", slow).replace("shop-sync", app);
         put("app.yaml", &changed);
         put("config.toml", &format!("# of {app}\n"));
-        put("kustomization.yaml", &kustomization_of_the_readme(app));
+        let text = kustomization_of_the_readme(app);
+        let last = "  - kubernetes/components/approle\n";
+        let more =
+            ["events", "monitoring", "network-policy"].map(|name| last.replace("approle", name)).concat();
+        put("kustomization.yaml", &text.replace(last, &format!("{last}{more}")));
         let objects = schemas::read_yaml(&build(home.path()));
         let pod = &workload(&objects)["spec"]["template"]["spec"];
         assert_eq!(pod["terminationGracePeriodSeconds"], 90);
@@ -301,7 +191,16 @@ fn real_manifests_of_the_readme_give_each_app_of_a_namespace_a_configuration_of_
             shared.push(who(object));
         }
     }
-    assert_eq!(shared, ["\"ServiceAccount\" \"bc-secrets-sync\""]);
+    shared.sort();
+    let expected = [
+        ("NetworkPolicy", "bc-secrets-sync"),
+        ("PodMonitor", "bc-secrets-sync"),
+        ("PrometheusRule", "bc-secrets-sync"),
+        ("Role", "bc-secrets-sync-events"),
+        ("RoleBinding", "bc-secrets-sync-events"),
+        ("ServiceAccount", "bc-secrets-sync"),
+    ];
+    assert_eq!(shared, expected.map(|(kind, name)| format!("\"{kind}\" \"{name}\"")));
 }
 
 #[test]
