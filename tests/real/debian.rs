@@ -80,7 +80,7 @@ async fn real_debian_installs_upgrades_removes_and_purges_the_package() {
     assert_eq!(found(&machine, "acme"), Some(as_published(&account)));
     world.configuration.more = "\n[state]\ndirectory = \"/var/lib/bc-secrets-sync-shop\"\n".to_owned();
     configure_below(&mut world, &machine, "/etc/bc-secrets-sync/shop", "/run/bc-secrets-sync-shop");
-    machine.ok(&["systemctl", "start", INSTANCE]).await;
+    machine.ok(&["systemctl", "enable", "--now", INSTANCE]).await;
 
     // What runs is replaced, and nothing else changes.
     let before = [pid(&machine, UNIT).await, pid(&machine, INSTANCE).await];

@@ -8,6 +8,8 @@ mod alertmanager;
 #[cfg(feature = "demo")]
 mod browser;
 #[cfg(feature = "demo")]
+mod chart;
+#[cfg(feature = "demo")]
 mod container;
 #[cfg(feature = "demo")]
 mod debian;

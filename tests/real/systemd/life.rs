@@ -37,6 +37,13 @@ async fn real_systemd_runs_the_service_from_its_start_to_its_end() {
     })
     .await;
     assert_eq!(machine.property(UNIT, "ActiveState").await, "activating");
+    // `systemctl reload` would wait for the end of the start; the signal does not.
+    machine.ok(&["systemctl", "kill", "--signal=HUP", "--kill-whom=main", UNIT]).await;
+    wait_within(Duration::from_secs(30), "it was loaded anew", async || {
+        (status(&machine, CONFIG).await["configuration"]["reloads"] == 1).then_some(())
+    })
+    .await;
+    assert_eq!(machine.property(UNIT, "ActiveState").await, "activating");
     world.write("acme", &account).await;
     machine.wait_property(UNIT, "ActiveState", "active").await;
     assert_eq!(found(&machine, "acme"), Some(as_published(&account)));
@@ -146,7 +153,21 @@ async fn real_systemd_starts_nothing_without_its_credentials_or_with_a_configura
     })
     .await;
 
+    // What is published could be taken away only from a unit that has not failed.
+    let clean = ["systemctl", "clean", "--what=runtime", UNIT];
+    machine.refused(&clean).await;
+    machine.ok(&["systemctl", "reset-failed", UNIT]).await;
+    machine.ok(&clean).await;
+
     machine.put(CONFIG, 0o644, &good);
+    // By hand there is no directory of credentials, unless one is given.
+    for command in ["validate", "check"] {
+        let command = ["bc-secrets-sync", command, "--config", CONFIG];
+        let said = machine.refused(&command).await;
+        assert!(said.contains("CREDENTIALS_DIRECTORY"), "{said}");
+        let given = ["env", "CREDENTIALS_DIRECTORY=/etc/bc-secrets-sync"];
+        machine.ok(&[&given[..], &command].concat()).await;
+    }
     let role_id = std::fs::read_to_string(machine.path("/etc/bc-secrets-sync/role-id")).unwrap();
     std::fs::remove_file(machine.path("/etc/bc-secrets-sync/role-id")).unwrap();
     machine.ok(&["systemctl", "start", "--no-block", UNIT]).await;

@@ -1,5 +1,5 @@
 {{- define "bc.name" -}}
-{{- .Release.Name | trunc 50 | trimSuffix "-" -}}
+{{- regexReplaceAll "[-.]+$" (.Release.Name | trunc 50) "" -}}
 {{- end -}}
 
 {{- define "bc.account" -}}
@@ -104,6 +104,9 @@ volumeMounts:
     mountPath: /var/run/secrets/kubernetes.io/serviceaccount
     readOnly: true
   {{- end }}
+  {{- with .Values.extraVolumeMounts }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
 {{- end -}}
 
 {{- define "bc.volumes" -}}
@@ -156,6 +159,9 @@ volumeMounts:
             - key: ca.crt
               path: ca.crt
 {{- end }}
+{{- with .Values.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}
 
 {{/* The pod, from its metadata on. */}}
@@ -185,7 +191,6 @@ spec:
     fsGroupChangePolicy: OnRootMismatch
     seccompProfile:
       type: RuntimeDefault
-  terminationGracePeriodSeconds: 60
   {{- if eq .Values.mode "deployment" }}
   containers:
     - {{- include "bc.container" . | nindent 6 }}
