@@ -8,7 +8,7 @@ use crate::domain::incident::{Incident, SilenceSpan};
 use crate::observe::SilenceBody;
 
 use super::client::{AskError, Daemon, incident_id};
-use super::output::{complain, plain, print};
+use super::output::{complain, finish, plain};
 use super::{Exit, runtime};
 
 const OTHERWISE: &str = "; incidents cannot be silenced without it";
@@ -79,8 +79,7 @@ fn end(asked: Result<Incident, AskError>) -> Exit {
                 Some(until) => format!("{id}: no reminders until {until}\n"),
                 None => format!("{id}: not silenced; the next reminder is due at {next}\n"),
             };
-            print(&plain(&text));
-            Exit::Good
+            finish(&plain(&text), Exit::Good)
         }
         Err(error) => {
             complain(&error);
