@@ -77,11 +77,41 @@ fn after_the_story_the_daemon_stays_up_and_the_buttons_work() {
 }
 
 #[test]
-fn a_directory_that_holds_something_is_left_alone() {
+fn a_story_that_is_interrupted_has_not_happened() {
+    let place = tempfile::tempdir().unwrap();
+    let mut child = demo(&place.path().join("demo"))
+        .arg("--exit")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let _first = lines.find(|line| line.starts_with("1. ")).unwrap();
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    assert_eq!(lines.find(|line| line.contains("All of it happened")), None);
+    let output = child.wait_with_output().unwrap();
+    let words = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(14), "{words}");
+    assert!(words.contains("interrupted by SIGTERM") && words.contains("not told to its end"), "{words}");
+}
+
+#[test]
+fn what_was_asked_for_and_cannot_be_had_is_named_and_left_alone() {
     let place = tempfile::tempdir().unwrap();
     std::fs::write(place.path().join("mine"), "mine").unwrap();
-    let output = demo(place.path()).arg("--exit").output().unwrap();
-    assert_eq!(output.status.code(), Some(70));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("is not empty"));
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().map(|address| (taken, address.to_string())).unwrap();
+    let directory = place.path().to_str().unwrap();
+    for (option, value, words) in [
+        ("--directory", directory, format!("{directory} is not empty")),
+        ("--directory", "/proc/nowhere", "cannot use /proc/nowhere: No such file".to_owned()),
+        ("--listen", taken.1.as_str(), format!("cannot listen on {}: Address already in use", taken.1)),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bc-secrets-sync"));
+        let output = command.args(["demo", "--exit", option, value]).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(&words), "{said}");
+    }
     assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 1);
 }

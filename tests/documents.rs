@@ -99,6 +99,18 @@ fn every_command_gives_examples_that_no_terminal_breaks() {
 }
 
 #[test]
+fn a_script_or_a_help_that_cannot_be_written_is_no_success() {
+    for arguments in [&["completions", "bash"][..], &["--help"], &["--version"]] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bc-secrets-sync"));
+        let output = command.args(arguments).stdout(full).stderr(Stdio::piped()).output().unwrap();
+        let words = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(70), "{arguments:?}: {words}");
+        assert!(words.contains("cannot write to standard output: No space left"), "{arguments:?}: {words}");
+    }
+}
+
+#[test]
 fn the_page_of_the_configuration_has_every_key_once_for_each_table() {
     let (_directory, files) = written();
     let page = &files["man/man5/bc-secrets-sync.toml.5"];

@@ -98,6 +98,21 @@ pub enum LedgerError {
     },
 }
 
+impl LedgerError {
+    /// What the operating system says; none: it has not said anything.
+    #[must_use]
+    pub fn io(&self) -> Option<&std::io::Error> {
+        match self {
+            Self::InUse { .. } => None,
+            Self::Unusable { source, .. } => Some(source),
+            Self::Open { source, .. } | Self::Write { source, .. } => {
+                let redb::Error::Io(error) = source.as_ref() else { return None };
+                Some(error)
+            }
+        }
+    }
+}
+
 /// The durable store of open incidents and of the messages that every channel still has to deliver.
 ///
 /// What is in memory is the truth while the process runs, and the disk follows it: when the disk fails,

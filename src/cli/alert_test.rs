@@ -11,7 +11,7 @@ use crate::domain::time::Timestamp;
 use crate::system::clock::Clock;
 use crate::system::hardening;
 
-use super::output::{complain, print, table};
+use super::output::{complain, finish, table};
 use super::{ConfigFile, Exit, runtime};
 
 #[derive(Args, Debug)]
@@ -103,8 +103,9 @@ async fn test(outlets: Vec<Outlet>) -> Exit {
             vec![(*name).to_owned(), result.to_owned(), detail]
         })
         .collect();
-    print(&table(&["CHANNEL", "RESULT", "DETAIL"], &rows));
-    if tries.iter().all(|(_, _, outcome)| outcome.is_ok()) { Exit::Good } else { Exit::AlertFailed }
+    let all = tries.iter().all(|(_, _, outcome)| outcome.is_ok());
+    let exit = if all { Exit::Good } else { Exit::AlertFailed };
+    finish(&table(&["CHANNEL", "RESULT", "DETAIL"], &rows), exit)
 }
 
 /// Sends the test, and its end where somebody waits for it.

@@ -17,7 +17,7 @@ use crate::system::signals::Signals;
 use crate::vault::Vault;
 
 use self::survey::Survey;
-use super::output::{Output, complain, print, table};
+use super::output::{Output, complain, finish, table};
 use super::progress::Progress;
 use super::{ConfigFile, Exit, runtime};
 
@@ -125,7 +125,7 @@ impl Check {
         let worst = findings.iter().map(|finding| finding.outcome).chain(unfinished).max();
         let exit = worst.map_or(Exit::Internal, Exit::from);
         match self.output {
-            Output::Table => print(&as_table(&findings)),
+            Output::Table => finish(&as_table(&findings), exit),
             Output::Json => {
                 let report = Report {
                     vault: vault.address(),
@@ -134,15 +134,14 @@ impl Check {
                     stores: &findings,
                 };
                 match serde_json::to_string_pretty(&report) {
-                    Ok(text) => print(&(text + "\n")),
+                    Ok(text) => finish(&(text + "\n"), exit),
                     Err(error) => {
                         complain(&error);
-                        return Exit::Internal;
+                        Exit::Internal
                     }
                 }
             }
         }
-        exit
     }
 }
 

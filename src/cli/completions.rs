@@ -3,7 +3,7 @@
 use clap::{Args, Command, CommandFactory, ValueEnum};
 use clap_complete::{generate, shells};
 
-use super::output::print;
+use super::output::finish;
 use super::{Arguments, Exit, NAME};
 
 #[derive(Args, Debug)]
@@ -26,8 +26,7 @@ pub enum Shell {
 
 impl Completions {
     pub(super) fn main(&self) -> Exit {
-        print(&script(self.shell, &mut Arguments::command()));
-        Exit::Good
+        finish(&script(self.shell, &mut Arguments::command()), Exit::Good)
     }
 }
 

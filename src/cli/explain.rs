@@ -10,7 +10,7 @@ use crate::domain::snapshot::StoreState;
 use crate::domain::time::Timestamp;
 
 use super::client::{AskError, Asked};
-use super::output::{ago, ahead, columns, complain, plain, print, wrap};
+use super::output::{ago, ahead, columns, complain, finish, plain, wrap};
 use super::{Exit, runtime};
 
 /// Wider lines are hard to read.
@@ -78,10 +78,7 @@ struct Event {
 impl Explain {
     pub(super) fn main(self, environment: &Environment) -> Exit {
         match self.ask(environment).and_then(|page| self.text(&page, columns())) {
-            Ok(text) => {
-                print(&text);
-                Exit::Good
-            }
+            Ok(text) => finish(&text, Exit::Good),
             Err(error) => {
                 complain(&error);
                 error.exit()
@@ -115,7 +112,12 @@ impl Explain {
         let mut events =
             page.events.iter().filter(|event| event.store.as_ref() == Some(&store.name)).peekable();
         if events.peek().is_none() {
-            text.push_str("  nothing that is still remembered\n");
+            let elsewhere = format!(
+                "nothing that is still remembered; older decisions are in the log: `journalctl STORE={0}` under systemd, the \
+                 lines with \"store\":\"{0}\" where it is JSON",
+                store.name
+            );
+            text.push_str(&wrap(&plain(&elsewhere), "  ", "    ", width));
         }
         for event in events {
             let severity = event.severity.map_or(String::new(), |severity| format!(" {}:", severity.label()));
@@ -167,4 +169,40 @@ fn facts(store: &Store, now: Timestamp, width: Option<usize>) -> String {
         fact("certificate", &format!("expires {} ({at})", ahead(at, now)));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn explained(events: &serde_json::Value) -> String {
+        let page = json!({
+            "at": "2026-11-23T05:53:22Z",
+            "stores": [{
+                "name": "acme",
+                "secret": "secret/acme",
+                "state": "verified",
+                "since": "2026-11-22T05:53:22Z",
+                "detail": "accepted",
+            }],
+            "incidents": [],
+            "events": events,
+        });
+        let page = serde_json::from_value(page).unwrap();
+        let explain = Explain { store: "acme".to_owned(), asked: Asked::at("/run/none".into()) };
+        explain.text(&page, None).unwrap()
+    }
+
+    #[test]
+    fn where_nothing_is_remembered_it_is_said_where_older_decisions_are() {
+        let of = |store: &str| json!([{ "at": "2026-11-23T05:53:02Z", "store": store, "text": "published" }]);
+        let text = explained(&of("other"));
+        let words = "\n  nothing that is still remembered; older decisions are in the log: `journalctl STORE=acme` under \
+                     systemd, the lines with \"store\":\"acme\" where it is JSON\n";
+        assert!(text.ends_with(words), "{text}");
+        let text = explained(&of("acme"));
+        assert!(text.ends_with("\n  2026-11-23T05:53:02.000Z published\n"), "{text}");
+    }
 }

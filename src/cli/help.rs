@@ -17,7 +17,7 @@ macro_rules! code {
     (16) => { "  16  an alert could not be delivered (alert-test)\n" };
     (17) => { "  17  no daemon answers (commands that ask one, such as status)\n" };
     (18) => { "  18  an app could not be told of what is published (run --one-time)\n" };
-    (70) => { "  70  internal error\n" };
+    (70) => { "  70  internal error, or trouble of the machine, such as a full disk\n" };
 }
 
 /// A heading and these exit codes.
@@ -81,7 +81,7 @@ Examples:
       Load it only if it is right; the daemon keeps the old one if it is not
 
 ",
-    codes!(0 2),
+    codes!(0 2 70),
 );
 
 pub(super) const ALERT_TEST: &str = concat!(
@@ -179,5 +179,5 @@ Examples:
       For this fish; in ~/.config/fish/config.fish for all that follow
 
 ",
-    codes!(0 2),
+    codes!(0 2 70),
 );

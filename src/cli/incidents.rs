@@ -10,7 +10,7 @@ use crate::domain::incident::Incident;
 use crate::observe::Incidents as Page;
 
 use super::client::{AskError, Asked, incident_id};
-use super::output::{Output, ago, ahead, columns, complain, plain, print, table, wrap};
+use super::output::{Output, ago, ahead, columns, complain, finish, plain, table, wrap};
 use super::{Exit, runtime};
 
 /// Wider lines are hard to read.
@@ -52,8 +52,7 @@ impl Incidents {
                 }
             },
         };
-        print(&text);
-        Exit::Good
+        finish(&text, Exit::Good)
     }
 
     fn ask(&self, environment: &Environment) -> Result<Page, AskError> {

@@ -7,7 +7,7 @@ use crate::config::Environment;
 use crate::observe::{LevelBody, LevelSpan, LogLevel};
 
 use super::client::{AskError, Daemon};
-use super::output::{complain, in_words, plain, print};
+use super::output::{complain, finish, in_words, plain};
 use super::{Exit, runtime};
 
 const OTHERWISE: &str = "; set log.level in the configuration and reload it";
@@ -52,8 +52,7 @@ impl LogLevelCommand {
                     }
                     None => format!("{level}, as the configuration says\n"),
                 };
-                print(&plain(&text));
-                Exit::Good
+                finish(&plain(&text), Exit::Good)
             }
             Err(error) => {
                 complain(&error);

@@ -155,9 +155,11 @@ pub fn main() -> Exit {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version are no errors, and go to standard output.
-            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Good };
-            let _closed = error.print();
-            return exit;
+            let printed = error.print();
+            if error.use_stderr() {
+                return Exit::Usage;
+            }
+            return output::end(output::printed(printed), Exit::Good);
         }
     };
     let environment = Arc::new(Environment::of_process());

@@ -10,6 +10,8 @@ use clap::ValueEnum;
 use crate::domain::time::Timestamp;
 use crate::system::errors::chain;
 
+use super::Exit;
+
 /// How a result is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Output {
@@ -19,9 +21,39 @@ pub(super) enum Output {
     Json,
 }
 
+/// A result that nobody has.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write to standard output")]
+pub(super) struct Unwritten(#[source] io::Error);
+
 /// Writes a result. A reader that has gone away is no trouble of ours.
-pub(super) fn print(text: &str) {
-    let _closed = io::stdout().lock().write_all(text.as_bytes());
+pub(super) fn print(text: &str) -> Result<(), Unwritten> {
+    printed(io::stdout().lock().write_all(text.as_bytes()))
+}
+
+/// Whether a result that was handed to standard output is out.
+pub(super) fn printed(handed: io::Result<()>) -> Result<(), Unwritten> {
+    // What follows the last line would be written at the end, where nobody hears of an error.
+    match handed.and_then(|()| io::stdout().flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Unwritten(error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Writes the result of a command, which ends so unless that fails.
+pub(super) fn finish(text: &str, exit: Exit) -> Exit {
+    end(print(text), exit)
+}
+
+/// How a command ends whose result was written or not.
+pub(super) fn end(printed: Result<(), Unwritten>, exit: Exit) -> Exit {
+    match printed {
+        Ok(()) => exit,
+        Err(unwritten) => {
+            complain(&unwritten);
+            Exit::Internal
+        }
+    }
 }
 
 /// Writes what went wrong, with all its causes.
@@ -47,6 +79,41 @@ pub(super) fn columns() -> Option<usize> {
 pub(super) fn columns_of(terminal: &impl AsFd) -> Option<usize> {
     let size = rustix::termios::tcgetwinsize(terminal).ok()?;
     Some(size.ws_col).filter(|columns| *columns > 0).map(usize::from)
+}
+
+/// How many rows the terminal has that results go to; none: it does not know, or there is none.
+pub(super) fn rows() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    Some(size.ws_row).filter(|rows| *rows > 0).map(usize::from)
+}
+
+/// The beginning of a text, as much as a terminal shows at once, and how many lines are left out. The last row is the
+/// cursor's.
+pub(super) fn fit(text: &str, columns: Option<usize>, rows: Option<usize>) -> String {
+    let height = |line: &str| columns.map_or(1, |columns| letters(line).div_ceil(columns).max(1));
+    let room = rows.map_or(usize::MAX, |rows| rows.saturating_sub(1));
+    if text.lines().map(height).sum::<usize>() <= room {
+        return text.to_owned();
+    }
+    let (mut shown, mut used, mut left_out) = (String::new(), 1, 0_usize);
+    for line in text.lines() {
+        used += height(line);
+        if used > room {
+            left_out += 1;
+        } else {
+            shown.push_str(line);
+            shown.push('\n');
+        }
+    }
+    shown.push_str(&format!("and {left_out} more\n"));
+    shown
+}
+
+/// How many letters of a line are seen: what sets a colour is none.
+fn letters(line: &str) -> usize {
+    let mut parts = line.split('\u{1b}');
+    let plain = parts.next().map_or(0, |part| part.chars().count());
+    plain + parts.map(|part| part.chars().skip_while(|letter| *letter != 'm').skip(1).count()).sum::<usize>()
 }
 
 /// Breaks a text into lines of at most `width` letters where there are spaces; a word that is longer stays whole.
@@ -131,6 +198,20 @@ mod tests {
         );
         assert_eq!(wrap(text, "", "", None), "one two three four extraordinarily five\n");
         assert_eq!(wrap("", "- ", "", Some(1)), "- \n");
+    }
+
+    #[test]
+    fn what_does_not_fit_a_terminal_is_counted() {
+        let text = "one\n\u{1b}[31mtwo\u{1b}[0m\nthree\nfour\n";
+        assert_eq!(fit(text, Some(5), Some(5)), text);
+        assert_eq!(fit(text, None, None), text);
+        assert_eq!(fit(text, Some(5), Some(4)), "one\n\u{1b}[31mtwo\u{1b}[0m\nand 2 more\n");
+        assert_eq!(
+            fit(text, Some(4), Some(5)),
+            "one\n\u{1b}[31mtwo\u{1b}[0m\nand 2 more\n",
+            "three takes two rows"
+        );
+        assert_eq!(fit(text, Some(5), Some(1)), "and 4 more\n");
     }
 
     #[test]

@@ -47,7 +47,7 @@ impl Sandbox {
             let name = format!("store-{at:04}");
             store.set_account(&name, "measure", &format!("token-{name}"));
         }
-        print(&format!("{}\n", store.address()));
+        print(&format!("{}\n", store.address()))?;
         let mut signals = Signals::listen()?;
         let _stop = signals.next().await;
         Ok(())

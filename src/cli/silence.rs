@@ -8,7 +8,7 @@ use crate::domain::incident::SilenceSpan;
 use crate::observe::{SilenceBody, Silenced};
 
 use super::client::{AskError, Daemon, incident_id};
-use super::output::{complain, plain, print};
+use super::output::{complain, finish, plain};
 use super::{Exit, runtime};
 
 const OTHERWISE: &str = "; incidents cannot be silenced without it";
@@ -73,11 +73,8 @@ fn ask(
 
 fn end(asked: Result<Silenced, AskError>) -> Exit {
     match asked {
-        Ok(silenced) => {
-            // Also where it is not on the disk: it is in force, and asking again would change nothing.
-            print(&plain(&words(&silenced)));
-            Exit::Good
-        }
+        // Also where it is not on the disk: it is in force, and asking again would change nothing.
+        Ok(silenced) => finish(&plain(&words(&silenced)), Exit::Good),
         Err(error) => {
             complain(&error);
             error.exit()

@@ -1,6 +1,6 @@
 //! `status`: shows how the running daemon and its stores are.
 
-use std::io::{IsTerminal, Write as _, stdout};
+use std::io::{IsTerminal, stdout};
 use std::time::Duration;
 
 use clap::Args;
@@ -14,7 +14,7 @@ use crate::domain::time::Timestamp;
 use crate::system::errors::chain;
 
 use super::client::{AskError, Asked, Line};
-use super::output::{Output, ago, ahead, columns, complain, in_words, plain, print, table, wrap};
+use super::output::{Output, ago, ahead, columns, complain, finish, fit, in_words, plain, rows, table, wrap};
 use super::{Exit, runtime};
 
 /// A loop that moves less often than this is stuck.
@@ -27,7 +27,7 @@ pub(super) struct Status {
     /// Only these stores
     #[arg(value_name = "STORE")]
     stores: Vec<String>,
-    /// Ask again every two seconds until it is interrupted; on a terminal only
+    /// Ask again every two seconds until it is interrupted; on a terminal only, as much as it shows at once
     #[arg(short, long, conflicts_with = "output")]
     watch: bool,
     /// How to print it; json is what the daemon says on /status
@@ -125,7 +125,7 @@ impl Status {
             return Exit::Usage;
         }
         match self.show(environment) {
-            Ok(()) => Exit::Good,
+            Ok(exit) => exit,
             Err(error) => {
                 complain(&error);
                 error.exit()
@@ -133,19 +133,21 @@ impl Status {
         }
     }
 
-    fn show(&self, environment: &Environment) -> Result<(), AskError> {
+    fn show(&self, environment: &Environment) -> Result<Exit, AskError> {
         let line = self.asked.line(environment)?;
         let runtime = runtime(2).map_err(AskError::Runtime)?;
         runtime.block_on(async {
             let mut text = self.ask(&line, environment).await?;
             if !self.watch {
-                print(&text);
-                return Ok(());
+                return Ok(finish(&text, Exit::Good));
             }
             loop {
                 // From the upper left corner on an empty screen.
-                print(&format!("\u{1b}[H\u{1b}[2J{text}"));
-                let _closed = stdout().flush();
+                let screen = fit(&text, columns(), rows());
+                let drawn = finish(&format!("\u{1b}[H\u{1b}[2J{screen}"), Exit::Good);
+                if drawn != Exit::Good {
+                    return Ok(drawn);
+                }
                 tokio::time::sleep(INTERVAL).await;
                 // It may be started anew, which is what one watches for.
                 text = self.ask(&line, environment).await.unwrap_or_else(|error| {

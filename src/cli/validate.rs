@@ -5,7 +5,7 @@ use clap::Args;
 use crate::config::{Config, ConfigError, Environment};
 use crate::observe::check_certificate;
 
-use super::output::{complain, print};
+use super::output::{complain, finish};
 use super::{ConfigFile, Exit};
 
 #[derive(Args, Debug)]
@@ -20,8 +20,8 @@ impl Validate {
             Ok(config) => {
                 let stores = config.stores.len();
                 let more = if config.discover.is_empty() { "" } else { " and those that [[discover]] finds" };
-                print(&format!("{}: valid, {stores} stores{more}\n", self.file.path().display()));
-                Exit::Good
+                let text = format!("{}: valid, {stores} stores{more}\n", self.file.path().display());
+                finish(&text, Exit::Good)
             }
             Err(error) => {
                 complain(&error);

@@ -5,6 +5,7 @@ use crate::alert::ledger::LedgerError;
 use crate::config::ConfigError;
 use crate::domain::publication::PublishFault;
 use crate::observe::{ObserveError, SocketError, TlsError};
+use crate::publish::key::KeyError;
 use crate::{store, vault};
 
 /// Why the daemon cannot start, or had to end.
@@ -22,9 +23,12 @@ pub enum DaemonError {
     /// A template of `[[output.files]]` or `[[stores.files]]` cannot be used.
     #[error(transparent)]
     Files(ConfigError),
-    /// The output or state directory cannot be used.
+    /// The output directory cannot be used.
     #[error(transparent)]
     Directory(PublishFault),
+    /// The state directory cannot be used.
+    #[error(transparent)]
+    Key(KeyError),
     /// Open incidents and undelivered messages cannot be kept.
     #[error(transparent)]
     Ledger(LedgerError),

@@ -129,7 +129,7 @@ impl Live {
         let Start { config, path, environment, clock, levels, confinement } = start;
         let config = take_stock(config).await;
         let state = config.state.directory.clone();
-        let key = blocking::run(move || key::load_or_create(&state)).await.map_err(DaemonError::Directory)?;
+        let key = blocking::run(move || key::load_or_create(&state)).await.map_err(DaemonError::Key)?;
         let key = Arc::new(key);
         let output_watch = OutputWatch::start();
         let adapters = Adapters::build(&config, key.clone())?.watching(output_watch.directories.clone());

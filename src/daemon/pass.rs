@@ -41,7 +41,7 @@ pub async fn once(mut config: Config, wait: Duration, clock: Clock) -> Result<Pa
     let mut signals = Signals::listen().map_err(DaemonError::Signals)?;
     config = take_stock(config).await;
     let state = config.state.directory.clone();
-    let key = blocking::run(move || key::load_or_create(&state)).await.map_err(DaemonError::Directory)?;
+    let key = blocking::run(move || key::load_or_create(&state)).await.map_err(DaemonError::Key)?;
     let key = Arc::new(key);
     let adapters = Adapters::build(&config, key.clone())?;
     let specs = stores(&config, &adapters.noted);

@@ -81,7 +81,7 @@ pub(super) struct Work {
 impl Work {
     pub(super) fn new(engine: Engine, adapters: Adapters, config: &Config, clock: Clock) -> Self {
         let (tasks, done, queues) = (JoinSet::new(), VecDeque::new(), Default::default());
-        let (timeline, diary) = (Timeline::default(), Diary::default());
+        let (timeline, diary) = (Timeline::new(engine.store_count()), Diary::default());
         let pass = Span::none();
         let mut work = Self { engine, adapters, timeline, diary, pass, clock, tasks, done, queues, epoch: 0 };
         work.limit(config);
@@ -116,6 +116,7 @@ impl Work {
         let at = now(&self.clock);
         self.diary.turn(at);
         self.pass = spans::pass();
+        let other_stores = matches!(event, Event::Configured { .. } | Event::Restocked { .. });
         for action in self.engine.handle(event, at) {
             diary::begins(&action);
             match action {
@@ -141,6 +142,10 @@ impl Work {
                 | Action::Remember { .. }) => self.enqueue(Lane::Disk, action),
                 action @ Action::Reload { .. } => self.enqueue(Lane::Hook, action),
             }
+        }
+        if other_stores {
+            let engine = &self.engine;
+            self.timeline.follow(engine.store_count(), |store| engine.has_store(store));
         }
         first
     }

@@ -3,9 +3,10 @@
 mod machine;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::credentials::StoreName;
 use super::histogram::Histogram;
@@ -44,7 +45,8 @@ pub struct Snapshot {
     /// Whether what must outlive a restart is on the disk.
     pub state: StateStatus,
     /// The last things that were decided or told, the oldest first.
-    pub events: Vec<TimelineEvent>,
+    #[serde(serialize_with = "one_by_one")]
+    pub events: Vec<Arc<TimelineEvent>>,
     /// The configuration in force.
     pub configuration: ConfigurationStatus,
     /// Reports of apps that were refused because of their token, since the start.
@@ -380,6 +382,10 @@ pub struct TimelineEvent {
     pub severity: Option<Severity>,
     /// One sentence.
     pub text: String,
+}
+
+fn one_by_one<S: Serializer>(events: &[Arc<TimelineEvent>], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(events.iter().map(Arc::as_ref))
 }
 
 /// One channel of alerts.

@@ -1,6 +1,7 @@
 //! A snapshot for the tests: two stores, with values as hostile as their types let them be.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::credentials::StoreName;
@@ -171,12 +172,12 @@ pub(super) fn snapshot() -> Snapshot {
             last_success_at: Some(at(999)),
             error: Some("no route".into()),
         }],
-        events: vec![TimelineEvent {
+        events: vec![Arc::new(TimelineEvent {
             at: at(2_400),
             store: Some(StoreName::parse("a-b_c.D").unwrap()),
             severity: Some(Severity::Critical),
             text: "publishing failed: <no \"room\"> & no 'space'".into(),
-        }],
+        })],
         configuration: ConfigurationStatus {
             loaded_at: at(0),
             reloads: 1,

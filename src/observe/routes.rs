@@ -229,12 +229,18 @@ impl Pages {
 
     /// The events, if they are asked for and there is room for one more who listens.
     fn events<B>(&self, request: &Request<B>, hold: Option<Hold>) -> Option<Response<Content>> {
-        if request.method() != Method::GET || Route::of(request.uri().path()) != Some(Route::Events) {
+        let is_head = request.method() == Method::HEAD;
+        let is_read = is_head || request.method() == Method::GET;
+        if !is_read || Route::of(request.uri().path()) != Some(Route::Events) {
             return None;
         }
-        let asked = (request.headers(), request.uri().query());
-        let events = EventStream::open(&self.live, &self.source, &self.heartbeat, hold, asked)?;
-        let mut answer = Response::new(Content::Events(events));
+        let content = if is_head {
+            Content::Text(Bytes::new())
+        } else {
+            let asked = (request.headers(), request.uri().query());
+            Content::Events(EventStream::open(&self.live, &self.source, &self.heartbeat, hold, asked)?)
+        };
+        let mut answer = Response::new(content);
         let headers = answer.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
         // For proxies that would gather them.

@@ -9,32 +9,40 @@ use ring::rand::{SecureRandom, SystemRandom};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use zeroize::Zeroizing;
 
-use crate::domain::publication::PublishFault;
 use crate::domain::secret::FingerprintKey;
 
 const NAME: &str = "fingerprint.key";
+
+/// Why there is no key.
+#[derive(Debug, thiserror::Error)]
+#[error("{operation} {}", path.display())]
+pub struct KeyError {
+    operation: &'static str,
+    path: PathBuf,
+    source: io::Error,
+}
 
 /// Reads the key from the state directory, or makes both. Blocks on the disk.
 ///
 /// # Errors
 /// The directory or the file cannot be made or read, or the file holds something else.
-pub fn load_or_create(state: &Path) -> Result<FingerprintKey, PublishFault> {
+pub fn load_or_create(state: &Path) -> Result<FingerprintKey, KeyError> {
     let path = state.join(NAME);
     match read(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(fault("cannot read", &path, &error)),
+        Err(error) => return Err(fault("cannot read", &path, error)),
         Ok(key) => return Ok(FingerprintKey::new(&key)),
     }
     make_state_directory(state)?;
     create(state, &path)?;
     // Another process may have been faster: whichever key is there now is the key.
-    let key = read(&path).map_err(|error| fault("cannot read", &path, &error))?;
+    let key = read(&path).map_err(|error| fault("cannot read", &path, error))?;
     Ok(FingerprintKey::new(&key))
 }
 
-pub(super) fn make_state_directory(state: &Path) -> Result<(), PublishFault> {
+pub(super) fn make_state_directory(state: &Path) -> Result<(), KeyError> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(state);
-    made.map_err(|error| fault("cannot create", state, &error))
+    made.map_err(|error| fault("cannot create", state, error))
 }
 
 fn read(path: &Path) -> io::Result<Zeroizing<[u8; FingerprintKey::LENGTH]>> {
@@ -50,14 +58,14 @@ fn read(path: &Path) -> io::Result<Zeroizing<[u8; FingerprintKey::LENGTH]>> {
     Ok(Zeroizing::new(key))
 }
 
-fn create(state: &Path, path: &Path) -> Result<(), PublishFault> {
+fn create(state: &Path, path: &Path) -> Result<(), KeyError> {
     let mut key = Zeroizing::new([0_u8; FingerprintKey::LENGTH]);
     let random = SystemRandom::new();
     let mut tag = [0_u8; 8];
     random
         .fill(key.as_mut_slice())
         .and_then(|()| random.fill(&mut tag))
-        .map_err(|_| fault("cannot make", path, &io::Error::other("the system gives no random bytes")))?;
+        .map_err(|_| fault("cannot make", path, io::Error::other("the system gives no random bytes")))?;
     let aside: PathBuf = state.join(format!(".{NAME}.{:016x}", u64::from_be_bytes(tag)));
     let written = write(&aside, key.as_slice());
     let moved = written.and_then(|()| match renameat_with(CWD, &aside, CWD, path, RenameFlags::NOREPLACE) {
@@ -67,7 +75,7 @@ fn create(state: &Path, path: &Path) -> Result<(), PublishFault> {
     });
     moved.map_err(|error| {
         let _already_gone = std::fs::remove_file(&aside);
-        fault("cannot write", path, &error)
+        fault("cannot write", path, error)
     })
 }
 
@@ -77,13 +85,14 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-fn fault(operation: &'static str, path: &Path, error: &io::Error) -> PublishFault {
-    PublishFault { operation, path: path.display().to_string(), reason: error.to_string() }
+fn fault(operation: &'static str, path: &Path, source: io::Error) -> KeyError {
+    KeyError { operation, path: path.to_owned(), source }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::system::errors::chain;
     use std::os::unix::fs::MetadataExt;
 
     #[test]
@@ -114,7 +123,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join(NAME);
         std::fs::write(&path, "short").unwrap();
-        let error = load_or_create(directory.path()).unwrap_err().to_string();
+        let error = chain(&load_or_create(directory.path()).unwrap_err());
         assert!(error.contains("does not hold 32 bytes"), "{error}");
         assert_eq!(std::fs::read(&path).unwrap(), b"short");
     }

@@ -191,9 +191,9 @@ impl Publisher {
 ///
 /// # Errors
 /// One of them cannot be made.
-pub fn make_directories(config: &Config) -> Result<(), PublishFault> {
+pub fn make_directories(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
     key::make_state_directory(&config.state.directory)?;
-    prepare(&config.output)
+    Ok(prepare(&config.output)?)
 }
 
 fn prepare(output: &config::Output) -> Result<(), PublishFault> {

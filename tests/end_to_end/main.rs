@@ -27,6 +27,7 @@ mod one_time;
 mod options;
 mod page;
 mod restart;
+mod results;
 mod secrets;
 mod service;
 mod set_up;

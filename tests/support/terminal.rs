@@ -15,6 +15,7 @@ use rustix::termios::{Winsize, tcsetwinsize};
 pub(crate) struct Terminal {
     /// Held so that the command's end of it stays a terminal for as long as somebody looks.
     slave: File,
+    columns: u16,
     shown: Arc<Mutex<Vec<u8>>>,
 }
 
@@ -25,8 +26,6 @@ impl Terminal {
         unlockpt(&master).unwrap();
         let name = ptsname(&master, Vec::new()).unwrap();
         let slave = open(name.as_c_str(), OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
-        let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-        tcsetwinsize(&master, size).unwrap();
         let shown = Arc::new(Mutex::new(Vec::new()));
         let (mut master, kept) = (File::from(master), shown.clone());
         std::thread::spawn(move || {
@@ -36,7 +35,15 @@ impl Terminal {
                 kept.lock().unwrap().extend_from_slice(&buffer[..count]);
             }
         });
-        Self { slave: slave.into(), shown }
+        let terminal = Self { slave: slave.into(), columns, shown };
+        terminal.set_rows(24);
+        terminal
+    }
+
+    /// Somebody draws the window larger or smaller.
+    pub(crate) fn set_rows(&self, rows: u16) {
+        let size = Winsize { ws_row: rows, ws_col: self.columns, ws_xpixel: 0, ws_ypixel: 0 };
+        tcsetwinsize(&self.slave, size).unwrap();
     }
 
     /// The end that the command gets.

@@ -12,15 +12,20 @@ use clap::Args;
 
 use crate::system::signals::{Signals, Wish};
 
-use self::stage::Stage;
+use self::stage::{Stage, Unfit};
 use super::output::{complain, print};
 use super::{Exit, runtime};
 
 type Failure = Box<dyn std::error::Error>;
 
+/// Somebody did not want to hear the rest.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted by {0}: the story was not told to its end")]
+struct Interrupted(String);
+
 #[derive(Args, Debug)]
 pub(super) struct Demo {
-    /// End when the story is told: with 0 if all of it happened, with 70 if not
+    /// End when the story is told: with 0 if all of it happened, with 70 if not, with 14 if it was interrupted
     #[arg(long)]
     exit: bool,
     /// Where the daemon listens for its status page [default: 127.0.0.1:9847, or a free port]
@@ -35,42 +40,55 @@ impl Demo {
     pub(super) fn main(self) -> Exit {
         let played = runtime(4).map_err(Into::into).and_then(|runtime| runtime.block_on(self.play()));
         match played {
-            Ok(()) => Exit::Good,
+            Ok(exit) => exit,
             Err(error) => {
                 complain(error.as_ref());
-                Exit::Internal
+                if error.is::<Unfit>() { Exit::Usage } else { Exit::Internal }
             }
         }
     }
 
-    async fn play(self) -> Result<(), Failure> {
+    async fn play(self) -> Result<Exit, Failure> {
         let mut signals = Signals::listen()?;
-        let mut stage = Stage::set(self.listen, self.directory).await?;
-        let told = tokio::select! {
-            told = story::tell(&mut stage) => told.map(|()| true),
-            () = stopped(&mut signals) => Ok(false),
-        };
-        match told {
-            Ok(true) if !self.exit => {
-                print(&stage.buttons_to_press());
-                tokio::select! {
-                    () = stopped(&mut signals) => {}
-                    () = stage.daemon_ended() => {}
+        let mut stage = Stage::set(self.listen, self.directory.clone()).await?;
+        let played = self.perform(&mut stage, &mut signals).await;
+        if played.is_err() {
+            let _unwritten = print(&format!("\n{}", stage.last_of_the_log()));
+        }
+        let struck = stage.strike().await;
+        played.and_then(|exit| struck.map(|()| exit))
+    }
+
+    async fn perform(&self, stage: &mut Stage, signals: &mut Signals) -> Result<Exit, Failure> {
+        tokio::select! {
+            told = story::tell(stage) => told?,
+            origin = stopped(signals) => {
+                // Who wants it to end by itself wants to know whether all of it happened.
+                if !self.exit {
+                    return Ok(Exit::Good);
                 }
-            }
-            Ok(_) => {}
-            Err(error) => {
-                print(&format!("\n{}", stage.last_of_the_log()));
-                stage.strike().await?;
-                return Err(error);
+                complain(&Interrupted(origin));
+                return Ok(Exit::Inconclusive);
             }
         }
-        stage.strike().await
+        if !self.exit {
+            print(&stage.buttons_to_press())?;
+            tokio::select! {
+                _origin = stopped(signals) => {}
+                () = stage.daemon_ended() => {}
+            }
+        }
+        Ok(Exit::Good)
     }
 }
 
-async fn stopped(signals: &mut Signals) {
-    while signals.next().await.wish != Wish::Stop {
+/// Returns who wants it to stop.
+async fn stopped(signals: &mut Signals) -> String {
+    loop {
+        let signal = signals.next().await;
+        if signal.wish == Wish::Stop {
+            return signal.origin;
+        }
         tokio::time::sleep(Duration::ZERO).await;
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -43,6 +44,11 @@ impl World {
     }
 }
 
+/// What was asked for cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Unfit(String);
+
 pub(super) struct Stage {
     pub(super) world: World,
     pub(super) board: Arc<Board>,
@@ -59,8 +65,8 @@ impl Stage {
     /// Sets everything up, and starts the daemon. Nothing is in Vault yet.
     pub(super) async fn set(listen: Option<SocketAddr>, directory: Option<PathBuf>) -> Result<Self, Failure> {
         let temporary = directory.is_none();
-        let directory = empty_directory(directory)?;
         let listen = free_address(listen)?;
+        let directory = empty_directory(directory)?;
         let authority = Authority::new()?;
         let world = World {
             store: SimulatedBigCommerce::start(FREE, &authority).await?,
@@ -76,7 +82,8 @@ impl Stage {
             ("webhook-secret", &signing_secret),
             ("config.toml", &config(&directory, listen, &world, buttons.address())),
         ] {
-            fs::write(directory.join(name), content)?;
+            let file = directory.join(name);
+            fs::write(&file, content).map_err(|error| format!("cannot write {}: {error}", file.display()))?;
         }
         let log = fs::File::create(directory.join("daemon.log"))?;
         let daemon = Command::new(std::env::current_exe()?)
@@ -169,7 +176,10 @@ impl Stage {
         if self.temporary {
             fs::remove_dir_all(&self.directory)?;
         }
-        if ended.success() {
+        // Before it listens for signals it is ended by them, and has nothing to finish.
+        let by_stop =
+            [Signal::TERM, Signal::INT].map(|signal| Some(signal.as_raw())).contains(&ended.signal());
+        if ended.success() || by_stop {
             Ok(())
         } else {
             Err(format!("the daemon did not stop cleanly ({ended})").into())
@@ -209,29 +219,35 @@ fn toml_string(text: &str) -> String {
 fn empty_directory(wanted: Option<PathBuf>) -> Result<PathBuf, Failure> {
     let directory = match wanted {
         Some(directory) => {
-            fs::create_dir_all(&directory)?;
+            fs::create_dir_all(&directory).map_err(|error| unusable(&directory, &error))?;
             directory
         }
         None => {
             let name = format!("bc-secrets-sync-demo-{}", std::process::id());
             let directory = std::env::temp_dir().join(name);
-            fs::create_dir(&directory)?;
+            fs::create_dir(&directory)
+                .map_err(|error| format!("cannot make {}: {error}", directory.display()))?;
             directory
         }
     };
-    let directory = directory.canonicalize()?;
-    if fs::read_dir(&directory)?.next().is_some() {
-        return Err(format!("{} is not empty; give an empty or a new directory", directory.display()).into());
+    let directory = directory.canonicalize().map_err(|error| unusable(&directory, &error))?;
+    let mut files = fs::read_dir(&directory).map_err(|error| unusable(&directory, &error))?;
+    if files.next().is_some() {
+        let text = format!("{} is not empty; give an empty or a new directory", directory.display());
+        return Err(Unfit(text).into());
     }
     Ok(directory)
+}
+
+fn unusable(directory: &Path, error: &std::io::Error) -> Unfit {
+    Unfit(format!("cannot use {}: {error}", directory.display()))
 }
 
 /// The wanted address, with a real port; otherwise the usual one, or a free port where that is taken.
 fn free_address(wanted: Option<SocketAddr>) -> Result<SocketAddr, Failure> {
     let listener = match wanted {
-        Some(address) => {
-            TcpListener::bind(address).map_err(|error| format!("cannot listen on {address}: {error}"))?
-        }
+        Some(address) => TcpListener::bind(address)
+            .map_err(|error| Unfit(format!("cannot listen on {address}: {error}")))?,
         None => TcpListener::bind(STATUS).or_else(|_| TcpListener::bind(FREE))?,
     };
     Ok(listener.local_addr()?)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::super::output::print;
+use super::super::output::{Unwritten, print};
 use super::Failure;
 use super::stage::Stage;
 
@@ -20,34 +20,34 @@ pub(super) async fn tell(stage: &mut Stage) -> Result<(), Failure> {
         stage.listen,
         stage.files().display(),
         stage.log().display(),
-    ));
+    ))?;
 
-    chapter(1, "The merchant creates an account; the operator writes it to Vault.");
+    chapter(1, "The merchant creates an account; the operator writes it to Vault.")?;
     let account = stage.create_account("warehouse");
     stage.world.write(&account.username, &account.api_token);
     published(stage, &account.api_token).await?;
 
-    chapter(2, "The merchant presses Generate New Token, then Save. The old token is dead at once.");
+    chapter(2, "The merchant presses Generate New Token, then Save. The old token is dead at once.")?;
     let token = stage.world.store.regenerate_token(super::stage::STORE);
     alert(stage, "opened", "regenerated_or_revoked").await?;
     if !stage.is_published(&account.api_token) {
         return Err("the last good set is no longer published".into());
     }
-    line("=", "The last good set stays published until there is a better one.");
+    line("=", "The last good set stays published until there is a better one.")?;
 
-    chapter(3, "The operator copies the new token into Vault.");
+    chapter(3, "The operator copies the new token into Vault.")?;
     stage.world.write(&account.username, &token);
     published(stage, &token).await?;
     alert(stage, "resolved", "regenerated_or_revoked").await?;
 
-    chapter(4, "The merchant deletes the account.");
+    chapter(4, "The merchant deletes the account.")?;
     stage.world.store.delete_account(super::stage::STORE);
     alert(stage, "opened", "regenerated_or_revoked").await?;
 
     if stage.board.len() != 3 {
         return Err(format!("there should be 3 alerts, and there are {}", stage.board.len()).into());
     }
-    print("\nAll of it happened: two publications, three alerts, each sent once.\n");
+    print("\nAll of it happened: two publications, three alerts, each sent once.\n")?;
     Ok(())
 }
 
@@ -61,7 +61,7 @@ async fn published(stage: &mut Stage, token: &str) -> Result<(), Failure> {
     line(
         "+",
         &format!("Accepted by the store, and published as generation {generation} after {}.", ago(started)),
-    );
+    )?;
     Ok(())
 }
 
@@ -80,12 +80,12 @@ async fn alert(stage: &mut Stage, kind: &str, cause: &str) -> Result<(), Failure
         return Err(format!("another alert came: {cause}, {kind}").into());
     }
     let (severity, headline) = (alert.text("/data/severity"), alert.text("/data/headline"));
-    line("!", &format!("Alert ({severity}) after {}: {headline}", ago(started)));
+    line("!", &format!("Alert ({severity}) after {}: {headline}", ago(started)))?;
     if kind == "opened" {
         for evidence in alert.evidence() {
-            line(" ", &format!("- {evidence}"));
+            line(" ", &format!("- {evidence}"))?;
         }
-        line(" ", &format!("To do: {}", alert.text("/data/remedy")));
+        line(" ", &format!("To do: {}", alert.text("/data/remedy")))?;
     }
     Ok(())
 }
@@ -99,12 +99,12 @@ fn ago(since: Instant) -> String {
     format!("{:.1} s", since.elapsed().as_secs_f64())
 }
 
-fn chapter(number: u32, text: &str) {
-    print(&format!("\n{number}. {text}\n"));
+fn chapter(number: u32, text: &str) -> Result<(), Unwritten> {
+    print(&format!("\n{number}. {text}\n"))
 }
 
 /// One thing that happened, wrapped so that it is easily read.
-fn line(mark: &str, text: &str) {
+fn line(mark: &str, text: &str) -> Result<(), Unwritten> {
     const WIDTH: usize = 96;
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
@@ -122,5 +122,5 @@ fn line(mark: &str, text: &str) {
     for line in rest {
         told.push_str(&format!("       {line}\n"));
     }
-    print(&told);
+    print(&told)
 }

@@ -1,10 +1,12 @@
 //! The engine as a snapshot: everything that may be shown, and no secret in it.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::store::{Disk, FailedWrite, ReadProblem, Store};
 use super::{Context, Engine};
+use crate::domain::credentials::StoreName;
 use crate::domain::secret::Fingerprint;
 use crate::domain::snapshot::{
     AcknowledgementStatus, CandidateStatus, ChannelStatus, ConfigurationStatus, HardeningStatus, HttpStatus,
@@ -34,7 +36,7 @@ pub struct About {
     /// Whether what must outlive a restart is on the disk.
     pub state: StateStatus,
     /// The last things that were decided or told, the oldest first.
-    pub events: Vec<TimelineEvent>,
+    pub events: Vec<Arc<TimelineEvent>>,
     /// The configuration in force.
     pub configuration: ConfigurationStatus,
     /// Reports of apps that were refused because of their token, since the start.
@@ -61,6 +63,12 @@ impl Engine {
     #[must_use]
     pub fn store_count(&self) -> usize {
         self.stores.len()
+    }
+
+    /// Whether there is a store of this name.
+    #[must_use]
+    pub fn has_store(&self, store: &StoreName) -> bool {
+        self.index.contains_key(store)
     }
 
     /// How some of the stores stand, by their places; places that there are none of are left out. For a caller that

@@ -229,7 +229,8 @@ fn timeline(snapshot: &Snapshot, html: &mut Html) {
     if snapshot.events.is_empty() {
         html.markup("<p class=\"none\">None yet.</p>");
     }
-    let events: Vec<&TimelineEvent> = snapshot.events.iter().rev().take(MOST_EVENTS).collect();
+    let events: Vec<&TimelineEvent> =
+        snapshot.events.iter().rev().take(MOST_EVENTS).map(AsRef::as_ref).collect();
     let (last, earlier) = events.split_at(events.len().min(LAST_EVENTS));
     list(last, html);
     if !earlier.is_empty() {

@@ -39,7 +39,7 @@ fn everything_that_comes_from_outside_is_escaped() {
     snapshot.configuration.error = Some(text());
     snapshot.state.error = Some(text());
     snapshot.channels[0].error = Some(text());
-    snapshot.events[0].text = text();
+    Arc::make_mut(&mut snapshot.events[0]).text = text();
     snapshot.incidents = vec![Incident {
         store: Some(text()),
         evidence: vec![text()],

@@ -69,6 +69,23 @@ async fn events_come_while_they_are_read_and_end_when_the_listener_stops() {
     }
 }
 
+#[tokio::test]
+async fn who_asks_what_events_would_be_gets_the_head_alone() {
+    let running = running().await;
+    let ask = async |method: &str| {
+        let stream = TcpStream::connect(&running.address).await.unwrap();
+        exchange(stream, &request(method, "/events", "")).await
+    };
+    for _ in 0..20 {
+        let head = ask("HEAD").await;
+        assert_eq!((head.status, head.body.as_str()), (200, ""), "no place is kept");
+        assert_eq!(head.header("content-type"), Some("text/event-stream"));
+        assert_eq!((head.header("retry-after"), head.header("content-length")), (None, None));
+    }
+    let posted = ask("POST").await;
+    assert_eq!((posted.status, posted.header("allow")), (405, Some("GET, HEAD")));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_connection_with_events_is_not_cut_off_while_they_are_taken() {
     let (_heartbeat, source, seen) = well();
