@@ -162,7 +162,7 @@ fn source(families: &mut Families<'_>, snapshot: &Snapshot) -> fmt::Result {
     let source = &snapshot.source;
     families.gauge(
         "source_up",
-        "Whether the daemon holds a working token for Vault and the last request was answered.",
+        "Whether the daemon holds a working token for Vault, and the last requests of each kind were answered.",
         one(Value::flag(source.up)),
     )?;
     families.gauge(

@@ -92,7 +92,7 @@ impl Engine {
                 last_attempt_at: self.source.last_attempt_at,
                 last_success_at: self.source.last_success_at,
                 token_expires_at: self.source.token_expires_at(),
-                error: self.source.fault_words(),
+                error: self.source.trouble_words(),
                 logins: self.source.logins,
                 renewals: self.source.renewals,
                 reads: self.source.reads,
