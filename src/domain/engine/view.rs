@@ -165,6 +165,10 @@ impl Engine {
 
 impl Store {
     pub(super) fn state(&self, cx: &Context<'_>) -> StoreState {
+        // What a life before this one has found out is so until the store says something else.
+        if self.is_told_rejected(cx) && self.streak.kind() != Some(VerdictKind::Accepted) {
+            return StoreState::Rejected;
+        }
         if self.good.is_none() {
             let unusable = match &self.problem {
                 Some(ReadProblem::Malformed { .. }) => true,

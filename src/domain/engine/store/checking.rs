@@ -305,7 +305,7 @@ impl Store {
         }
     }
 
-    pub(super) fn is_told_rejected(&self, cx: &Context<'_>) -> bool {
+    pub(in crate::domain::engine) fn is_told_rejected(&self, cx: &Context<'_>) -> bool {
         cx.shared.book.is_open(Some(self.name()), Cause::RegeneratedOrRevoked)
     }
 
