@@ -320,7 +320,7 @@ impl Store {
             },
             publish_error: self.failed_write.as_ref().map(|failed| failed.fault.to_string()),
             reload: self.reload_status(cx),
-            requests_remaining: self.requests_remaining,
+            requests_remaining: self.requests_remaining(cx.now.instant),
             budget_remaining: self
                 .account(cx)
                 .map(|account| cx.shared.budgets.remaining(account, cx.now.instant)),
