@@ -220,6 +220,11 @@ fn http(families: &mut Families<'_>, snapshot: &Snapshot) -> fmt::Result {
     )?;
     let certificate = snapshot.http.certificate.as_ref();
     families.gauge(
+        "http_certificate_valid_from_timestamp_seconds",
+        "From when on the certificate is valid that the HTTP listener shows.",
+        certificate.and_then(|certificate| certificate.valid_from).map(Value::Time).map(only),
+    )?;
+    families.gauge(
         "http_certificate_expiry_timestamp_seconds",
         "When the certificate expires that the HTTP listener shows.",
         certificate.and_then(|certificate| certificate.expires_at).map(Value::Time).map(only),
