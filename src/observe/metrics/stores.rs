@@ -33,7 +33,8 @@ pub(super) fn gauges(families: &mut Families<'_>, shown: &[&StoreStatus]) -> fmt
         ),
         (
             "store_verified_timestamp_seconds",
-            "When the store last accepted the published credentials.",
+            "When the store last accepted the published credentials; after a start, until it does again, when it did \
+             before they were published.",
             |store| store.verified_at,
         ),
         (

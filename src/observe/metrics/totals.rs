@@ -60,7 +60,7 @@ pub(super) fn families(families: &mut Families<'_>, snapshot: &Snapshot) -> fmt:
     families.histogram(
         "detection_duration_seconds",
         "From the last check that accepted credentials to the incident that they were regenerated or revoked: the \
-         longest that it can have gone unnoticed.",
+         longest that it can have gone unnoticed. What a restart has made forgotten is not counted.",
         &durations.detections,
     )?;
     families.histogram(
