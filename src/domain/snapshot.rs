@@ -119,7 +119,7 @@ pub struct Vitals {
 /// The source of the credentials.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct SourceStatus {
-    /// Whether the daemon holds a working token and the last request was answered.
+    /// Whether the daemon holds a working token, and the last requests of each kind were answered.
     pub up: bool,
     /// What it is doing, in a few words.
     pub state: &'static str,

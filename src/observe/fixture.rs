@@ -193,6 +193,7 @@ pub(super) fn snapshot() -> Snapshot {
         http: HttpStatus {
             refused: BTreeMap::from([("cross_site", 2), ("no_token", 7)]),
             certificate: Some(CertificateStatus {
+                valid_from: Some(at(0)),
                 expires_at: Some(at(86_400_000)),
                 error: Some("the key does not belong to the certificate".into()),
             }),

@@ -168,7 +168,7 @@ fn source(families: &mut Families<'_>, snapshot: &Snapshot) -> fmt::Result {
     let source = &snapshot.source;
     families.gauge(
         "source_up",
-        "Whether the daemon holds a working token for Vault and the last request was answered.",
+        "Whether the daemon holds a working token for Vault, and the last requests of each kind were answered.",
         one(Value::flag(source.up)),
     )?;
     families.gauge(
@@ -225,6 +225,11 @@ fn http(families: &mut Families<'_>, snapshot: &Snapshot) -> fmt::Result {
         snapshot.http.refused.iter().map(|(reason, count)| ([("reason", *reason)], Value::Whole(*count))),
     )?;
     let certificate = snapshot.http.certificate.as_ref();
+    families.gauge(
+        "http_certificate_valid_from_timestamp_seconds",
+        "From when on the certificate is valid that the HTTP listener shows.",
+        certificate.and_then(|certificate| certificate.valid_from).map(Value::Time).map(only),
+    )?;
     families.gauge(
         "http_certificate_expiry_timestamp_seconds",
         "When the certificate expires that the HTTP listener shows.",

@@ -92,7 +92,7 @@ pub(super) struct Tls {
 struct Current {
     stamps: Stamps,
     config: Arc<ServerConfig>,
-    expires_at: Option<SystemTime>,
+    validity: Option<Validity>,
     /// Why the files as they are now are not in use.
     error: Option<String>,
 }
@@ -103,16 +103,17 @@ impl Tls {
     /// Reads the files. Blocks on the disk.
     pub(super) fn load(files: &ServerTls) -> Result<Self, TlsError> {
         let (stamps, loaded) = settled(files);
-        let (config, expires_at) = loaded?;
-        warn_if_over(expires_at);
-        let current = Mutex::new(Current { stamps, config, expires_at, error: None });
+        let (config, validity) = loaded?;
+        warn_if_over(validity);
+        let current = Mutex::new(Current { stamps, config, validity, error: None });
         Ok(Self { files: files.clone(), current, looking: Arc::default() })
     }
 
     pub(super) fn status(&self) -> CertificateStatus {
         let current = self.current();
         CertificateStatus {
-            expires_at: current.expires_at.map(Timestamp::from),
+            valid_from: current.validity.map(|(from, _)| Timestamp::from(from)),
+            expires_at: current.validity.map(|(_, until)| Timestamp::from(until)),
             error: current.error.clone(),
         }
     }
@@ -153,10 +154,10 @@ impl Tls {
         // Also where the files are of no use: that is said once for each change.
         current.stamps = stamps;
         match loaded {
-            Ok((config, expires_at)) => {
-                (current.config, current.expires_at, current.error) = (config, expires_at, None);
+            Ok((config, validity)) => {
+                (current.config, current.validity, current.error) = (config, validity, None);
                 tracing::info!("the files of [http.tls] have changed, and are used from now on");
-                warn_if_over(expires_at);
+                warn_if_over(validity);
             }
             Err(error) => {
                 let error = errors::chain(&error);
@@ -200,7 +201,7 @@ pub fn check_certificate(config: &Config) -> Result<(), ConfigError> {
     let Some(files) = &config.http.tls else { return Ok(()) };
     let message = match load(files) {
         Err(error) => errors::chain(&error),
-        Ok((_, Some(end))) if end < SystemTime::now() => {
+        Ok((_, Some((_, end)))) if end < SystemTime::now() => {
             format!("the certificate in {} has expired: renew it", files.certificate_file.display())
         }
         Ok(_) => return Ok(()),
@@ -208,7 +209,10 @@ pub fn check_certificate(config: &Config) -> Result<(), ConfigError> {
     ConfigError::unless_empty(vec![Problem { place: Place::Host, key: "http.tls".to_owned(), message }])
 }
 
-type Loaded = (Arc<ServerConfig>, Option<SystemTime>);
+type Loaded = (Arc<ServerConfig>, Option<Validity>);
+
+/// From when on and until when a certificate is valid.
+type Validity = (SystemTime, SystemTime);
 
 /// What the files hold, once they are not being replaced; and what tells when they change.
 fn settled(files: &ServerTls) -> (Stamps, Result<Loaded, TlsError>) {
@@ -236,7 +240,7 @@ fn load(files: &ServerTls) -> Result<Loaded, TlsError> {
     let no_certificate = || TlsError::NoCertificate(certificate_file.clone());
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read(certificate_file)?).collect();
     let chain = chain.map_err(|_| no_certificate())?;
-    let expires_at = certificate::validity(chain.first().ok_or_else(no_certificate)?).map(|(_, end)| end);
+    let validity = certificate::validity(chain.first().ok_or_else(no_certificate)?);
     let key =
         PrivateKeyDer::from_pem_slice(&read(key_file)?).map_err(|_| TlsError::NoKey(key_file.clone()))?;
     crypto::choose();
@@ -259,11 +263,11 @@ fn load(files: &ServerTls) -> Result<Loaded, TlsError> {
     // Clients come once in a while, and each should see the certificate that is shown now.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
-    Ok((Arc::new(config), expires_at))
+    Ok((Arc::new(config), validity))
 }
 
-fn warn_if_over(expires_at: Option<SystemTime>) {
-    if let Some(end) = expires_at.filter(|end| *end < SystemTime::now()) {
+fn warn_if_over(validity: Option<Validity>) {
+    if let Some((_, end)) = validity.filter(|(_, end)| *end < SystemTime::now()) {
         let expired_at = Timestamp::from(end).to_string();
         tracing::warn!(expired_at, "the certificate of [http.tls] has expired: clients will not accept it");
     }

@@ -171,11 +171,13 @@ async fn new_files_need_no_restart_and_bad_ones_are_told_and_not_shown() {
     assert!(ask(&daemon, &old, "/livez").send().await.is_err());
     assert_eq!(told("are used from now on"), 1);
     let end = SystemTime::now() + Duration::from_secs(3600);
-    let (certificate, key) = new.issue(&[], Some(SystemTime::UNIX_EPOCH..end)).unwrap();
+    let hours = end - Duration::from_secs(7200)..end;
+    let (certificate, key) = new.issue(&[], Some(hours)).unwrap();
     replace(&files.certificate, &certificate);
     replace(&files.key, &key);
     let expected = end.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
     assert!((metric(&new, "expiry_timestamp_seconds").await - expected).abs() < 2.0);
+    assert!((metric(&new, "valid_from_timestamp_seconds").await - (expected - 7200.0)).abs() < 2.0);
     daemon.stop().await;
 }
 

@@ -19,9 +19,10 @@ use super::support::wait::{wait_until, wait_within};
 use super::support::world::World;
 
 /// The families that only a listener with TLS has.
-const OF_TLS: [&str; 2] = [
+const OF_TLS: [&str; 3] = [
     "bc_secrets_sync_http_certificate_expiry_timestamp_seconds",
     "bc_secrets_sync_http_certificate_last_load_successful",
+    "bc_secrets_sync_http_certificate_valid_from_timestamp_seconds",
 ];
 
 fn shipped(path: &str) -> PathBuf {

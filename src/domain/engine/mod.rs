@@ -388,6 +388,9 @@ impl Engine {
             self.source.replaced(now);
             self.listings.forget();
         }
+        if self.settings.discoveries.is_empty() {
+            self.source.names_unwanted();
+        }
         self.take_over(specs, now, |store, spec, cx| store.configured(spec, &before, source, cx));
         self.shared.book.hasten(self.settings.repeat_interval, now);
     }

@@ -68,10 +68,10 @@ pub(super) struct Source {
     doubted: bool,
     asked_at: Option<Instant>,
     signs_of_life: u64,
-    /// A read was not answered, and none has been since.
-    unread: bool,
-    /// Names were not listed, and have not been since.
-    unlisted: bool,
+    /// Why a read was not answered, while none has been since.
+    unread: Option<SourceFault>,
+    /// Why names were not listed, while none have been since.
+    unlisted: Option<SourceFault>,
     last_read: Option<Instant>,
     last_listed: Option<Instant>,
     /// A read, or a question about it, has worked with this token.
@@ -101,8 +101,8 @@ impl Source {
             doubted: false,
             asked_at: None,
             signs_of_life: 0,
-            unread: false,
-            unlisted: false,
+            unread: None,
+            unlisted: None,
             last_read: None,
             last_listed: None,
             proved: false,
@@ -118,14 +118,23 @@ impl Source {
         }
     }
 
-    /// Whether the source works, as far as is known.
-    pub(super) const fn is_up(&self) -> bool {
-        self.token.is_some() && self.fault.is_none() && !self.doubted
+    /// Whether the source works, as far as is known. One that answers for its token alone does not.
+    pub(super) fn is_up(&self) -> bool {
+        self.token.is_some() && self.trouble().is_none() && !self.doubted
     }
 
-    /// Whether secrets can be read now. A token that could not be replaced serves to its end.
+    /// Whether secrets can be read now, or it is worth a try. A token that could not be replaced serves to its end.
     pub(super) fn usable(&self) -> bool {
-        self.is_up() || (self.token.is_some() && !self.doubted && self.is_locked_out())
+        self.token.is_some() && !self.doubted && (self.fault.is_none() || self.is_locked_out())
+    }
+
+    /// What the source does not do now.
+    fn trouble(&self) -> Option<&SourceFault> {
+        self.fault.as_ref().or(self.unread.as_ref()).or(self.unlisted.as_ref())
+    }
+
+    pub(super) fn trouble_words(&self) -> Option<String> {
+        self.trouble().map(ToString::to_string)
     }
 
     /// Whether it is the log-in alone that failed: it was refused or not even tried, or its answer got lost.
@@ -143,8 +152,8 @@ impl Source {
         self.fault.as_ref().map(ToString::to_string)
     }
 
-    pub(super) const fn state(&self) -> &'static str {
-        match (&self.token, &self.fault) {
+    pub(super) fn state(&self) -> &'static str {
+        match (&self.token, self.trouble()) {
             (_, Some(_)) => "failing",
             (None, None) => "logging in",
             (Some(_), None) => "logged in",
@@ -265,14 +274,14 @@ impl Source {
                 self.last_success_at = Some(cx.now.wall);
                 self.last_read = Some(cx.now.instant);
                 (self.proved, self.refused_before) = (true, false);
-                if std::mem::take(&mut self.unread) && self.fault.is_none() && !self.unlisted {
-                    self.recovered(cx);
+                if self.unread.take().is_some() {
+                    self.recovered_if_well(cx);
                 }
             }
             // One store's trouble is its own.
             Some((SourceFaultKind::Unavailable, _)) if alone => {}
             Some((SourceFaultKind::Unavailable, fault)) => {
-                self.unread = true;
+                self.unread = Some(fault.clone());
                 self.fails_counted(fault.clone(), LONGEST_WAIT, cx);
             }
             Some((SourceFaultKind::Forbidden, _)) => {
@@ -297,18 +306,22 @@ impl Source {
         self.last_success_at = Some(cx.now.wall);
         self.last_listed = Some(cx.now.instant);
         (self.proved, self.refused_before) = (true, false);
-        if std::mem::take(&mut self.unlisted) && self.fault.is_none() && !self.unread {
-            self.recovered(cx);
+        if self.unlisted.take().is_some() {
+            self.recovered_if_well(cx);
         }
     }
 
     /// The source has not listed names, which every one does that works and permits it.
     pub(super) fn not_listed(&mut self, fault: &SourceFault, cx: &mut Context<'_>) {
         if fault.is_of_the_source() {
-            self.unlisted = true;
+            self.unlisted = Some(fault.clone());
             return self.fails(fault.clone(), LONGEST_WAIT, cx);
         }
         *self.errors.entry(fault.kind()).or_default() += 1;
+        // It did answer.
+        if self.unlisted.take().is_some() {
+            self.recovered_if_well(cx);
+        }
         if fault.kind() == SourceFaultKind::Forbidden {
             self.give_up_if_idle(cx);
         }
@@ -319,6 +332,13 @@ impl Source {
     /// The source has said that it does nothing now, when it was to list secrets.
     pub(super) fn leave_alone(&mut self, fault: &SourceFault, cx: &mut Context<'_>) {
         self.fails(fault.clone(), LONGEST_WAIT, cx);
+    }
+
+    /// No names are wanted from now on, so no answer could end that they are not listed.
+    pub(super) fn names_unwanted(&mut self) {
+        if self.unlisted.take().is_some() && self.trouble().is_none() {
+            (self.failures, self.failing_since) = (0, None);
+        }
     }
 
     /// When a secret was read last, or some were listed: with a token that lived.
@@ -371,12 +391,13 @@ impl Source {
         self.signs_of_life += 1;
         self.fault = None;
         self.doubted = false;
-        if !self.unread && !self.unlisted {
-            self.recovered(cx);
-        }
+        self.recovered_if_well(cx);
     }
 
-    fn recovered(&mut self, cx: &mut Context<'_>) {
+    fn recovered_if_well(&mut self, cx: &mut Context<'_>) {
+        if self.trouble().is_some() {
+            return;
+        }
         let failures = std::mem::take(&mut self.failures);
         if let Some(since) = self.failing_since.take() {
             let lasted = humantime::format_duration(Duration::from_secs(

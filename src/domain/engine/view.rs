@@ -102,7 +102,7 @@ impl Engine {
                 last_attempt_at: self.source.last_attempt_at,
                 last_success_at: self.source.last_success_at,
                 token_expires_at: self.source.token_expires_at(),
-                error: self.source.fault_words(),
+                error: self.source.trouble_words(),
                 logins: self.source.logins,
                 renewals: self.source.renewals,
                 reads: self.source.reads,
@@ -176,6 +176,10 @@ impl Engine {
 
 impl Store {
     pub(super) fn state(&self, cx: &Context<'_>) -> StoreState {
+        // What a life before this one has found out is so until the store says something else.
+        if self.is_told_rejected(cx) && self.streak.kind() != Some(VerdictKind::Accepted) {
+            return StoreState::Rejected;
+        }
         if self.good.is_none() {
             let unusable = match &self.problem {
                 Some(ReadProblem::Malformed { .. }) => true,
@@ -327,7 +331,7 @@ impl Store {
             },
             publish_error: self.failed_write.as_ref().map(|failed| failed.fault.to_string()),
             reload: self.reload_status(cx),
-            requests_remaining: self.requests_remaining,
+            requests_remaining: self.requests_remaining(cx.now.instant),
             budget_remaining: self
                 .account(cx)
                 .map(|account| cx.shared.budgets.remaining(account, cx.now.instant)),

@@ -19,6 +19,8 @@ pub struct HttpStatus {
 /// The certificate that the listener shows.
 #[derive(Clone, Debug, Serialize)]
 pub struct CertificateStatus {
+    /// From when on it is valid; absent where that cannot be told.
+    pub valid_from: Option<Timestamp>,
     /// When it expires; absent where that cannot be told.
     pub expires_at: Option<Timestamp>,
     /// Why the files as they are now are not in use; absent when they are.

@@ -33,8 +33,8 @@ pub(super) fn gauges(families: &mut Families<'_>, shown: &[&StoreStatus]) -> fmt
         ),
         (
             "store_verified_timestamp_seconds",
-            "When the store last accepted the published credentials; after a start, until it does again, when it did before they were \
-             published.",
+            "When the store last accepted the published credentials; after a start, until it does again, when it did \
+             before they were published.",
             |store| store.verified_at,
         ),
         (
@@ -74,9 +74,11 @@ pub(super) fn gauges(families: &mut Families<'_>, shown: &[&StoreStatus]) -> fmt
         ("store_published_generation", "The number of the published generation.", |store| {
             Some(store.published.as_ref()?.generation)
         }),
-        ("store_requests_remaining", "Requests left of the store's quota, as it last said.", |store| {
-            store.requests_remaining
-        }),
+        (
+            "store_requests_remaining",
+            "Requests left of the store's quota, as it said within the last hour.",
+            |store| store.requests_remaining,
+        ),
         (
             "store_request_budget_remaining",
             "Requests to the account that the daemon allows itself at once; it gets 6,000 an hour.",

@@ -149,6 +149,7 @@ async fn new_files_are_shown_to_the_next_client_and_bad_ones_to_nobody() {
     let expires_at = said().expires_at.unwrap().as_millis();
     let expected = end.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis();
     assert!(u128::from(expires_at).abs_diff(expected) <= 1_000, "{expires_at} {expected}");
+    assert_eq!(expires_at - said().valid_from.unwrap().as_millis(), 7_200_000);
     assert_eq!(said().error, None);
 }
 

@@ -18,6 +18,8 @@ use crate::domain::verdict::{ProbeOutcome, Verdict, VerdictKind, judge};
 /// An unavailable or limited store is left alone for a minute at the least.
 const UNAVAILABLE_WAIT: Duration = Duration::from_secs(60);
 const LONGEST_LIMIT_WAIT: Duration = Duration::from_secs(15 * 60);
+/// A store's quota begins anew after this.
+const QUOTA_PERIOD: Duration = Duration::from_secs(3600);
 
 /// Verdicts of one kind, one after another.
 #[derive(Debug, Default)]
@@ -127,7 +129,8 @@ impl Store {
         *self.verdicts.entry(verdict.kind()).or_default() += 1;
         cx.shared.tally.checked(verdict.kind(), took);
         if let ProbeOutcome::Answered(answer) = outcome {
-            self.requests_remaining = answer.remaining.or(self.requests_remaining);
+            let said = answer.remaining.map(|left| (left, cx.now.instant));
+            self.requests_remaining = said.or(self.requests_remaining);
         }
         if let Some(wait) = least_pause(&verdict) {
             self.not_before = self.not_before.max(cx.now.instant.plus(wait));
@@ -144,6 +147,12 @@ impl Store {
         } else if self.superseded.as_ref().is_some_and(|old| Arc::ptr_eq(&old.credentials, credentials)) {
             self.superseded_judged(verdict, cx);
         }
+    }
+
+    /// What is left of the store's quota, until the hour is over that it was said of.
+    pub(in crate::domain::engine) fn requests_remaining(&self, now: Instant) -> Option<u64> {
+        let (left, said) = self.requests_remaining?;
+        (now.since(said) < QUOTA_PERIOD).then_some(left)
     }
 
     pub(super) fn candidate_judged(&mut self, verdict: Verdict, cx: &mut Context<'_>) {
@@ -305,7 +314,7 @@ impl Store {
         }
     }
 
-    pub(super) fn is_told_rejected(&self, cx: &Context<'_>) -> bool {
+    pub(in crate::domain::engine) fn is_told_rejected(&self, cx: &Context<'_>) -> bool {
         cx.shared.book.is_open(Some(self.name()), Cause::RegeneratedOrRevoked)
     }
 

@@ -160,7 +160,8 @@ pub(super) struct Store {
     pub(super) reports: Reports,
     pub(super) acknowledgement: Acknowledgement,
 
-    pub(super) requests_remaining: Option<u64>,
+    /// What the store last said is left of its quota, and when.
+    pub(super) requests_remaining: Option<(u64, Instant)>,
     pub(super) verdicts: BTreeMap<VerdictKind, u64>,
     pub(super) publications: u64,
     pub(super) restorations: u64,

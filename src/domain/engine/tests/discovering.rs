@@ -27,6 +27,10 @@ fn names(world: &mut World) -> Vec<String> {
     world.snapshot().stores.iter().map(|store| store.name.to_string()).collect()
 }
 
+fn open(world: &mut World) -> Vec<Cause> {
+    world.snapshot().incidents.iter().map(|incident| incident.cause).collect()
+}
+
 #[test]
 fn every_secret_below_a_folder_is_a_store_without_a_restart() {
     let mut world = world(&["acme", "bravo"], None);
@@ -202,4 +206,35 @@ fn a_single_pass_waits_until_it_is_known_which_stores_there_are() {
     refused.start();
     refused.pass(SECOND);
     assert_eq!(refused.engine.outcome(), Some(Outcome::SecretUnusable));
+}
+
+#[test]
+fn a_source_that_does_not_list_names_is_not_up_until_it_answers_even_if_with_a_refusal() {
+    let mut world = world(&["acme", "bravo"], None);
+    world.names = Err(SourceFault::Unavailable { status: 500 });
+    world.pass(2 * MINUTE);
+    for _ in 0..10 * 60 {
+        world.pass(SECOND);
+        assert!(!world.snapshot().source.up);
+    }
+    assert_eq!(world.said()[0], (MessageKind::Opened, Cause::SourceUnavailable));
+    world.names = Err(SourceFault::Forbidden);
+    world.pass(10 * MINUTE);
+    assert!(world.snapshot().source.up);
+    assert_eq!(open(&mut world), [Cause::DiscoveryFailed]);
+}
+
+#[test]
+fn a_source_that_lists_no_names_is_up_again_when_none_are_wanted_any_more() {
+    let mut world = World::discovering(&["acme"], None);
+    add(&mut world, "bravo");
+    world.start();
+    world.pass(2 * MINUTE);
+    world.names = Err(SourceFault::Unavailable { status: 500 });
+    world.pass(10 * MINUTE);
+    assert!(open(&mut world).contains(&Cause::SourceUnavailable) && !world.snapshot().source.up);
+    world.settings.discoveries.clear();
+    world.configure(&["acme"]);
+    world.pass(MINUTE);
+    assert_eq!((open(&mut world), world.snapshot().source.up), (vec![], true));
 }

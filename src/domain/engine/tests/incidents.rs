@@ -221,6 +221,25 @@ fn a_restart_neither_repeats_nor_forgets_an_open_incident() {
 }
 
 #[test]
+fn what_a_life_before_has_found_rejected_is_rejected_until_the_store_accepts_it() {
+    for shop in [None, Some(Shop::Status(503, None)), Some(Shop::Fails(ProbeFault::Timeout))] {
+        let mut world = regenerated();
+        world.pass(10 * MINUTE);
+        assert_eq!(world.said(), [OPENED]);
+        shop.into_iter().for_each(|shop| drop(world.shops.insert("acme".into(), shop)));
+        world.restart();
+        for _ in 0..10 * 60 {
+            world.pass(SECOND);
+            assert_eq!(world.store("acme").state, StoreState::Rejected);
+        }
+        world.accept("acme", "user", "token-1");
+        world.pass(HOUR);
+        assert_eq!(world.store("acme").state, StoreState::Verified);
+        assert_eq!(world.said(), [OPENED, RESOLVED]);
+    }
+}
+
+#[test]
 fn the_incident_of_a_store_that_is_no_longer_configured_is_resolved() {
     let mut world = regenerated();
     world.write("other", "user", "token-1");

@@ -24,7 +24,7 @@ impl World {
                 status,
                 location_host: None,
                 wait,
-                remaining: None,
+                remaining: self.remaining,
                 certificate,
                 body,
             })

@@ -295,3 +295,22 @@ fn a_token_that_dies_before_it_was_used_is_no_missing_permission() {
     assert_eq!((world.said(), world.calls("log in")), (vec![], 3));
     assert!(world.snapshot().source.up);
 }
+
+#[test]
+fn a_source_that_knows_the_token_and_reads_nothing_is_not_up_at_any_moment() {
+    let mut world = World::new(&["one", "two"]);
+    world.pass(10 * MINUTE);
+    assert!(world.snapshot().source.up);
+    world.read_fault = Some(SourceFault::Unavailable { status: 500 });
+    world.pass(2 * MINUTE);
+    for _ in 0..30 * 60 {
+        world.pass(SECOND);
+        let source = world.snapshot().source;
+        assert_eq!((source.up, source.state), (false, "failing"));
+        assert!(source.error.unwrap().contains("500"));
+    }
+    world.read_fault = None;
+    world.pass(2 * MINUTE);
+    let source = world.snapshot().source;
+    assert_eq!((source.up, source.state, source.error), (true, "logged in", None));
+}

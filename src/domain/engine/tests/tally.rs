@@ -1,5 +1,6 @@
 //! What is counted and timed over all stores.
 
+use super::shops::Shop;
 use super::world::{HOUR, MINUTE, SECOND, World, settings};
 use crate::domain::engine::Settings;
 use crate::domain::incident::{Cause, MessageKind};
@@ -77,4 +78,18 @@ fn the_budget_is_what_an_account_may_still_be_asked() {
     assert_eq!(world.store("acme").budget_remaining.map(|left| left >= 58), Some(true));
     world.pass(MINUTE);
     assert_eq!(world.store("acme").budget_remaining, Some(60));
+}
+
+#[test]
+fn what_a_store_says_is_left_of_its_quota_counts_for_an_hour() {
+    let mut world = World::new(&["acme"]);
+    world.remaining = Some(1_500);
+    world.pass(HOUR);
+    let said = world.store("acme").last_check_at.unwrap();
+    world.remaining = None;
+    world.shops.insert("acme".into(), Shop::Status(503, None));
+    world.pass(HOUR - world.now.wall.since(said) - SECOND);
+    assert_eq!(world.store("acme").requests_remaining, Some(1_500));
+    world.pass(SECOND);
+    assert_eq!(world.store("acme").requests_remaining, None);
 }

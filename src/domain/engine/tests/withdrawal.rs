@@ -53,7 +53,7 @@ fn a_restart_after_a_withdrawal_calls_the_account_nothing_else() {
     world.restart();
     world.pass(HOUR);
     assert_eq!(world.said(), [OPENED]);
-    assert_eq!(world.published("acme"), None);
+    assert_eq!((world.published("acme"), world.store("acme").state), (None, StoreState::Rejected));
     world.write("acme", "user", "token-2");
     world.pass(10 * MINUTE);
     assert_eq!(world.said(), [OPENED, RESOLVED]);

@@ -58,6 +58,8 @@ pub(super) struct World {
     pub(super) renew: Result<Lease, SourceFault>,
     pub(super) look_up: Result<Lease, SourceFault>,
     pub(super) shops: BTreeMap<String, Shop>,
+    /// What stores say is left of their quotas.
+    pub(super) remaining: Option<u64>,
     /// How long the stores' certificates are valid, where that can be read.
     pub(super) certificates: BTreeMap<String, Validity>,
     pub(super) disks: BTreeMap<String, OnDisk>,
@@ -154,6 +156,7 @@ impl World {
             renew: Ok(lease),
             look_up: Ok(lease),
             shops: BTreeMap::new(),
+            remaining: None,
             certificates: BTreeMap::new(),
             disks: BTreeMap::new(),
             publish_fault: None,
