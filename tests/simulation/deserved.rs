@@ -181,7 +181,13 @@ impl Watch {
     /// the platform.
     pub(crate) fn a_single_store_is_told(&self, at: usize, time: u64) -> Result<(), Violation> {
         let name = format!("store-{at}");
-        let held = self.is_open(None, Cause::PlatformTrouble);
+        let accepted =
+            self.published(at).and_then(|set| set.accepted_at).max(Some(self.stores[at].published_since));
+        // One that has turned long after the others is not held back with them.
+        let held = self
+            .book
+            .get(&(None, Cause::PlatformTrouble))
+            .is_some_and(|trouble| accepted.unwrap_or(0) <= trouble.opened.max(self.life_began) + TOGETHER);
         ensure(!held, "single_stores_are_held_back", Some(&name), || "the platform is in trouble".into())?;
         let asked = self.published(at).zip(self.stores[at].ties.read_at);
         let asked = asked.is_some_and(|(set, read)| read >= set.rejected.last) || self.common.down;

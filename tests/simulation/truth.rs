@@ -124,6 +124,16 @@ impl Simulation {
             })
     }
 
+    /// Whether the published set of a store that is configured works.
+    fn is_accepted(&self, at: usize) -> bool {
+        let shop = &self.shops[at];
+        self.places[at].is_some()
+            && self.disks[at].published().is_some_and(|published| {
+                let host = published.credentials.api_path().host();
+                host == shop.host && shop.accepts(key_of(&published.credentials))
+            })
+    }
+
     /// Something changed for this store: whether it is refused now, counted from now.
     pub(crate) fn unsettle(&mut self, at: usize) {
         let refused = self.is_refused(at);
@@ -192,7 +202,9 @@ impl Simulation {
             None,
             || format!("{} stores", snapshot.stores.len()),
         )?;
-        let many = (0..self.plan.stores).filter(|at| self.is_refused(*at)).count() >= 3;
+        let refused = (0..self.plan.stores).filter(|at| self.is_refused(*at)).count();
+        let accepted = (0..self.plan.stores).filter(|at| self.is_accepted(*at)).count();
+        let many = refused >= 3 && accepted < refused;
         let source = snapshot
             .incidents
             .iter()

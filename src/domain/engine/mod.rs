@@ -8,6 +8,7 @@ mod book;
 mod budget;
 mod conditions;
 mod context;
+mod fleet;
 mod interface;
 mod listing;
 mod outcome;
@@ -26,7 +27,7 @@ use std::sync::Arc;
 use self::book::Book;
 use self::context::{Context, Shared};
 use self::listing::Listings;
-use self::platform::{Platform, SAMPLE};
+use self::platform::Platform;
 use self::roll::Roll;
 use self::source::Source;
 use self::store::Store;
@@ -270,6 +271,7 @@ impl Engine {
             .into_iter()
             .chain(self.source.due(&self.shared.book))
             .chain(self.listings.due().filter(|_| self.source.usable()))
+            .chain(self.shared.platform.due())
             .min()
             .unwrap_or(Instant::from_millis(u64::MAX))
     }
@@ -302,6 +304,7 @@ impl Engine {
         if usable && !was_usable {
             due.extend(0..self.stores.len());
         }
+        due.extend(self.give_up_asking(now));
         while let Some(at) = due.pop_first() {
             due.extend(self.weigh(at, now));
             let Some(store) = self.stores.get_mut(at) else { continue };
@@ -317,69 +320,8 @@ impl Engine {
             self.roll.note(at, store, &self.shared.book, now.instant, self.settings.stale_after);
         }
         self.settle_inherited(now);
-        let troubled = self.shared.platform.is_troubled();
-        let told = self.shared.book.is_open(None, Cause::PlatformTrouble);
-        let due = self.shared.book.next_reminder(None).is_some_and(|at| at <= now.instant);
-        if troubled != told || (told && due) {
-            let judged = self.shared.platform.judge();
-            let mut cx =
-                Context { now, settings: &self.settings, key: &self.key, actions, shared: &mut self.shared };
-            Book::settle(None, [judged], |_| None, &mut cx);
-        }
+        self.tell_of_platform(now, actions);
         self.started = self.started || self.is_ready();
-    }
-
-    /// Weighs what a store says now against what the others say. Returns the stores that have to act on it.
-    fn weigh(&mut self, at: usize, now: Now) -> Vec<usize> {
-        let Some(store) = self.stores.get(at) else { return Vec::new() };
-        let platform = &mut self.shared.platform;
-        let sample = platform.note(store.name(), store.standing(&self.shared.book), now);
-        let over = platform.decide(self.stores.len(), now);
-        let mut touched = Vec::new();
-        if sample {
-            // Spread over all of them: neighbours in the configuration may have more in common.
-            let step = self.stores.len() / (SAMPLE + 1) + 1;
-            let spread = (0..step).flat_map(|first| (first..self.stores.len()).step_by(step));
-            let tells = |at: &usize| self.stores.get(*at).is_some_and(Store::may_tell);
-            touched.extend(spread.filter(tells).take(SAMPLE));
-            for at in &touched {
-                if let Some(store) = self.stores.get_mut(*at) {
-                    store.check_published_now(now);
-                }
-            }
-        }
-        if over {
-            touched.extend(self.confirm_suspects_anew(now));
-        }
-        touched
-    }
-
-    /// Finds out how the platform's trouble stands that a life before has left.
-    fn settle_inherited(&mut self, now: Now) {
-        if !self.shared.platform.is_inherited() {
-            return;
-        }
-        let asked = self.stores.iter().all(Store::was_asked);
-        let accepted = self.stores.iter().filter(|store| store.is_verified()).count();
-        let doubtful = self.stores.iter().filter(|store| store.is_doubtful(&self.shared.book)).count();
-        if self.shared.platform.settle_inherited(asked, accepted, doubtful, now) {
-            self.confirm_suspects_anew(now);
-        }
-    }
-
-    /// Returns the stores that have to act on it.
-    fn confirm_suspects_anew(&mut self, now: Now) -> Vec<usize> {
-        let mut suspects = Vec::new();
-        for (at, store) in self.stores.iter_mut().enumerate() {
-            if self.shared.platform.is_suspect(store.name()) {
-                store.confirm_anew(now);
-                suspects.push(at);
-            }
-        }
-        for at in &suspects {
-            self.reschedule(*at, now.instant);
-        }
-        suspects
     }
 
     fn configure(&mut self, settings: Settings, specs: Vec<StoreSpec>, source: SourceChange, now: Now) {

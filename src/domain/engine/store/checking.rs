@@ -363,6 +363,7 @@ impl Store {
             (Some(good), Some(rejection)) if self.verified_at.is_some() && !known => Standing::Rejected {
                 since: rejection.first,
                 place: good.credentials.api_path().as_str().to_owned(),
+                accepted: self.accepted.map(|at| at.instant),
             },
             (Some(_), None) => {
                 self.accepted.map_or(Standing::Other, |at| Standing::Accepted { at: at.instant })
@@ -377,10 +378,16 @@ impl Store {
     }
 
     /// Whether asking about the published set now may tell the platform's trouble from others': the store accepted
-    /// it when it was last asked, in this life or one before.
-    pub(in crate::domain::engine) fn may_tell(&self) -> bool {
-        self.is_verified()
-            || (self.streak.last.is_none() && self.good.is_some() && self.verified_at.is_some())
+    /// it when it was last asked, in this life or one before, and not after this moment.
+    pub(in crate::domain::engine) fn may_tell(&self, since: Instant) -> bool {
+        let accepted = self.is_verified()
+            || (self.streak.last.is_none() && self.good.is_some() && self.verified_at.is_some());
+        accepted && self.heard_at().is_none_or(|at| at <= since)
+    }
+
+    /// When the store last answered for the published set, or failed to.
+    pub(in crate::domain::engine) fn heard_at(&self) -> Option<Instant> {
+        self.streak.last.as_ref().map(|_| self.streak.latest.instant)
     }
 
     /// Whether the published set is rejected, or the store does not say, and no incident says so already.
