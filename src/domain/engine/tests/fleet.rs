@@ -74,7 +74,7 @@ fn a_token_that_is_really_dead_gets_its_own_alert_when_the_platform_works_again(
 
 #[test]
 fn a_few_dead_tokens_in_a_fleet_that_works_are_not_blamed_on_the_platform() {
-    for (count, dead) in [(20, 1), (20, 3), (20, 5), (200, 5)] {
+    for (count, dead) in [(6, 3), (8, 3), (20, 1), (20, 3), (20, 5), (200, 5)] {
         let mut world = fleet(count);
         refuse(&mut world, &names(dead));
         world.pass(HOUR);
