@@ -60,7 +60,7 @@ impl Run {
             Ok(confinement) => confinement,
             Err(error) => {
                 fail(&error, format);
-                return Exit::Usage;
+                return Exit::from(&error);
             }
         };
         confinement.tell();
