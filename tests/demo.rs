@@ -77,6 +77,19 @@ fn after_the_story_the_daemon_stays_up_and_the_buttons_work() {
 }
 
 #[test]
+fn a_closed_terminal_ends_the_demo_and_its_daemon() {
+    let place = tempfile::tempdir().unwrap();
+    let directory = place.path().join("demo");
+    let mut child = demo(&directory).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    lines.find(|line| line.contains("published as generation 1")).unwrap();
+    kill_process(Pid::from_child(&child), Signal::HUP).unwrap();
+    assert!(child.wait().unwrap().code().is_some(), "it ended by itself");
+    let log = std::fs::read_to_string(directory.join("daemon.log")).unwrap();
+    assert!(log.contains("stopped"), "{log}");
+}
+
+#[test]
 fn a_story_that_is_interrupted_has_not_happened() {
     let place = tempfile::tempdir().unwrap();
     let mut child = demo(&place.path().join("demo"))

@@ -65,6 +65,7 @@ impl From<&DaemonError> for Exit {
             DaemonError::Vault(_)
             | DaemonError::Check(_)
             | DaemonError::Channels(_)
+            | DaemonError::Unavailable(_)
             | DaemonError::Files(_)
             | DaemonError::Ledger(LedgerError::InUse { .. })
             | DaemonError::Listen(_)

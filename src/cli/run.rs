@@ -19,6 +19,9 @@ use crate::system::traces;
 use super::output::complain;
 use super::{ConfigFile, Exit, runtime};
 
+/// How long a single pass may be told to wait: longer than anybody does, and no clock overflows.
+const LONGEST_WAIT: Duration = Duration::from_secs(7 * 24 * 3600);
+
 #[derive(Args, Debug)]
 pub(super) struct Run {
     #[command(flatten)]
@@ -27,7 +30,7 @@ pub(super) struct Run {
     #[arg(long)]
     one_time: bool,
     /// With --one-time: how long to wait for a Vault that is unavailable or a store that cannot tell
-    #[arg(long, value_name = "DURATION", default_value = "0s", requires = "one_time", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "0s", requires = "one_time", value_parser = patience)]
     wait: Duration,
     /// With --one-time: tell no app; for an init container, where the app does not run yet
     #[arg(long, requires = "one_time")]
@@ -60,7 +63,7 @@ impl Run {
             Ok(confinement) => confinement,
             Err(error) => {
                 fail(&error, format);
-                return Exit::Usage;
+                return Exit::from(&error);
             }
         };
         confinement.tell();
@@ -99,6 +102,16 @@ impl Run {
         }
         config
     }
+}
+
+/// A time to wait that the clock can be set to.
+fn patience(text: &str) -> Result<Duration, String> {
+    let wait =
+        humantime::parse_duration(text).map_err(|_| "this is no duration, such as 30s or 5m".to_owned())?;
+    if wait > LONGEST_WAIT {
+        return Err("a single pass waits for 7 days at most".to_owned());
+    }
+    Ok(wait)
 }
 
 async fn one_time(config: Config, wait: Duration, clock: Clock) -> Result<Exit, DaemonError> {

@@ -45,8 +45,9 @@ impl Checker<'_> {
                     self.refuse(
                         &origin,
                         key,
-                        "CREDENTIALS_DIRECTORY is not set; give the unit LoadCredential= or \
-                         SetCredential=, or write an absolute path",
+                        "CREDENTIALS_DIRECTORY is not set; by hand, write CREDENTIALS_DIRECTORY=DIRECTORY in front \
+                         of the command, with the directory that has the files; in a unit, give it \
+                         LoadCredential= or SetCredential=; or write an absolute path",
                     );
                     return None;
                 }

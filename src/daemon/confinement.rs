@@ -7,11 +7,13 @@ use tracing::{debug, info, warn};
 
 use crate::config::{Config, GO_ON_WITHOUT, Hardening, Hook, Measure, Target, named_files, reloads};
 use crate::domain::snapshot::{HardeningStatus, MeasureStatus};
-use crate::publish;
+use crate::publish::{self, key};
 use crate::system::errors::chain;
 use crate::system::hardening::landlock::{Domain, Reach};
 use crate::system::hardening::seccomp::{self, Calls};
 use crate::system::hardening::{Memory, memory};
+
+use super::error::DaemonError;
 
 /// What has been given up. There is no way back.
 #[derive(Debug)]
@@ -35,10 +37,10 @@ pub struct Unavailable {
 /// directories that are written first.
 ///
 /// # Errors
-/// A measure that is required cannot be taken.
-pub fn confine(config: &Config, file: &Path) -> Result<Confinement, Unavailable> {
+/// A measure that is required cannot be taken, or a directory that is written cannot be made.
+pub fn confine(config: &Config, file: &Path) -> Result<Confinement, DaemonError> {
     let hardening = config.hardening;
-    let (domain, landlock) = match enter(config, file) {
+    let (domain, landlock) = match enter(config, file)? {
         Ok(domain) => {
             let abi = domain.abi();
             (Some(domain), MeasureStatus { active: true, abi: Some(abi), reason: None })
@@ -68,13 +70,21 @@ fn required(measure: &'static str, wanted: Measure, reason: &str) -> Result<(), 
     }
 }
 
-fn enter(config: &Config, file: &Path) -> Result<Domain, String> {
+/// The domain, or why there is none.
+fn enter(config: &Config, file: &Path) -> Result<Result<Domain, String>, DaemonError> {
     if let Some(reason) = config.without_landlock() {
-        return Err(reason);
+        return Ok(Err(reason));
     }
-    // They cannot be named otherwise. Why they cannot be made is told by whoever needs them first.
-    let _told_later = publish::make_directories(config);
-    Domain::enter(&reach(config, file)).map_err(|error| chain(&error))
+    // They cannot be named otherwise. From within, whoever tried again would be refused, and for another reason. What is
+    // wrong with one that is there is told by whoever needs it first.
+    let (state, output) = (&config.state.directory, &config.output.directory);
+    key::make_state_directory(state).or_else(|error| there(state, DaemonError::Key(error)))?;
+    publish::make_output_directory(config).or_else(|error| there(output, DaemonError::Directory(error)))?;
+    Ok(Domain::enter(&reach(config, file)).map_err(|error| chain(&error)))
+}
+
+fn there(directory: &Path, error: DaemonError) -> Result<(), DaemonError> {
+    if directory.is_dir() { Ok(()) } else { Err(error) }
 }
 
 fn filter(config: &Config) -> Result<Calls, String> {

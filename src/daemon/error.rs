@@ -8,6 +8,8 @@ use crate::observe::{ObserveError, SocketError, TlsError};
 use crate::publish::key::KeyError;
 use crate::{store, vault};
 
+use super::confinement::Unavailable;
+
 /// Why the daemon cannot start, or had to end.
 #[derive(Debug, thiserror::Error)]
 pub enum DaemonError {
@@ -20,6 +22,9 @@ pub enum DaemonError {
     /// A channel of `[alerts]` cannot be used.
     #[error("cannot prepare the channels for alerts")]
     Channels(#[source] BuildError),
+    /// A measure of `[hardening]` that is required cannot be taken.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
     /// A template of `[[output.files]]` or `[[stores.files]]` cannot be used.
     #[error(transparent)]
     Files(ConfigError),

@@ -24,7 +24,7 @@ use crate::system::clock::Clock;
 use crate::system::directories::Disturbed;
 use crate::system::errors::chain;
 use crate::system::logging::Levels;
-use crate::system::service::{self, State, Told};
+use crate::system::service::{self, State};
 use crate::system::signals::{Signal, Signals, Wish};
 
 use super::adapters::{Adapters, now};
@@ -34,11 +34,12 @@ use super::error::DaemonError;
 use super::file_watch::watch_file;
 use super::happening::Happening;
 use super::listeners::{self, Listeners};
+use super::manager::Manager;
 use super::output_watch::OutputWatch;
 use super::pulse::{Pulse, usage};
 use super::restock::{restock, take_stock};
 use super::services::{Service, any_ended};
-use super::settings::{mounts, settings, source_change, stores};
+use super::settings::{mounts, settings, source_change, stores, tell_dropped};
 use super::snapshots::{hand_out, statuses};
 use super::work::{First, Work};
 
@@ -49,8 +50,6 @@ const PULSE: Duration = Duration::from_secs(10);
 pub(super) const FINISH_LIMIT: Duration = Duration::from_secs(4);
 const FLUSH_LIMIT: Duration = Duration::from_secs(4);
 const REVOKE_LIMIT: Duration = Duration::from_secs(3);
-/// How long a service manager that does not listen is left alone.
-const DEAF_PAUSE: Duration = Duration::from_secs(1);
 
 /// What the daemon starts with.
 #[derive(Debug)]
@@ -103,25 +102,8 @@ struct Live {
     file_changed: mpsc::Receiver<()>,
     output_watch: OutputWatch,
     status: ConfigurationStatus,
-    ready: Readiness,
-    told_status: String,
-    /// How often the service manager's watchdog wants to be fed, and when it was.
-    watchdog: Option<Duration>,
+    manager: Manager,
     pulse: Pulse,
-    fed: tokio::time::Instant,
-    /// The service manager did not listen, and is left alone until then.
-    deaf_until: Option<tokio::time::Instant>,
-}
-
-/// What the service manager knows of the start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Readiness {
-    /// Not every store was published yet.
-    Starting,
-    /// Every store was published, and the service manager has not heard of it.
-    Untold,
-    /// It has.
-    Told,
 }
 
 impl Live {
@@ -145,7 +127,7 @@ impl Live {
         let pages = Pages::new(snapshots, requests, beats, access.clone(), levels.clone());
         let listeners = Listeners::open(&config, pages, access.clone()).await?;
         let (changed, file_changed) = mpsc::channel(1);
-        let watchdog = service::watchdog_interval();
+        let manager = Manager::new();
         let live = Self {
             work: Work::new(engine, adapters, &config, clock),
             status: ConfigurationStatus {
@@ -173,12 +155,8 @@ impl Live {
             listeners,
             file_changed,
             output_watch,
-            ready: Readiness::Starting,
-            told_status: String::new(),
-            watchdog,
-            pulse: Pulse::every(watchdog.map_or(PULSE, |watchdog| (watchdog / 2).min(PULSE))),
-            fed: tokio::time::Instant::now(),
-            deaf_until: None,
+            pulse: Pulse::every(manager.watchdog().map_or(PULSE, |watchdog| (watchdog / 2).min(PULSE))),
+            manager,
         };
         info!(
             version = env!("CARGO_PKG_VERSION"),
@@ -289,54 +267,17 @@ impl Live {
             ready: vitals.ready,
             started: vitals.started,
         });
-        if vitals.started && self.ready == Readiness::Starting {
-            self.ready = Readiness::Untold;
+        if vitals.started && self.manager.started() {
             info!("every store is published");
         }
         if let Some(level) = self.levels.turn(std::time::Instant::now()) {
             info!(log_level = %level, "the level of the log is the configured one again");
         }
-        self.tell_service();
-    }
-
-    /// Tells the service manager what it does not know yet. One that is too busy to listen is left alone for a
-    /// while: each try may hold up the loop.
-    fn tell_service(&mut self) {
-        if self.deaf_until.is_some_and(|until| tokio::time::Instant::now() < until) {
-            return;
-        }
-        self.deaf_until = match self.try_tell_service() {
-            Told::Yes => None,
-            Told::No => Some(tokio::time::Instant::now() + DEAF_PAUSE),
-        };
-    }
-
-    fn try_tell_service(&mut self) -> Told {
-        // A busy loop has a thousand passes a second; the manager is spared all but the few that it needs.
-        if self.watchdog.is_some_and(|interval| self.fed.elapsed() >= interval / 2) {
-            if service::tell(State::Alive) == Told::No {
-                return Told::No;
-            }
-            self.fed = tokio::time::Instant::now();
-        }
         let mut status = self.work.engine.headline();
         if self.status.error.is_some() {
             status.push_str("; the new configuration is refused, the log says why");
         }
-        if status != self.told_status {
-            if service::tell(State::Status(&status)) == Told::No {
-                return Told::No;
-            }
-            self.told_status = status;
-        }
-        // Last: whoever waited for it looks at the line.
-        if self.ready == Readiness::Untold {
-            if service::tell(State::Ready) == Told::No {
-                return Told::No;
-            }
-            self.ready = Readiness::Told;
-        }
-        Told::Yes
+        self.manager.tell(status);
     }
 
     async fn answer(&mut self, request: SnapshotRequest) {
@@ -380,11 +321,7 @@ impl Live {
     /// Loads the configuration anew: the whole of it, or nothing.
     async fn reload(&mut self, why: &str) -> Result<(), DaemonError> {
         info!(why, "loading the configuration anew");
-        // Before that, the word that a reload is over would be taken for the end of the start.
-        if self.ready == Readiness::Told {
-            service::tell(State::Reloading);
-            self.ready = Readiness::Untold;
-        }
+        self.manager.reloading();
         match self.prepare().await {
             Ok(prepared) => self.apply(prepared).await?,
             Err(reason) => {
@@ -459,8 +396,9 @@ impl Live {
         self.status.error = None;
         self.status.verify_before_publish = config.check.verify_before_publish;
         self.status.metrics_store_limit = config.http.metrics_store_limit;
-        self.config = config;
+        let before = std::mem::replace(&mut self.config, config);
         info!(stores = self.config.stores.len(), "the new configuration is in force");
+        tell_dropped(&before, &self.config);
         self.work.timeline.happened(self.status.loaded_at, None, "the new configuration is in force");
         self.handle(event).await;
         if let Some(vault) = old_vault.filter(|_| revoke) {

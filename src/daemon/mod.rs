@@ -12,6 +12,7 @@ mod file_watch;
 mod happening;
 mod listeners;
 mod live;
+mod manager;
 mod output_watch;
 mod pass;
 mod pulse;

@@ -1,8 +1,10 @@
 //! The configuration as the engine sees it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
+
+use tracing::warn;
 
 use crate::config::{Auth, Config, Tls, Vault};
 use crate::domain::credentials::StoreName;
@@ -12,6 +14,9 @@ use crate::domain::engine::{
 use crate::domain::publication::{Acknowledged, Told};
 use crate::domain::snapshot::MountStatus;
 use crate::domain::version::KvVersion;
+
+/// How many stores that are no longer configured are named; the rest is counted.
+const MOST_DROPPED: usize = 20;
 
 /// What earlier lives have noted of the apps.
 #[derive(Debug)]
@@ -62,6 +67,26 @@ pub(super) fn stores(config: &Config, noted: &Noted) -> Vec<StoreSpec> {
         discovered: store.discovered,
     };
     config.stores.iter().map(spec).collect()
+}
+
+/// Says which stores a new configuration no longer has: what is published of them is nobody's any more.
+pub(super) fn tell_dropped(old: &Config, new: &Config) {
+    let dropped = dropped(old, new);
+    for store in dropped.iter().take(MOST_DROPPED) {
+        warn!(%store, "store {store} is no longer configured: what is published of it stays, and is looked after no more");
+    }
+    let more = dropped.len().saturating_sub(MOST_DROPPED);
+    if more > 0 {
+        warn!(
+            stores = more,
+            "{more} more stores are no longer configured: what is published of them stays, too"
+        );
+    }
+}
+
+fn dropped<'a>(old: &'a Config, new: &Config) -> Vec<&'a StoreName> {
+    let kept: BTreeSet<&StoreName> = new.stores.iter().map(|store| &store.name).collect();
+    old.stores.iter().map(|store| &store.name).filter(|name| !kept.contains(name)).collect()
 }
 
 /// The mounts that the stores are read from, each with what is known of it.

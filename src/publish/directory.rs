@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 use super::rights::{Rights, RightsError};
 use crate::domain::publication::PublishFault;
+use crate::system::hardening::landlock;
 
 /// How many names a directory may have that is listed: ours have some dozens, and whoever fills one must fill neither our
 /// memory nor our time.
@@ -282,7 +283,16 @@ impl AsFd for Directory {
 
 /// A fault with the system's reason.
 pub(super) fn fault(operation: &'static str, path: &Path, error: impl Into<io::Error>) -> PublishFault {
-    PublishFault { operation, path: path.display().to_string(), reason: error.into().to_string() }
+    let error = error.into();
+    let mut reason = error.to_string();
+    // The same word as for wrong modes, which would be looked for in vain.
+    if error.kind() == io::ErrorKind::PermissionDenied && landlock::is_confined() {
+        reason.push_str(
+            "; Landlock keeps the daemon to the directory that was there at its start: if that was removed or \
+             mounted over since, restart the daemon",
+        );
+    }
+    PublishFault { operation, path: path.display().to_string(), reason }
 }
 
 fn rights_fault(path: &Path, error: RightsError) -> PublishFault {

@@ -40,7 +40,11 @@ pub fn load_or_create(state: &Path) -> Result<FingerprintKey, KeyError> {
     Ok(FingerprintKey::new(&key))
 }
 
-pub(super) fn make_state_directory(state: &Path) -> Result<(), KeyError> {
+/// Makes the state directory, unless it is there.
+///
+/// # Errors
+/// It cannot be made.
+pub fn make_state_directory(state: &Path) -> Result<(), KeyError> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(state);
     made.map_err(|error| fault("cannot create", state, error))
 }

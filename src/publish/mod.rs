@@ -187,13 +187,12 @@ impl Publisher {
     }
 }
 
-/// Makes the two directories that are written, unless they are there, before anything needs them.
+/// Makes the output directory, unless it is there, before anything needs it.
 ///
 /// # Errors
-/// One of them cannot be made.
-pub fn make_directories(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
-    key::make_state_directory(&config.state.directory)?;
-    Ok(prepare(&config.output)?)
+/// As [`Publisher::prepare`].
+pub fn make_output_directory(config: &Config) -> Result<(), PublishFault> {
+    prepare(&config.output)
 }
 
 fn prepare(output: &config::Output) -> Result<(), PublishFault> {

@@ -10,6 +10,9 @@ use sd_notify::NotifyState;
 /// How long a manager that is busy is waited for: the loop stands still meanwhile.
 const PATIENCE: Duration = Duration::from_millis(50);
 
+/// How long a start may go on without a word. The units' `TimeoutStartSec=` is the same.
+pub const START: Duration = Duration::from_secs(60);
+
 /// How things stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State<'a> {
@@ -21,6 +24,8 @@ pub enum State<'a> {
     Stopping,
     /// The loop has completed a pass.
     Alive,
+    /// The same before [`State::Ready`], while nobody looks at [`State::Alive`]: the start may go on for [`START`].
+    Starting,
     /// One line for people.
     Status(&'a str),
 }
@@ -44,6 +49,9 @@ pub fn tell(state: State<'_>) -> Told {
         }
         State::Stopping => send(&[NotifyState::Stopping]),
         State::Alive => send(&[NotifyState::Watchdog]),
+        State::Starting => {
+            send(&[NotifyState::ExtendTimeoutUsec(u32::try_from(START.as_micros()).unwrap_or(u32::MAX))])
+        }
         State::Status(text) => send(&[NotifyState::Status(text)]),
     };
     match told {

@@ -53,6 +53,32 @@ async fn a_store_that_is_added_to_the_file_is_published_without_a_restart() {
 }
 
 #[tokio::test]
+async fn stores_that_are_taken_out_are_named_in_the_log() {
+    let mut world = World::start().await;
+    world.add_store("stays").await;
+    for number in 0..23 {
+        world.add_store_without_secret(&format!("goes-{number:02}"));
+    }
+    let daemon = world.daemon().await;
+    world.configuration.stores.truncate(1);
+    world.configuration.write();
+    wait_reloads(&daemon, 1).await;
+    let warnings = daemon.log().into_iter().filter(|line| line["level"] == "WARN");
+    let told: Vec<String> = warnings.filter_map(|line| Some(line["message"].as_str()?.to_owned())).collect();
+    let words = "is no longer configured: what is published of it stays, and is looked after no more";
+    let named = told.iter().filter(|text| text.ends_with(words));
+    let expected: Vec<String> = (0..20).map(|number| format!("store goes-{number:02} {words}")).collect();
+    assert!(named.eq(&expected), "{told:?}");
+    assert!(told.iter().any(|text| text.starts_with("3 more stores are no longer configured")), "{told:?}");
+
+    // The same again takes nothing out.
+    daemon.signal(Signal::HUP);
+    wait_reloads(&daemon, 2).await;
+    assert_eq!(daemon.log_text().matches(words).count(), 20);
+    daemon.stop().await;
+}
+
+#[tokio::test]
 async fn incidents_of_a_store_that_is_taken_out_are_told_as_over() {
     let mut world = World::start().await;
     world.add_store("stays").await;

@@ -1,6 +1,8 @@
 //! What the daemon gives up at its start: that it says so, and that it gets along without.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 
 use rustix::process::Signal;
 use serde_json::json;
@@ -127,4 +129,65 @@ async fn what_is_required_and_cannot_be_had_is_refused() {
     let arguments = ["run", "--config", file.to_str().unwrap(), "--one-time", "--no-reload"];
     let done = run(world.configuration.home(), arguments.iter()).await;
     assert_eq!(done.code, Some(0), "{done:?}");
+}
+
+/// As a pod's volume: everybody may write in it.
+fn shared(world: &mut World) {
+    let volume = world.configuration.home().join("volume");
+    std::fs::create_dir(&volume).unwrap();
+    std::fs::set_permissions(&volume, std::fs::Permissions::from_mode(0o2777)).unwrap();
+    world.configuration.output = volume.join("credentials");
+}
+
+#[tokio::test]
+async fn an_output_that_was_removed_from_a_shared_directory_is_told_with_what_helps() {
+    let mut world = World::start().await;
+    let account = world.add_store("acme").await;
+    shared(&mut world);
+    let daemon = world.daemon().await;
+    daemon.settled().await;
+    std::fs::remove_dir_all(&world.configuration.output).unwrap();
+    let part = "if that was removed or mounted over since, restart the daemon";
+    wait_for("it is told", async || {
+        let incidents = daemon.status().await["incidents"].clone();
+        let incident = incidents.as_array()?.iter().find(|incident| incident["cause"] == "publish_failed")?;
+        incident["evidence"].to_string().contains(part).then_some(())
+    })
+    .await;
+    daemon.stop().await;
+    let daemon = world.daemon().await;
+    world.wait_published("acme", &account).await;
+    wait_for("it is over", async || daemon.status().await["incidents"].as_array()?.is_empty().then_some(()))
+        .await;
+    // Another one in its place is no better than none.
+    let aside = world.configuration.home().join("volume/aside");
+    std::fs::rename(&world.configuration.output, &aside).unwrap();
+    std::fs::create_dir(&world.configuration.output).unwrap();
+    wait_for("it is told again", async || {
+        let incidents = daemon.status().await["incidents"].clone();
+        incidents.to_string().contains(part).then_some(())
+    })
+    .await;
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn an_output_that_cannot_be_made_is_told_with_the_true_reason() {
+    let mut world = World::start().await;
+    world.add_store("acme").await;
+    shared(&mut world);
+    world.configuration.write();
+    let volume = world.configuration.output.parent().unwrap().to_owned();
+    // With room for its own directory, and for nothing else.
+    let full = "mount -t tmpfs -o nr_inodes=1,mode=2777 full \"$1\" && shift && exec \"$@\"";
+    let ended = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--mount", "sh", "-c", full, "sh"])
+        .arg(&volume)
+        .args([env!("CARGO_BIN_EXE_bc-secrets-sync"), "run", "--config"])
+        .arg(world.configuration.file())
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&ended.stderr);
+    assert!(told.contains("cannot create") && told.contains("No space left on device"), "{told}");
+    assert_eq!(ended.status.code(), Some(15), "{told}");
 }

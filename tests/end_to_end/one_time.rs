@@ -23,6 +23,18 @@ async fn one_time(world: &World, stores: &[&str], more: &[&str]) -> Finished {
 }
 
 #[tokio::test]
+async fn a_wait_that_no_clock_can_be_set_to_is_refused() {
+    let home = tempfile::tempdir().unwrap();
+    for (wait, words) in
+        [("500000000000years", "waits for 7 days at most"), ("8days", "7 days"), ("soon", "no duration")]
+    {
+        let refused = run(home.path(), ["run", "--one-time", "--wait", wait]).await;
+        assert_eq!(refused.code, Some(2), "{refused:?}");
+        assert!(refused.stderr.contains(words), "{refused:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_single_pass_publishes_and_ends_without_leaving_a_token_or_telling_anybody() {
     let mut world = World::start().await;
     let account = world.add_store("acme").await;

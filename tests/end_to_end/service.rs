@@ -109,6 +109,28 @@ async fn the_watchdog_is_fed_in_time_and_no_more_often_than_it_needs() {
 }
 
 #[tokio::test]
+async fn the_start_is_asked_more_time_for_until_it_has_ended() {
+    let mut world = World::start().await;
+    let account = world.add_store_without_secret("acme");
+    let manager = Manager::start(&mut world);
+    let daemon = world.daemon().await;
+    manager.hears("EXTEND_TIMEOUT_USEC=60000000").await;
+    // Each question is a pass of the loop.
+    for _ in 0..20 {
+        daemon.status().await;
+    }
+    world.write("acme", &account).await;
+    manager.hears("READY=1").await;
+    assert_eq!(manager.count("EXTEND_TIMEOUT_USEC="), 1, "{:?}", manager.heard());
+    let unit = include_str!("../../deploy/systemd/bc-secrets-sync.service");
+    assert!(
+        unit.contains("\nTimeoutStartSec=60\n"),
+        "as much as is asked for, before the first word as after it"
+    );
+    daemon.stop().await;
+}
+
+#[tokio::test]
 async fn a_service_manager_that_does_not_listen_holds_nothing_up() {
     let mut world = World::start().await;
     let account = world.add_store("acme").await;

@@ -86,7 +86,8 @@ impl Demo {
 async fn stopped(signals: &mut Signals) -> String {
     loop {
         let signal = signals.next().await;
-        if signal.wish == Wish::Stop {
+        // SIGHUP is that the terminal was closed: there is no configuration of somebody's to load.
+        if matches!(signal.wish, Wish::Stop | Wish::Reload) {
             return signal.origin;
         }
         tokio::time::sleep(Duration::ZERO).await;

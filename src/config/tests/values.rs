@@ -43,7 +43,7 @@ fn a_bad_value_is_refused_with_its_key_and_what_would_be_right() {
         ("check", "ca_file = \"/etc/../ca.pem\"", "check.ca_file", "contains \"..\""),
         ("check", "ca_file = \"/etc/ca/\"", "check.ca_file", "ends with a slash"),
         ("check", "ca_file = \"/etc/\\nca\"", "check.ca_file", "control character"),
-        ("check", "ca_file = \"%d/ca\"", "check.ca_file", "CREDENTIALS_DIRECTORY is not set; give the unit LoadCredential="),
+        ("check", "ca_file = \"%d/ca\"", "check.ca_file", "CREDENTIALS_DIRECTORY is not set; by hand, write CREDENTIALS_DIRECTORY=DIRECTORY in front of the command"),
         ("vault", "timeout = \"500ms\"", "vault.timeout", "from \"1s\" to \"1m\""),
         ("vault", "poll_interval = \"1M\"", "vault.poll_interval", "is too long"),
         ("vault", "concurrency = 0", "vault.concurrency", "from 1 to 256"),

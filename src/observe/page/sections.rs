@@ -8,6 +8,8 @@ use crate::domain::snapshot::{Snapshot, StateStatus, StoreState, TimelineEvent};
 
 /// How many incidents are told in full; who has more has other worries, and `/v1/incidents`.
 const MOST_INCIDENTS: usize = 50;
+/// How many paths are named in which no store was found.
+const MOST_FOLDERS: usize = 5;
 /// How many events are told.
 const MOST_EVENTS: usize = 100;
 /// How many of them are seen at once.
@@ -41,8 +43,9 @@ fn count(html: &mut Html, count: usize, one: &'static str, many: &'static str) {
 fn headline(snapshot: &Snapshot, html: &mut Html) {
     let critical = of_severity(snapshot, Severity::Critical).count();
     let warnings = of_severity(snapshot, Severity::Warning).count();
+    let none = snapshot.stores.is_empty();
     let unwell = snapshot.stores.iter().filter(|store| store.state != StoreState::Verified).count();
-    let mood = match (critical, warnings, unwell) {
+    let mood = match (critical, warnings, unwell.max(usize::from(none))) {
         (1.., ..) => "critical",
         (0, 1.., _) => "warning",
         (0, 0, 1..) => "waiting",
@@ -62,14 +65,21 @@ fn headline(snapshot: &Snapshot, html: &mut Html) {
     } else if unwell > 0 {
         html.markup("No incidents; ");
         count(html, unwell, " store is not verified", " stores are not verified");
+    } else if none {
+        html.markup("No store was found");
     } else {
         html.markup("All is well");
     }
     html.markup("</p>");
-    let published = snapshot.stores.iter().filter(|store| store.published.is_some()).count();
-    html.markup("<p>").text(published).markup(" of ");
-    count(html, snapshot.stores.len(), " store has", " stores have");
-    html.markup(" credentials published.");
+    html.markup("<p>");
+    if none {
+        nothing_found(snapshot, html);
+    } else {
+        let published = snapshot.stores.iter().filter(|store| store.published.is_some()).count();
+        html.text(published).markup(" of ");
+        count(html, snapshot.stores.len(), " store has", " stores have");
+        html.markup(" credentials published.");
+    }
     if !snapshot.source.up {
         html.markup(" Vault is not available; what is published stays.");
     }
@@ -92,6 +102,24 @@ fn headline(snapshot: &Snapshot, html: &mut Html) {
         html.markup("(<code>check.verify_before_publish</code> is off).</p>");
     }
     html.markup("</div>\n");
+}
+
+/// Where stores are looked for, while there are none.
+fn nothing_found(snapshot: &Snapshot, html: &mut Html) {
+    let mut folders = snapshot.source.folders.iter().filter(|folder| folder.discovers).peekable();
+    if folders.peek().is_none() {
+        html.markup("No store is configured.");
+        return;
+    }
+    html.markup("Each secret directly below these paths of Vault is a store, and none was found there:");
+    for folder in folders.by_ref().take(MOST_FOLDERS) {
+        html.markup(" <code>").text(&folder.path).markup("</code>");
+    }
+    let more = folders.count();
+    if more > 0 {
+        html.markup(" and ").text(more).markup(" more");
+    }
+    html.markup(".");
 }
 
 fn of_severity(snapshot: &Snapshot, severity: Severity) -> impl Iterator<Item = &Incident> {

@@ -11,7 +11,7 @@ use tokio::time::{Instant, advance, timeout};
 use super::stream::{EventStream, Hold};
 use super::*;
 use crate::domain::incident::{Cause, Incident};
-use crate::domain::snapshot::{STALLED_AFTER, StoreStatus};
+use crate::domain::snapshot::{FolderStatus, STALLED_AFTER, StoreStatus};
 use crate::observe::feed::{Heartbeat, SnapshotSource};
 use crate::observe::fixture::{incident, pending_store, snapshot, verified_store};
 use crate::observe::room::UnderWay;
@@ -111,6 +111,25 @@ fn what_is_in_memory_only_is_said_and_since_when() {
     );
     snapshot.state = Default::default();
     assert!(!render(&snapshot, None, "1-1").contains("in memory only"));
+}
+
+#[test]
+fn where_no_store_was_found_it_is_said_where_they_are_looked_for() {
+    let folder = |path: &str, discovers| FolderStatus {
+        path: path.into(),
+        stores: 0,
+        changes: None,
+        discovers,
+        error: None,
+    };
+    let mut snapshot = of(Vec::new());
+    snapshot.source.folders = vec![folder("secret/<stores>", true), folder("secret/other", false)];
+    let html = render(&snapshot, None, "1-1");
+    assert!(html.contains("class=\"waiting\"><p class=\"verdict\">No store was found</p>"), "{html}");
+    assert!(html.contains("none was found there: <code>secret/&lt;stores&gt;</code>.</p>"), "{html}");
+    assert!(!html.contains("All is well") && !html.contains("credentials published"), "{html}");
+    snapshot.source.folders = (0..7).map(|number| folder(&number.to_string(), true)).collect();
+    assert!(render(&snapshot, None, "1-1").contains("<code>4</code> and 2 more."));
 }
 
 #[test]

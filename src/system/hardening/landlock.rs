@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use landlock::{
     ABI, Access, AccessFs, BitFlags, LandlockStatus, PathBeneath, PathFd, Ruleset, RulesetAttr,
@@ -54,6 +55,15 @@ const MOST_LINKS: usize = 4_096;
 const MOST_HOPS: usize = 40;
 /// Up to here the rights and scopes are known and tried; a newer kernel restricts nothing more.
 const NEWEST: ABI = ABI::V6;
+
+/// Whether this process is in a domain: there is no way out, so one word is enough for all of it.
+static CONFINED: AtomicBool = AtomicBool::new(false);
+
+/// Whether the kernel keeps this process to the directories that were there when it entered a domain.
+#[must_use]
+pub fn is_confined() -> bool {
+    CONFINED.load(Ordering::Relaxed)
+}
 
 /// What a process has to reach.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -123,6 +133,7 @@ impl Domain {
             )),
             (RulesetStatus::NotEnforced, _) => Err(Unconfined::Unavailable("the kernel did not enforce it")),
             (_, LandlockStatus::Available { effective_abi, kernel_abi }) => {
+                CONFINED.store(true, Ordering::Relaxed);
                 let abi = kernel_abi.unwrap_or(effective_abi as i32);
                 Ok(Self { abi, read, written, processes: reach.processes, _held: held })
             }
