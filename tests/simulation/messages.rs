@@ -79,10 +79,11 @@ impl Watch {
         open.pause = repeat_after(&self.settings, open.told.len());
     }
 
-    /// Since when the certificate has failed for the published set.
+    /// Since when the certificate has failed for the published set, as that: another set is news of its own.
     fn failing_since(&self, at: usize) -> Option<u64> {
         let store = &self.stores[at];
-        store.published.and_then(|key| store.sets.get(&key)).and_then(|set| set.failing_since)
+        let set = store.published.and_then(|key| store.sets.get(&key));
+        set.and_then(|set| set.failing_since).map(|since| since.max(store.published_since))
     }
 
     pub(crate) fn is_open(&self, store: Option<&str>, cause: Cause) -> bool {

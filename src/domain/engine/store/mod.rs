@@ -135,6 +135,8 @@ pub(super) struct Store {
     held_since: Option<Timestamp>,
 
     probing: Option<Arc<Credentials>>,
+    /// When the store accepted what is being written: something else may be found meanwhile.
+    written_accepted: Option<Now>,
     /// When this store may ask, where its account's budget was used up.
     turn: Option<Turn>,
     pub(super) next_check: Instant,
@@ -201,6 +203,7 @@ impl Store {
             held: None,
             held_since: None,
             probing: None,
+            written_accepted: None,
             turn: None,
             next_check: now.instant,
             not_before: now.instant,
@@ -351,6 +354,9 @@ impl Store {
                 !self.publishing && !self.inspecting && now >= self.may_publish_at(stamp)
             }) {
                 self.publishing = true;
+                let candidate =
+                    self.candidate.as_ref().filter(|it| Arc::ptr_eq(&it.credentials, &credentials));
+                self.written_accepted = candidate.and_then(|candidate| candidate.accepted);
                 cx.actions.push(Action::Publish { store: self.name().clone(), credentials, stamp });
             }
             if let Some(credentials) = self.to_probe(cx) {

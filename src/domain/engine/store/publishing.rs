@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::{Action, Context, FirstCheck, Gate, OnRejection};
-use super::{Disk, FIRST_WAIT, FailedWrite, ReadProblem, Store, Streak};
+use super::{Candidate, Disk, FIRST_WAIT, FailedWrite, ReadProblem, Store, Streak};
 use crate::domain::credentials::Credentials;
 use crate::domain::incident::{Cause, Resolution, Severity};
 use crate::domain::publication::{GenerationStamp, OnDisk, PublishFault, Published, Sign};
@@ -14,6 +14,9 @@ use crate::domain::time::Now;
 use crate::domain::verdict::Verdict;
 
 const LONGEST_PUBLISH_WAIT: Duration = Duration::from_secs(60);
+/// For how long it is not asked again whether the store accepts what cannot be written: a full disk must not cost the
+/// store a request a minute.
+const STILL_ACCEPTED: Duration = Duration::from_secs(3 * 60);
 
 impl Store {
     pub(in crate::domain::engine) fn inspected(
@@ -187,11 +190,7 @@ impl Store {
                 Resolution::AccountReplaced
             }
         });
-        let candidate = self.candidate.as_ref();
-        let candidate = candidate.filter(|it| it.credentials.same_as(&published.credentials));
-        // Where something else has been found meanwhile, the moment is not kept.
-        let now = published.stamp.verified_at.map(|_| cx.now);
-        let accepted = candidate.and_then(|candidate| candidate.accepted).or(now);
+        let accepted = published.stamp.verified_at.and(self.written_accepted.take());
         if self.held.is_some_and(|held| held != published.stamp.version) {
             // What was read while this was written may have been what was published before, and is again to be.
             self.want_read(cx.now.instant);
@@ -229,7 +228,10 @@ impl Store {
         self.next_publish = cx.now.instant.plus(wait);
         // What is on the disk now is whatever the failed try left: look before the next one.
         self.looks.next = self.next_publish;
-        if let Some(candidate) = self.candidate.as_mut().filter(|candidate| candidate.accepted.is_some()) {
+        let is_old = |candidate: &Candidate| {
+            candidate.accepted.is_some_and(|at| cx.now.instant.since(at.instant) >= STILL_ACCEPTED)
+        };
+        if let Some(candidate) = self.candidate.as_mut().filter(|candidate| is_old(candidate)) {
             candidate.ask_again = true;
             candidate.next_probe = self.not_before.max(self.next_publish);
         }
