@@ -10,7 +10,7 @@ use crate::domain::incident::Incident;
 use crate::observe::Incidents as Page;
 
 use super::client::{AskError, Asked, incident_id};
-use super::output::{Output, ago, ahead, columns, complain, finish, plain, table, wrap};
+use super::output::{Output, ago, ahead, columns, complain, finish, in_memory_only, plain, table, wrap};
 use super::{Exit, runtime};
 
 /// Wider lines are hard to read.
@@ -42,8 +42,10 @@ impl Incidents {
             }
         };
         let text = match self.output {
-            Output::Table if self.verbose || self.incident.is_some() => in_full(&page, columns()),
-            Output::Table => in_brief(&page, columns()),
+            Output::Table if self.verbose || self.incident.is_some() => {
+                in_full(&page, columns()) + &not_on_disk(&page, columns())
+            }
+            Output::Table => in_brief(&page, columns()) + &not_on_disk(&page, columns()),
             Output::Json => match serde_json::to_string_pretty(&page) {
                 Ok(text) => text + "\n",
                 Err(error) => {
@@ -151,6 +153,12 @@ fn in_full(page: &Page, width: Option<usize>) -> String {
     };
     let all: Vec<String> = page.incidents.iter().map(whole).collect();
     all.join("\n")
+}
+
+/// That a restart would forget them, where it is so.
+fn not_on_disk(page: &Page, width: Option<usize>) -> String {
+    in_memory_only(&page.state, page.at)
+        .map_or_else(String::new, |text| format!("\n{}", wrap(&plain(&text), "", "", width)))
 }
 
 const NONE: &str = "no open incidents\n";

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
+use crate::domain::snapshot::StateStatus;
 use crate::domain::time::Timestamp;
 use crate::system::errors::chain;
 
@@ -157,6 +158,13 @@ pub(super) fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
         text.push_str(&line(&mut row.iter().map(String::as_str)));
     }
     text
+}
+
+/// That what must outlive a restart would not, where it is so.
+pub(super) fn in_memory_only(state: &StateStatus, now: Timestamp) -> Option<String> {
+    let error = state.error.as_ref()?;
+    let long = state.since.map_or_else(String::new, |since| format!(" for {}", in_words(now.since(since))));
+    Some(format!("in memory only{long}, and a restart forgets it: {error}"))
 }
 
 /// How long ago something was.

@@ -9,12 +9,14 @@ use serde::Deserialize;
 
 use crate::config::Environment;
 use crate::domain::incident::Incident;
-use crate::domain::snapshot::StoreState;
+use crate::domain::snapshot::{StateStatus, StoreState};
 use crate::domain::time::Timestamp;
 use crate::system::errors::chain;
 
 use super::client::{AskError, Asked, Line};
-use super::output::{Output, ago, ahead, columns, complain, finish, fit, in_words, plain, rows, table, wrap};
+use super::output::{
+    Output, ago, ahead, columns, complain, finish, fit, in_memory_only, in_words, plain, rows, table, wrap,
+};
 use super::{Exit, runtime};
 
 /// A loop that moves less often than this is stuck.
@@ -50,7 +52,7 @@ struct Page {
     channels: Vec<Channel>,
     configuration: Configuration,
     hardening: Option<Hardening>,
-    state: Option<State>,
+    state: StateStatus,
 }
 
 #[derive(Deserialize)]
@@ -87,12 +89,6 @@ struct Channel {
     name: String,
     pending: u64,
     error: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct State {
-    error: Option<String>,
-    since: Option<Timestamp>,
 }
 
 #[derive(Deserialize)]
@@ -227,10 +223,8 @@ impl Look {
             let error = channel.error.as_deref().unwrap_or("none has failed");
             fact("alerts", &format!("{}: {} wait for delivery; {error}", channel.name, channel.pending));
         }
-        if let Some(State { error: Some(error), since }) = &page.state {
-            let long =
-                since.map_or_else(String::new, |since| format!(" for {}", in_words(page.at.since(since))));
-            fact("state", &format!("in memory only{long}, and a restart forgets it: {error}"));
+        if let Some(text) = in_memory_only(&page.state, page.at) {
+            fact("state", &text);
         }
         let open = page.incidents.len();
         let how = if open == 0 { "" } else { "; see `bc-secrets-sync incidents`" };

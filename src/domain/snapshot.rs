@@ -408,7 +408,7 @@ pub struct ChannelStatus {
 }
 
 /// Whether open incidents, silences and undelivered messages are on the disk, in the state directory.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StateStatus {
     /// Why they are in memory only, so that a restart forgets them; absent when they are on the disk.
     pub error: Option<String>,

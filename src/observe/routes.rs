@@ -24,7 +24,7 @@ use super::probes::{Check, Detail, Health};
 use super::room::{Peer, Room};
 use crate::config::Open;
 use crate::domain::incident::Incident;
-use crate::domain::snapshot::Snapshot;
+use crate::domain::snapshot::{Snapshot, StateStatus};
 use crate::domain::time::Timestamp;
 use crate::system::logging::Levels;
 
@@ -193,6 +193,7 @@ impl Pages {
                     let incidents = |snapshot: &Snapshot| Incidents {
                         at: snapshot.at,
                         incidents: snapshot.incidents.clone(),
+                        state: snapshot.state.clone(),
                     };
                     write_aside(snapshot, move |snapshot| json(StatusCode::OK, &incidents(snapshot))).await
                 }
@@ -298,6 +299,8 @@ pub struct Incidents {
     pub at: Timestamp,
     /// The open incidents, the oldest first.
     pub incidents: Vec<Incident>,
+    /// Whether they are on the disk.
+    pub state: StateStatus,
 }
 
 /// A path that is answered.

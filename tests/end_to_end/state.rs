@@ -48,6 +48,8 @@ async fn what_is_not_on_the_disk_is_said_everywhere_until_it_is() {
     let shown = ask("aside", &["status"]).await;
     let line = shown.stdout.lines().find(|line| line.starts_with("state "));
     assert!(line.is_some_and(|line| line.contains("in memory only for ")), "{shown:?}");
+    let shown = ask("aside", &["incidents"]).await;
+    assert!(shown.stdout.contains("acme") && shown.stdout.contains("\nin memory only for "), "{shown:?}");
     assert!(daemon.page("/").await.contains("are in memory only"));
     let (silence, unsilence) = (["silence", "acme:", "--for", "2h"], ["unsilence", "acme:"]);
     for arguments in [&silence[..], &unsilence, &silence] {

@@ -2,12 +2,13 @@
 
 use super::*;
 use crate::domain::incident::Cause;
+use crate::domain::snapshot::StateStatus;
 use crate::domain::time::Timestamp;
 
 const MINUTE: u64 = 60_000;
 
 fn page(incidents: Vec<Incident>) -> Page {
-    Page { at: Timestamp::from_millis(1_800_000_000_000), incidents }
+    Page { at: Timestamp::from_millis(1_800_000_000_000), incidents, state: StateStatus::default() }
 }
 
 /// An incident that opened some minutes ago.
@@ -94,4 +95,13 @@ acme:regenerated_or_revoked:1799988900000
     let acme = page(vec![two().incidents.remove(1)]);
     assert_eq!(in_full(&acme, Some(75)), text);
     assert!(in_full(&two(), None).contains("with 401 3 times.\n"));
+}
+
+#[test]
+fn what_a_restart_would_forget_is_said_below_them() {
+    assert_eq!(not_on_disk(&two(), None), "");
+    let since = Timestamp::from_millis(two().at.as_millis() - 5 * MINUTE);
+    let state = StateStatus { error: Some("no room\u{1b}[2J".to_owned()), since: Some(since) };
+    let text = "\nin memory only for 5m, and a restart forgets it: no room\u{fffd}[2J\n";
+    assert_eq!(not_on_disk(&Page { state, ..two() }, None), text);
 }

@@ -447,7 +447,10 @@ impl Store {
     }
 
     fn check_turn(&self, cx: &Context<'_>) -> Instant {
-        let interval = cx.settings.check_interval;
+        self.turn_within(cx.settings.check_interval, cx)
+    }
+
+    fn turn_within(&self, interval: Duration, cx: &Context<'_>) -> Instant {
         next_turn(cx.now.instant, phase(self.name().as_str(), "check", interval), interval)
     }
 

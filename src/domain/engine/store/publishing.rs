@@ -14,6 +14,9 @@ use crate::domain::time::Now;
 use crate::domain::verdict::Verdict;
 
 const LONGEST_PUBLISH_WAIT: Duration = Duration::from_secs(60);
+/// What was found published is checked within this time even where the interval is longer: restarts that come more often
+/// than the checks must not do away with them.
+const FIRST_CHECK: Duration = Duration::from_secs(10 * 60);
 /// For how long it is not asked again whether the store accepts what cannot be written: a full disk must not cost the
 /// store a request a minute.
 const STILL_ACCEPTED: Duration = Duration::from_secs(3 * 60);
@@ -94,7 +97,7 @@ impl Store {
         self.adopt(published, None, cx);
         self.next_check = match cx.settings.first_check {
             FirstCheck::AtOnce => cx.now.instant,
-            FirstCheck::InTurn => self.check_turn(cx),
+            FirstCheck::InTurn => self.turn_within(cx.settings.check_interval.min(FIRST_CHECK), cx),
         };
     }
 

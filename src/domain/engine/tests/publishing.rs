@@ -1,7 +1,7 @@
 //! What is published, and what is left in place.
 
 use super::shops::Shop;
-use super::world::{HOUR, MINUTE, SECOND, World, settings};
+use super::world::{DAY, HOUR, MINUTE, SECOND, World, settings};
 use crate::domain::engine::{Event, FirstCheck, Gate, Outcome, Settings};
 use crate::domain::incident::{Cause, MessageKind};
 use crate::domain::publication::{OnDisk, PublishFault, ReloadFault};
@@ -121,6 +121,22 @@ fn what_is_published_at_a_restart_stays_and_is_checked_in_its_turn() {
     assert!(world.calls("probe") > probes);
     assert_eq!(world.publications.len(), 1);
     assert_eq!(world.store("acme").state, StoreState::Verified);
+}
+
+#[test]
+fn restarts_that_come_more_often_than_the_checks_do_not_do_away_with_them() {
+    let rarely = Settings { check_interval: DAY, stale_after: 2 * DAY, ..settings() };
+    let mut world = World::with(&["acme"], rarely);
+    world.pass(HOUR);
+    for night in 0..3 {
+        let probes = world.calls("probe");
+        world.restart();
+        world.pass(SECOND);
+        assert_eq!(world.calls("probe"), probes, "night {night}: no burst of probes after a restart");
+        world.pass(10 * MINUTE);
+        assert_eq!(world.calls("probe"), probes + 1, "night {night}");
+        world.pass(10 * HOUR);
+    }
 }
 
 #[test]
