@@ -113,7 +113,7 @@ impl Cause {
         match self {
             Self::RegeneratedOrRevoked => "API token regenerated or revoked",
             Self::BadWrite => "new credentials in Vault are rejected by the store",
-            Self::Misconfigured => "credentials were never accepted by the store",
+            Self::Misconfigured => "credentials are not accepted by the store",
             Self::Forbidden => "store forbids the account",
             Self::Moved => "store is not at its API Path",
             Self::SecretMissing => "secret cannot be read from Vault",

@@ -269,7 +269,11 @@ impl Watch {
     pub(crate) fn forget(&mut self, at: usize, time: u64) {
         let store = &mut self.stores[at];
         let StoreFacts { mut sets, probes, reads, occasions, reports, denied, .. } = std::mem::take(store);
-        sets.values_mut().for_each(SetFacts::forget_certificate);
+        for set in sets.values_mut() {
+            set.forget_certificate();
+            // Nobody remembers it, as after the end of the process.
+            set.accepted_in_life = None;
+        }
         let asked = [time; 5];
         *store = StoreFacts {
             sets,

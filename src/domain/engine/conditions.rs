@@ -8,7 +8,7 @@ mod words;
 use super::store::{Candidate, Certificate, Disk, FailedWrite, Rejection, Store, Streak};
 use super::{Condition, Context, Judged, OnRejection};
 use crate::domain::incident::Cause;
-use crate::domain::time::Instant;
+use crate::domain::time::{Instant, Timestamp};
 use crate::domain::verdict::VerdictKind;
 
 const ADMIN: &str =
@@ -179,7 +179,7 @@ fn misconfigured(store: &Store, cx: &Context<'_>) -> Condition {
             Some(rejection) => holds(
                 vec![
                     rejected_words(&format!("{} in Vault", candidate.version), &rejection),
-                    never_accepted(store),
+                    never_accepted(store, candidate.seen.wall),
                 ],
                 remedy(),
             ),
@@ -204,16 +204,19 @@ fn misconfigured(store: &Store, cx: &Context<'_>) -> Condition {
     }
 }
 
-fn never_accepted(store: &Store) -> String {
-    let never = "It has never accepted credentials since this daemon first saw them";
+fn never_accepted(store: &Store, seen: Timestamp) -> String {
+    let never = format!(
+        "It has not accepted them since this daemon first saw them, at {seen}; whether it did before is not known here, \
+         so they may have been regenerated or revoked as well."
+    );
     match &store.disk {
         // A state directory that was lost, or files of somebody else.
         Disk::Absent(Some(why)) => format!(
-            "{never}. What is in its directory cannot be told to be the daemon's own ({why}); it stays there, and \
+            "{never} What is in its directory cannot be told to be the daemon's own ({why}); it stays there, and \
              apps may go on reading it."
         ),
         Disk::Absent(None) | Disk::Unknown | Disk::Outdated | Disk::Published => {
-            format!("{never}; nothing is published.")
+            format!("{never} Nothing is published.")
         }
     }
 }

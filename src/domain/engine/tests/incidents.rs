@@ -173,7 +173,11 @@ fn credentials_that_never_worked_are_misconfigured_and_not_revoked() {
     world.accept("acme", "user", "something else");
     world.pass(HOUR);
     assert_eq!(world.said(), [(MessageKind::Opened, Cause::Misconfigured)]);
-    assert!(world.messages[0].incident.evidence[1].ends_with("; nothing is published."));
+    let evidence = &world.messages[0].incident.evidence[1];
+    assert!(
+        evidence.contains("first saw them, at 20") && evidence.ends_with(" Nothing is published."),
+        "{evidence}"
+    );
     world.accept("acme", "user", "token-1");
     world.pass(HOUR);
     assert_eq!(world.said().last(), Some(&(MessageKind::Resolved, Cause::Misconfigured)));
