@@ -195,7 +195,7 @@ pub enum StoreState {
     Verified,
     /// Published, and the last answer said nothing of the credentials, or none came yet.
     Unverified,
-    /// Published, and rejected; not yet confirmed.
+    /// Published, and rejected; not yet confirmed, or not judged by itself because many others turned with it.
     Suspect,
     /// Published, and rejected for good.
     Rejected,

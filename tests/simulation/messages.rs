@@ -1,5 +1,6 @@
 //! The invariants of messages: what may be said, on which evidence, how often and in which order.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bc_secrets_sync::domain::engine::Gate;
@@ -11,6 +12,7 @@ use crate::apps::WITHIN;
 use crate::outbox::messages_come_in_order;
 use crate::plan::{MINUTE, millis, repeat_after};
 use crate::run::Run;
+use crate::simulation::index;
 use crate::watch::{LastRead, Open, RETRIES, SetFacts, StoreFacts, Violation, Watch, ensure};
 
 impl Watch {
@@ -31,8 +33,11 @@ impl Watch {
             }
             MessageKind::Reminder => {
                 it_goes_on_with_an_open_incident(open, message)?;
-                let worse = message.incident.cause == Cause::CertificateTrouble
+                let warned = message.incident.cause == Cause::CertificateTrouble
                     && at.and_then(|at| self.failing_since(at)) >= open.map(|open| open.last_message);
+                let news = at.and_then(|at| self.dead_candidate(at, incident.cause));
+                let worse =
+                    warned || news.is_some_and(|key| open.is_some_and(|open| !open.news.contains(&key)));
                 open.map_or(Ok(()), |open| reminders_are_not_too_frequent(open, message, worse, time))
             }
             MessageKind::Resolved => {
@@ -70,10 +75,14 @@ impl Watch {
             set_back: 0,
             silent_until: 0,
             heard_at: None,
+            news: BTreeSet::new(),
             opened: time,
         };
+        let at = incident.store.as_deref().map(index);
+        let news = at.and_then(|at| self.dead_candidate(at, incident.cause));
         let open = self.book.entry(key).or_insert(new);
         open.told.push(Arc::new(message));
+        open.news.extend(news);
         (open.last_message, open.silent_until) = (time, 0);
         (open.leapt, open.set_back) = (0, 0);
         open.pause = repeat_after(&self.settings, open.told.len());
@@ -84,6 +93,14 @@ impl Watch {
         let store = &self.stores[at];
         let set = store.published.and_then(|key| store.sets.get(&key));
         set.and_then(|set| set.failing_since).map(|since| since.max(store.published_since))
+    }
+
+    /// What was written in answer to an alert and is rejected as well, which is told once.
+    fn dead_candidate(&self, at: usize, cause: Cause) -> Option<u64> {
+        let store = &self.stores[at];
+        let (key, _) =
+            store.candidate.filter(|_| matches!(cause, Cause::RegeneratedOrRevoked | Cause::BadWrite))?;
+        store.sets.get(&key).filter(|set| set.rejected.confirms(&self.settings)).map(|_| key)
     }
 
     pub(crate) fn is_open(&self, store: Option<&str>, cause: Cause) -> bool {

@@ -202,7 +202,8 @@ pub(crate) struct Open {
     pub(crate) silent_until: u64,
     /// When somebody wanted them again, which stands once it is kept.
     pub(crate) heard_at: Option<u64>,
-    /// When the store last accepted the published set since it opened.
+    /// Which sets that were written meanwhile it has told of.
+    pub(crate) news: BTreeSet<u64>,
     pub(crate) opened: u64,
 }
 

@@ -1,14 +1,15 @@
 //! Which incidents a store should have now: the evidence table, as a pure function of what is known.
 
 mod certificate;
+mod rejected;
 mod secret;
 mod unstable;
 mod words;
 
-use super::store::{Candidate, Certificate, Disk, FailedWrite, Rejection, Store, Streak};
-use super::{Condition, Context, Judged, OnRejection};
+use super::store::{Candidate, Certificate, FailedWrite, Rejection, Store, Streak};
+use super::{Condition, Context, Judged};
 use crate::domain::incident::Cause;
-use crate::domain::time::{Instant, Timestamp};
+use crate::domain::time::Instant;
 use crate::domain::verdict::VerdictKind;
 
 const ADMIN: &str =
@@ -17,9 +18,9 @@ const ADMIN: &str =
 /// Judges every cause that a store can have.
 pub(super) fn judge(store: &Store, source_fault: Option<&str>, cx: &Context<'_>) -> [Judged; 14] {
     [
-        (Cause::RegeneratedOrRevoked, regenerated_or_revoked(store, source_fault, cx)),
-        (Cause::BadWrite, bad_write(store, cx)),
-        (Cause::Misconfigured, misconfigured(store, cx)),
+        (Cause::RegeneratedOrRevoked, rejected::regenerated_or_revoked(store, source_fault, cx)),
+        (Cause::BadWrite, rejected::bad_write(store, cx)),
+        (Cause::Misconfigured, rejected::misconfigured(store, cx)),
         (Cause::Forbidden, answered(store, VerdictKind::Forbidden, cx)),
         (Cause::Moved, answered(store, VerdictKind::Moved, cx)),
         (Cause::SecretMissing, secret::missing(store, cx)),
@@ -60,165 +61,12 @@ fn candidate_confirmed(store: &Store, cx: &Context<'_>) -> Option<Rejection> {
     store.candidate_rejection.filter(|rejection| store.confirmed(rejection, cx))
 }
 
-/// What is known of when the store accepted the published set: of checks in an earlier life, nothing but that it
-/// did before it was published.
-fn accepted_words(store: &Store) -> Option<String> {
-    let at = store.verified_at?;
-    Some(if store.accepted.is_some() {
-        format!("It had accepted them before, last at {at}.")
-    } else {
-        let start = store.known_since.wall;
-        format!("It had accepted them before, at {at} and perhaps later: before a start at {start}.")
-    })
-}
-
-fn regenerated_or_revoked(store: &Store, source_fault: Option<&str>, cx: &Context<'_>) -> Condition {
-    if accepted_now(store) {
-        return Condition::Clear;
-    }
-    let (Some(rejection), Some(good), Some(accepted)) =
-        (confirmed(store, cx), &store.good, accepted_words(store))
-    else {
-        return Condition::Unknown;
-    };
-    // The source must have been asked since the last rejection, or be known not to answer.
-    let asked = store.was_read_since(rejection.latest.instant);
-    let untried = store.candidate.as_ref().is_some_and(|candidate| candidate.streak.last.is_none());
-    let waiting = store.candidate.as_ref().is_some_and(|candidate| candidate.accepted.is_some());
-    let held = cx.shared.platform.holds_back(store.name());
-    // What is being written now may be what ends the trouble, whatever the source holds by now.
-    let writing = store.is_publishing();
-    if !(asked || source_fault.is_some()) || untried || waiting || held || writing {
-        return Condition::Unknown;
-    }
-    let mut evidence = vec![
-        rejected_words(&format!("the published credentials ({})", good.stamp.name()), &rejection),
-        accepted,
-        words::of_source(store, source_fault, good.stamp.version),
-    ];
-    if rejection.none_seen {
-        evidence.push(
-            "The store says that no credentials came, although they were sent: the API Path's host may need www. \
-             or none, or a proxy strips headers."
-                .into(),
-        );
-    }
-    evidence.push(
-        "From outside, a regenerated token, a deleted account, a renamed user and an account that was shut off \
-         look the same."
-            .into(),
-    );
-    let place = words::where_to_write(store);
-    let meanwhile = match store.spec.on_rejection {
-        OnRejection::Keep => "until then apps keep the rejected credentials",
-        OnRejection::Withdraw => "until then apps have none, as on_rejection says",
-    };
-    holds(
-        evidence,
-        format!(
-            "{ADMIN}. If it is there, copy its Username, API Token and API Path into {place}; if its token is not to be seen, press Generate New Token, then Save, and copy that one. If the \
-             account is gone, use another account of the store. What is new is verified and published by itself; \
-             {meanwhile}."
-        ),
-    )
-}
-
 fn rejected_words(what: &str, rejection: &Rejection) -> String {
     let times = if rejection.count == 1 { "once".to_owned() } else { format!("{} times", rejection.count) };
     format!(
         "The store rejected {what} with 401 {times}, from {} to {}.",
         rejection.first.wall, rejection.latest.wall
     )
-}
-
-fn bad_write(store: &Store, cx: &Context<'_>) -> Condition {
-    let Some(candidate) = &store.candidate else {
-        return if store.read_success.is_some() { Condition::Clear } else { Condition::Unknown };
-    };
-    if candidate.accepted.is_some() {
-        return Condition::Clear;
-    }
-    let (Some(rejection), Some(good)) = (candidate_confirmed(store, cx), &store.good) else {
-        return Condition::Unknown;
-    };
-    let still = store.accepted.filter(|at| at.instant >= rejection.first.instant && accepted_now(store));
-    let Some(still) = still else {
-        return Condition::Unknown;
-    };
-    holds(
-        vec![
-            rejected_words(&format!("{} in Vault", candidate.version), &rejection),
-            format!("It still accepts the published {}, last at {}.", good.stamp.name(), still.wall),
-        ],
-        format!(
-            "{} was probably mistyped, or copied before Save was pressed. {ADMIN}, compare its Username, API Token \
-             and API Path, and write them again into {}. Apps keep what is published.",
-            words::capital(&words::of_secret(candidate.version, &store.spec.location)),
-            words::where_to_write(store)
-        ),
-    )
-}
-
-fn misconfigured(store: &Store, cx: &Context<'_>) -> Condition {
-    if accepted_now(store) {
-        return Condition::Clear;
-    }
-    let remedy = || {
-        format!(
-            "{ADMIN} and compare its Username, API Token and API Path with {} in Vault; write what differs into {}.",
-            store.spec.location,
-            words::where_to_write(store)
-        )
-    };
-    match (&store.good, &store.candidate) {
-        // A set that was withdrawn before a restart is known to have worked.
-        (None, Some(_)) if cx.shared.book.is_open(Some(store.name()), Cause::RegeneratedOrRevoked) => {
-            Condition::Unknown
-        }
-        (None, Some(candidate)) => match candidate_confirmed(store, cx) {
-            Some(rejection) => holds(
-                vec![
-                    rejected_words(&format!("{} in Vault", candidate.version), &rejection),
-                    never_accepted(store, candidate.seen.wall),
-                ],
-                remedy(),
-            ),
-            None => Condition::Unknown,
-        },
-        // Published without having been verified, and never accepted since.
-        (Some(good), _) if store.verified_at.is_none() => match confirmed(store, cx) {
-            Some(rejection) => holds(
-                vec![
-                    rejected_words(&format!("the published {}", good.stamp.name()), &rejection),
-                    format!(
-                        "It was published without being verified, and was not accepted since a start at {}; whether \
-                         it was before is not kept, so it may have been regenerated or revoked as well.",
-                        store.known_since.wall
-                    ),
-                ],
-                remedy(),
-            ),
-            None => Condition::Unknown,
-        },
-        (Some(_), _) | (None, None) => Condition::Unknown,
-    }
-}
-
-fn never_accepted(store: &Store, seen: Timestamp) -> String {
-    let never = format!(
-        "It has not accepted them since this daemon first saw them, at {seen}; whether it did before is not known here, \
-         so they may have been regenerated or revoked as well."
-    );
-    match &store.disk {
-        // A state directory that was lost, or files of somebody else.
-        Disk::Absent(Some(why)) => format!(
-            "{never} What is in its directory cannot be told to be the daemon's own ({why}); it stays there, and \
-             apps may go on reading it."
-        ),
-        Disk::Absent(None) | Disk::Unknown | Disk::Outdated | Disk::Published => {
-            format!("{never} Nothing is published.")
-        }
-    }
 }
 
 /// Whether the store gives one and the same answer about the account or the address, time after time.

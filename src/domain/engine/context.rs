@@ -28,12 +28,14 @@ pub(crate) struct Shared {
     pub(super) tally: Tally,
     /// When the machine went on after it had stood still: until then nobody could ask anything.
     pub(super) awake_since: Instant,
+    /// Nothing is known that the source does not do now.
+    pub(super) source_works: bool,
 }
 
 impl Shared {
     pub(super) fn new(book: Book, platform: Platform, now: Now) -> Self {
         let (budgets, tally) = (Budgets::default(), Tally::default());
-        Self { book, budgets, platform, tally, awake_since: now.instant }
+        Self { book, budgets, platform, tally, awake_since: now.instant, source_works: true }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The source's state machine: one token for all stores, kept alive, replaced only when it is dead.
 
+mod bearing;
 mod incidents;
 mod token;
 
@@ -15,6 +16,8 @@ use crate::domain::time::{Instant, Now, Timestamp};
 
 use self::token::{Token, lease_words};
 
+pub(super) use self::bearing::{Bearing, Trouble};
+
 /// How long the source may be unavailable before that is an incident.
 pub(crate) const GRACE: Duration = Duration::from_secs(120);
 /// How long nothing may work with a token that cannot be asked about, before it is replaced.
@@ -27,26 +30,6 @@ const LONGEST_LOSING_WAIT: Duration = Duration::from_secs(300);
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// How far apart questions about the token are at least.
 const QUESTION_SPACING: Duration = Duration::from_secs(5);
-
-/// What is known of a store's reads so far.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Trouble {
-    /// Since when the source has not answered for its secret.
-    pub(super) unanswered: Option<Instant>,
-    /// Its secret is forbidden to a token that works.
-    pub(super) refused: bool,
-}
-
-/// What the source as a whole says of one read.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Bearing {
-    /// The source answers for others, and not for this store.
-    pub(super) alone: bool,
-    /// How often the token has shown that it lives.
-    pub(super) signs_of_life: u64,
-    /// The token cannot show it.
-    pub(super) blind: bool,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Call {
@@ -129,7 +112,7 @@ impl Source {
     }
 
     /// What the source does not do now.
-    fn trouble(&self) -> Option<&SourceFault> {
+    pub(super) fn trouble(&self) -> Option<&SourceFault> {
         self.fault.as_ref().or(self.unread.as_ref()).or(self.unlisted.as_ref())
     }
 
@@ -261,7 +244,9 @@ impl Source {
         cx: &mut Context<'_>,
     ) -> Bearing {
         let alone = store.unanswered.zip(self.last_read).is_some_and(|(since, last)| last > since);
-        let bearing = Bearing { alone, signs_of_life: self.signs_of_life, blind: self.blind };
+        let still_alone =
+            alone && store.tried.zip(self.last_used()).is_some_and(|(tried, last)| last > tried);
+        let bearing = Bearing { alone, still_alone, signs_of_life: self.signs_of_life, blind: self.blind };
         self.last_attempt_at = Some(cx.now.wall);
         if let Some(fault) = fault {
             *self.errors.entry(fault.kind()).or_default() += 1;

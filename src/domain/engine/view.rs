@@ -190,7 +190,9 @@ impl Store {
             return if failed { StoreState::Failed } else { StoreState::Pending };
         }
         match (self.rejection, self.streak.kind()) {
-            (Some(rejection), _) if self.confirmed(&rejection, cx) => StoreState::Rejected,
+            (Some(rejection), _) if self.confirmed(&rejection, cx) && !self.is_held_back(cx) => {
+                StoreState::Rejected
+            }
             // What the store accepts is of no use to apps that cannot have it.
             _ if self.lost().is_some() => StoreState::Failed,
             (Some(_), _) => StoreState::Suspect,
@@ -247,7 +249,13 @@ impl Store {
             (Some(_), _, Some(rejection)) => {
                 let (count, needed) = (rejection.count, cx.settings.confirmations);
                 let of = if count < needed { format!(" of {needed}") } else { String::new() };
-                format!("rejected by the store {count}{of} times in a row")
+                let held = if self.is_held_back(cx) {
+                    "; not judged by itself, because other stores turned at the same time or are being asked whether \
+                     they did"
+                } else {
+                    ""
+                };
+                format!("rejected by the store {count}{of} times in a row{held}")
             }
             (Some(_), Some(verdict), None) => format!("published credentials: {verdict}"),
             (Some(_), None, None) => "published; not yet checked since the start".into(),

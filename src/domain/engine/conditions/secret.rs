@@ -29,13 +29,20 @@ pub(super) fn missing(store: &Store, cx: &Context<'_>) -> Condition {
             ),
         ),
         SourceFaultKind::Unavailable => match store.unanswered {
-            Some(since) if store.alone && cx.now.instant.since(since.instant) >= GRACE => holds(
-                vec![format!(
-                    "Vault has not answered for {secret} since {}, although it answers for others: {fault}.",
-                    since.wall
-                )],
-                format!("Look into Vault's log, and into what stands before it, for {secret}.{kept}"),
-            ),
+            // While it does not answer for others either, it is the source's own trouble.
+            Some(since)
+                if store.still_alone
+                    && cx.shared.source_works
+                    && cx.now.instant.since(since.instant) >= GRACE =>
+            {
+                holds(
+                    vec![format!(
+                        "Vault has not answered for {secret} since {}, although it answers for others: {fault}.",
+                        since.wall
+                    )],
+                    format!("Look into Vault's log, and into what stands before it, for {secret}.{kept}"),
+                )
+            }
             Some(_) | None => Condition::Unknown,
         },
         SourceFaultKind::Forbidden | SourceFaultKind::LoginRefused => Condition::Unknown,

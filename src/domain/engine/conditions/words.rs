@@ -16,9 +16,11 @@ pub(super) fn of_source(store: &Store, source_fault: Option<&str>, published: Ve
             format!("Vault has {}, which cannot be used: {error}.", beside(*version, published))
         }
         (None, Some(candidate), _) => {
-            let verdict = candidate.streak.last.as_ref().map(ToString::to_string).unwrap_or_default();
             let held = beside(candidate.version, published);
-            format!("Vault has {held}, which is not published: {verdict}.")
+            match &candidate.streak.last {
+                Some(verdict) => format!("Vault has {held}, which is not published: {verdict}."),
+                None => format!("Vault has {held}, which is being verified."),
+            }
         }
         (None, None, Some(at)) => {
             let held = store.held.unwrap_or(published);

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::Context;
 use super::super::book::Book;
 use super::super::platform::Standing;
+use super::super::{Condition, Context, Judged};
 use super::{Candidate, Certificate, Disk, FIRST_WAIT, Store};
 use crate::domain::credentials::Credentials;
 use crate::domain::engine::Gate;
@@ -316,6 +316,26 @@ impl Store {
 
     pub(in crate::domain::engine) fn is_told_rejected(&self, cx: &Context<'_>) -> bool {
         cx.shared.book.is_open(Some(self.name()), Cause::RegeneratedOrRevoked)
+    }
+
+    /// Whoever answers an alert with credentials that are rejected as well is told so at once.
+    pub(super) fn hasten_reminders(&mut self, judged: &[Judged], cx: &mut Context<'_>) {
+        let dead = self.candidate_rejection.is_some_and(|rejection| self.confirmed(&rejection, cx));
+        let told = |(cause, condition): &&Judged| {
+            matches!(cause, Cause::RegeneratedOrRevoked | Cause::BadWrite)
+                && matches!(condition, Condition::Holds { .. })
+        };
+        if let Some(candidate) = self.candidate.as_mut().filter(|candidate| candidate.untold && dead)
+            && let Some((cause, _)) = judged.iter().find(told)
+        {
+            candidate.untold = false;
+            cx.shared.book.remind_now(&self.spec.name, *cause, cx.now.instant);
+        }
+    }
+
+    /// Whether nothing is said of its rejection by itself, since the platform is suspected, or may be.
+    pub(in crate::domain::engine) fn is_held_back(&self, cx: &Context<'_>) -> bool {
+        cx.shared.platform.holds_back(self.name())
     }
 
     /// Notes how long a regeneration can have gone unnoticed: since the store last accepted the credentials. Whether it

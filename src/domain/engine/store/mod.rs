@@ -81,6 +81,8 @@ pub(super) struct Candidate {
     pub(super) streak: Streak,
     pub(super) certificate: Option<Certificate>,
     pub(super) next_probe: Instant,
+    /// It was written while this life watched, and nobody was told yet that it is rejected as well.
+    pub(super) untold: bool,
 }
 
 impl Candidate {
@@ -95,6 +97,8 @@ pub(super) struct Store {
     pub(super) spec: StoreSpec,
     pub(super) due: Option<Instant>,
     pub(super) known_since: Now,
+    /// The last good set lay there: whatever happened to it before is not known.
+    pub(super) inherited: bool,
     pub(super) disk: Disk,
     /// The last good set: what is published, or was before the disk lost it.
     pub(super) good: Option<Published>,
@@ -122,6 +126,8 @@ pub(super) struct Store {
     pub(super) unanswered: Option<Now>,
     /// It answers for others meanwhile.
     pub(super) alone: bool,
+    /// It has answered for others since this one was last tried, too.
+    pub(super) still_alone: bool,
     /// How often the token had shown that it lives when it was first forbidden to read this secret.
     forbidden: Option<u64>,
     /// It has shown it again since, and reading is still forbidden.
@@ -178,6 +184,7 @@ impl Store {
             spec,
             due: None,
             known_since: now,
+            inherited: false,
             disk: Disk::Unknown,
             good: None,
             candidate: None,
@@ -195,6 +202,7 @@ impl Store {
             faults: 0,
             unanswered: None,
             alone: false,
+            still_alone: false,
             forbidden: None,
             refused: false,
             problem: None,
@@ -236,7 +244,11 @@ impl Store {
 
     /// What the source has to know of this store to judge a read.
     pub(super) fn trouble(&self) -> Trouble {
-        Trouble { unanswered: self.unanswered.map(|since| since.instant), refused: self.refused }
+        Trouble {
+            unanswered: self.unanswered.map(|since| since.instant),
+            tried: self.read_attempt.map(|at| at.instant),
+            refused: self.refused,
+        }
     }
 
     pub(super) const fn is_publishing(&self) -> bool {
@@ -280,7 +292,7 @@ impl Store {
         if moved {
             self.reading = false;
             self.faults = 0;
-            (self.unanswered, self.alone) = (None, false);
+            (self.unanswered, self.alone, self.still_alone) = (None, false, false);
             (self.forbidden, self.refused) = (None, false);
             self.problem = None;
             self.read_success = None;
@@ -382,6 +394,7 @@ impl Store {
         self.advance_acknowledgement(now);
         self.advance_superseded(cx);
         let judged = conditions::judge(self, source_fault, cx);
+        self.hasten_reminders(&judged, cx);
         let known = self.rejection.is_none() || self.is_told_rejected(cx);
         // A generation that was published since, by a life that ended before it could say so, may hold other values.
         let opened = cx.shared.book.opened_at(&self.spec.name, Cause::RegeneratedOrRevoked);

@@ -95,6 +95,7 @@ impl Store {
             self.read_soon(cx.now.instant);
         }
         self.adopt(published, None, cx);
+        self.inherited = true;
         self.next_check = match cx.settings.first_check {
             FirstCheck::AtOnce => cx.now.instant,
             FirstCheck::InTurn => self.turn_within(cx.settings.check_interval.min(FIRST_CHECK), cx),
@@ -131,7 +132,7 @@ impl Store {
         self.rejection = None;
         self.reports.forget();
         self.accepted = accepted;
-        self.known_since = cx.now;
+        (self.known_since, self.inherited) = (cx.now, false);
         self.streak = Streak::default();
         if let Some(accepted) = accepted {
             self.streak.push(Verdict::Accepted, accepted);
@@ -160,6 +161,7 @@ impl Store {
         let (what, why) = match same_files {
             Some(true) => ("restored", ""),
             Some(false) => ("published", ", in the files that are configured now,"),
+            None if stamp.verified_at.is_none() => ("published", ", which nobody has asked the store about,"),
             None => ("published", ", which the store accepted,"),
         };
         let after = if failures > 0 { format!(", after {failures} failures") } else { String::new() };

@@ -56,11 +56,11 @@ impl Store {
                     self.say(cx, None, format!("the secret can be {what} again{times}"));
                 }
                 self.faults = 0;
-                self.read_success = Some(cx.now);
+                let watched = self.read_success.replace(cx.now).is_some();
                 let day = phase(self.name().as_str(), "read", LONGEST_UNREAD);
                 self.read_anyway = next_turn(cx.now.instant, day, LONGEST_UNREAD);
                 self.next_read = if self.is_listed { self.after_listing(cx) } else { self.poll_turn(cx) };
-                self.found(credentials, version, created_at, cx);
+                self.found(credentials, version, created_at, watched, cx);
             }
             Err(problem) => self.unusable(problem, cx),
         }
@@ -118,6 +118,7 @@ impl Store {
         let unanswered = fault == Some(SourceFaultKind::Unavailable);
         self.unanswered = unanswered.then(|| self.unanswered.unwrap_or(cx.now));
         self.alone = unanswered && bearing.alone;
+        self.still_alone = unanswered && bearing.still_alone;
         let forbidden = fault == Some(SourceFaultKind::Forbidden);
         let again = |signs_of_life| bearing.blind || bearing.signs_of_life > signs_of_life;
         self.refused = forbidden && self.forbidden.is_some_and(again);
@@ -129,6 +130,7 @@ impl Store {
         found: Credentials,
         version: Version,
         created_at: Option<Timestamp>,
+        watched: bool,
         cx: &mut Context<'_>,
     ) {
         if self.good.as_ref().is_some_and(|good| good.credentials.same_as(&found)) {
@@ -154,6 +156,7 @@ impl Store {
             streak: Streak::default(),
             certificate: None,
             next_probe: self.not_before.max(cx.now.instant),
+            untold: watched,
         });
     }
 

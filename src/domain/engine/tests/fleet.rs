@@ -288,7 +288,8 @@ fn single_stores_are_held_back_after_a_restart_until_it_is_known_how_the_trouble
     for store in &names(4)[1..] {
         world.shops.insert(store.clone(), Shop::Fails(ProbeFault::Timeout));
     }
-    world.pass_until(|world| world.store("store-000").state == StoreState::Rejected);
+    world.pass_until(|world| world.store("store-000").detail.starts_with("rejected by the store 3 times"));
+    assert_eq!(world.store("store-000").state, StoreState::Suspect);
     world.pass(10 * MINUTE);
     assert_eq!(world.said(), [(MessageKind::Opened, Cause::PlatformTrouble)]);
     mend(&mut world, &names(4)[1..]);

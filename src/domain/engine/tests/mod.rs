@@ -10,6 +10,7 @@ mod headline;
 mod incidents;
 mod listing;
 mod looking;
+mod nights;
 mod overlaps;
 mod publishing;
 mod reloading;
