@@ -173,7 +173,12 @@ fn nothing_is_said_without_evidence(
     let stale = |since: u64| time.saturating_sub(since) >= millis(watch.settings.stale_after);
     let (right, invariant) = match cause {
         Cause::RegeneratedOrRevoked => {
-            (confirmed(published.rejected), "nothing_is_called_revoked_without_confirmed_rejections")
+            let died = |set: &SetFacts| confirmed(set.rejected) && set.accepted_in_life == Some(watch.life);
+            let unwritten = store.published.is_none() && any_candidate().any(died);
+            (
+                confirmed(published.rejected) || unwritten,
+                "nothing_is_called_revoked_without_confirmed_rejections",
+            )
         }
         Cause::BadWrite => (
             any_candidate().any(|set| {

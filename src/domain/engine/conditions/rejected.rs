@@ -26,6 +26,9 @@ pub(super) fn regenerated_or_revoked(
     if accepted_now(store) {
         return Condition::Clear;
     }
+    if let (None, Some(candidate)) = (&store.good, &store.candidate) {
+        return died_unpublished(store, candidate, cx);
+    }
     let (Some(rejection), Some(good), Some(accepted)) =
         (confirmed(store, cx), &store.good, accepted_words(store))
     else {
@@ -62,18 +65,36 @@ pub(super) fn regenerated_or_revoked(
          look the same."
             .into(),
     );
-    let place = words::where_to_write(store);
     let meanwhile = match store.spec.on_rejection {
         OnRejection::Keep => "until then apps keep the rejected credentials",
         OnRejection::Withdraw => "until then apps have none, as on_rejection says",
     };
-    holds(
-        evidence,
-        format!(
-            "{ADMIN}. If it is there, copy its Username, API Token and API Path into {place}; if its token is not to be seen, press Generate New Token, then Save, and copy that one. If the \
+    holds(evidence, remedy(store, meanwhile))
+}
+
+fn remedy(store: &Store, meanwhile: &str) -> String {
+    let place = words::where_to_write(store);
+    format!(
+        "{ADMIN}. If it is there, copy its Username, API Token and API Path into {place}; if its token is not to be seen, press Generate New Token, then Save, and copy that one. If the \
              account is gone, use another account of the store. What is new is verified and published by itself; \
              {meanwhile}."
-        ),
+    )
+}
+
+/// It worked, could not be written, and works no more: it was regenerated or revoked before any app had it.
+fn died_unpublished(store: &Store, candidate: &Candidate, cx: &Context<'_>) -> Condition {
+    let (Some(rejection), Some(worked)) = (candidate_confirmed(store, cx), candidate.worked) else {
+        return Condition::Unknown;
+    };
+    holds(
+        vec![
+            rejected_words(&format!("{} in Vault", candidate.version), &rejection),
+            format!(
+                "It had accepted them before, last at {}, when they could not be published.",
+                worked.wall
+            ),
+        ],
+        remedy(store, "until then apps have none"),
     )
 }
 
@@ -153,6 +174,8 @@ pub(super) fn misconfigured(store: &Store, cx: &Context<'_>) -> Condition {
         (None, Some(_)) if cx.shared.book.is_open(Some(store.name()), Cause::RegeneratedOrRevoked) => {
             Condition::Unknown
         }
+        // It did work: that is another cause.
+        (None, Some(candidate)) if candidate.worked.is_some() => Condition::Unknown,
         (None, Some(candidate)) => match candidate_confirmed(store, cx) {
             Some(rejection) => holds(
                 vec![

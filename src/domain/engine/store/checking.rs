@@ -168,6 +168,7 @@ impl Store {
         match &verdict {
             Verdict::Accepted => {
                 (candidate.accepted, candidate.ask_again) = (Some(cx.now), false);
+                candidate.worked = candidate.accepted;
                 self.candidate_rejection = None;
             }
             Verdict::Rejected { none_seen } => {

@@ -76,6 +76,8 @@ pub(super) struct Candidate {
     pub(super) created_at: Option<Timestamp>,
     pub(super) seen: Now,
     pub(super) accepted: Option<Now>,
+    /// When it was last, whatever the store has said since.
+    pub(super) worked: Option<Now>,
     /// It was accepted, and could not be written then: it may have died since.
     pub(super) ask_again: bool,
     pub(super) streak: Streak,

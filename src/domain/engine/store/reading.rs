@@ -152,6 +152,7 @@ impl Store {
             created_at,
             seen: cx.now,
             accepted: None,
+            worked: None,
             ask_again: false,
             streak: Streak::default(),
             certificate: None,

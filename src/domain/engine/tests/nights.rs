@@ -146,3 +146,25 @@ fn what_nobody_has_verified_is_not_said_to_be_accepted() {
     let incident = open(&mut world, Cause::Misconfigured);
     assert!(incident.evidence[1].contains("since a start at"), "{:?}", incident.evidence);
 }
+
+#[test]
+fn what_worked_and_died_before_it_could_be_written_is_not_called_misconfigured() {
+    let mut world = World::new(&["acme"]);
+    let reason = "No space left on device".to_owned();
+    world.publish_fault = Some(PublishFault { operation: "cannot write", path: "/x".into(), reason });
+    world.pass(HOUR);
+    world.accept("acme", "user", "token-2");
+    world.pass(HOUR);
+    assert!(
+        world.said().contains(&OPENED)
+            && !world.said().iter().any(|(_, cause)| *cause == Cause::Misconfigured)
+    );
+    let incident = open(&mut world, Cause::RegeneratedOrRevoked);
+    assert!(incident.evidence[1].contains("when they could not be published"), "{:?}", incident.evidence);
+    assert!(incident.remedy.ends_with("until then apps have none."), "{}", incident.remedy);
+    world.publish_fault = None;
+    world.write("acme", "user", "token-2");
+    world.pass(HOUR);
+    assert_eq!(world.store("acme").state, StoreState::Verified);
+    assert_eq!(world.snapshot().incidents, []);
+}
