@@ -99,6 +99,22 @@ fn every_command_gives_examples_that_no_terminal_breaks() {
 }
 
 #[test]
+fn where_validate_is_advised_it_is_said_what_the_credentials_of_systemd_need() {
+    let (_directory, files) = written();
+    let page = &files["man/man1/bc-secrets-sync-validate.1"];
+    let runbook = include_str!("../deploy/prometheus/runbook.md");
+    let advice = runbook.split("\n\n").filter(|part| part.contains("`bc-secrets-sync validate"));
+    let advice: Vec<_> = advice.map(str::to_owned).collect();
+    assert_eq!(advice.len(), 2);
+    for text in [vec![page.replace('\\', "")], advice].concat() {
+        assert!(
+            text.contains("%d/") && text.contains("CREDENTIALS_DIRECTORY=/etc/bc-secrets-sync"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
 fn a_script_or_a_help_that_cannot_be_written_is_no_success() {
     for arguments in [&["completions", "bash"][..], &["--help"], &["--version"]] {
         let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();

@@ -4,10 +4,11 @@
 # The path is that of the KV version 1 API: MOUNT/PREFIX/*. Here the mount is `secret` and every store's `path` in
 # the configuration begins with `bigcommerce/`. `setup` puts yours in their place.
 path "secret/bigcommerce/*" {
-  capabilities = ["read"]
+  capabilities = ["read", "list"]
 }
 
-# Which secrets there are: for [[discover]]. Without it every store must be configured by its name.
+# Which secrets there are: for [[discover]], as is the `list` above, for folders. Without both every store must be
+# configured by its name.
 path "secret/bigcommerce" {
   capabilities = ["list"]
 }

@@ -6,14 +6,21 @@ path "secret/data/bigcommerce/*" {
   capabilities = ["read"]
 }
 
-# Which secrets there are: for [[discover]]. Without it every store must be configured by its name.
+# Which secrets there are: for [[discover]], of which each folder below (`/*`) has one of its own. Without it every store
+# must be configured by its name.
 path "secret/metadata/bigcommerce" {
+  capabilities = ["list"]
+}
+path "secret/metadata/bigcommerce/*" {
   capabilities = ["list"]
 }
 
 # Which versions they have, all in one answer: OpenBao has this, Vault has not. Without it each secret is read once
 # in each interval, to see whether it has changed.
 path "secret/detailed-metadata/bigcommerce" {
+  capabilities = ["list"]
+}
+path "secret/detailed-metadata/bigcommerce/*" {
   capabilities = ["list"]
 }
 

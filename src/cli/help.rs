@@ -78,7 +78,8 @@ Examples:
   bc-secrets-sync validate -c config.toml
       Before it is installed, or in a pipeline
   bc-secrets-sync validate && systemctl reload bc-secrets-sync
-      Load it only if it is right; the daemon keeps the old one if it is not
+      Load it only if it is right; the daemon keeps the old one if it is not.
+      Where it has %d/: CREDENTIALS_DIRECTORY=/etc/bc-secrets-sync in front
 
 ",
     codes!(0 2 70),

@@ -67,6 +67,27 @@ async fn stores_come_and_go_without_a_restart() {
 }
 
 #[tokio::test]
+async fn a_folder_is_discovered_by_a_table_of_its_own_with_the_shipped_policy() {
+    let world = world("[[discover]]\nprefix = \"stores/eu\"\n").await;
+    let acme = create(&world, "acme").await;
+    let bravo = world.bigcommerce.create_account("bravo", "user-of-bravo");
+    world.write("eu/bravo", &bravo).await;
+    let daemon = world.daemon().await;
+    world.wait_published("acme", &acme).await;
+    world.wait_published("bravo", &bravo).await;
+    wait_until("both are listed with their versions", async || {
+        let folders = daemon.status().await["source"]["folders"].clone();
+        let found =
+            |folder: &Value| (folder["path"].clone(), folder["stores"].clone(), folder["changes"].clone());
+        let found: Vec<_> = folders.as_array().unwrap().iter().map(found).collect();
+        let expected = ["secret/stores", "secret/stores/eu"];
+        found == expected.map(|path| (json!(path), json!(1), json!("by_listing")))
+    })
+    .await;
+    daemon.stop().await;
+}
+
+#[tokio::test]
 async fn what_may_not_be_listed_is_an_incident_and_heals() {
     let world = world("").await;
     world.bao.put_policy("stores", POLICY_WITHOUT_LIST).await;

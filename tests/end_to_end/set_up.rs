@@ -1,8 +1,10 @@
 //! What `deploy/vault/setup` makes of a server is what the daemon needs, and no more.
 
+use std::process::Command;
+
 use serde_json::json;
 
-use crate::support::openbao::OpenBao;
+use crate::support::openbao::{OpenBao, SET_UP};
 use crate::support::world::{World, fields};
 
 /// What it prints when it is done.
@@ -30,7 +32,8 @@ async fn the_daemon_works_with_what_the_script_has_made_for_either_version_of_kv
     for version in ["1", "2"] {
         let mut world = World::start().await;
         let home = world.configuration.home().to_str().unwrap().to_owned();
-        let how = ["--mount", "team/shop keys", "--prefix", "stores", "--kv-version", version, &home];
+        // Named as the prefix of the shipped policy is.
+        let how = ["--mount", "shop keys/bigcommerce", "--prefix", "stores", "--kv-version", version, &home];
         let said = set_up(&world.bao, &how);
         assert!(said.contains(&format!("KV version {version}")), "{said}");
 
@@ -39,13 +42,16 @@ async fn the_daemon_works_with_what_the_script_has_made_for_either_version_of_kv
             "1" => ("stores/acme", fields(&account)),
             _ => ("data/stores/acme", json!({ "data": fields(&account) })),
         };
-        world.bao.request("POST", &format!("team/shop%20keys/{path}"), Some(body)).await;
-        world.configuration.edit("[vault]\n", "[vault]\nmount = \"team/shop keys\"\n");
+        world.bao.request("POST", &format!("shop%20keys/bigcommerce/{path}"), Some(body)).await;
+        world.configuration.edit("[vault]\n", "[vault]\nmount = \"shop keys/bigcommerce\"\n");
         let daemon = world.daemon().await;
         world.wait_published("acme", &account).await;
         let mounts = daemon.status().await["source"]["mounts"].clone();
         let number: u64 = version.parse().unwrap();
-        assert_eq!(mounts, json!([{ "mount": "team/shop keys", "kv_version": number, "configured": false }]));
+        assert_eq!(
+            mounts,
+            json!([{ "mount": "shop keys/bigcommerce", "kv_version": number, "configured": false }])
+        );
         daemon.stop().await;
     }
 }
@@ -57,9 +63,10 @@ async fn what_the_script_allows_is_to_read_and_list_the_secrets_below_the_path_a
     let directory = directory.path().to_str().unwrap();
     set_up(&bao, &["--mount", "kv", "--kv-version", "1", "--role", "one", directory]);
     set_up(&bao, &["--role", "two", "--policy", "other-name", directory]);
-    bao.write_secret("bigcommerce/a", json!({ "x": 1 })).await;
-    bao.write_secret("others/a", json!({ "x": 1 })).await;
-    for path in ["kv/bigcommerce/a", "kv/others/a"] {
+    for path in ["bigcommerce/a", "bigcommerce/folder/a", "others/a", "bigcommercial/folder/a"] {
+        bao.write_secret(path, json!({ "x": 1 })).await;
+    }
+    for path in ["kv/bigcommerce/a", "kv/bigcommerce/folder/a", "kv/others/a", "kv/bigcommercial/folder/a"] {
         bao.request("POST", path, Some(json!({ "x": 1 }))).await;
     }
     let some = Some(json!({ "data": { "x": 2 } }));
@@ -67,6 +74,8 @@ async fn what_the_script_allows_is_to_read_and_list_the_secrets_below_the_path_a
         ("one", "GET", "kv/bigcommerce/a", None, 200),
         ("one", "GET", "kv/others/a", None, 403),
         ("one", "LIST", "kv/bigcommerce", None, 200),
+        ("one", "LIST", "kv/bigcommerce/folder", None, 200),
+        ("one", "LIST", "kv/bigcommercial/folder", None, 403),
         ("one", "LIST", "kv/others", None, 403),
         ("one", "POST", "kv/bigcommerce/a", some.clone(), 403),
         ("one", "DELETE", "kv/bigcommerce/a", None, 403),
@@ -76,6 +85,10 @@ async fn what_the_script_allows_is_to_read_and_list_the_secrets_below_the_path_a
         ("other-name", "GET", "secret/data/bigcommercial/a", None, 403),
         ("other-name", "LIST", "secret/metadata/bigcommerce", None, 200),
         ("other-name", "LIST", "secret/detailed-metadata/bigcommerce", None, 200),
+        ("other-name", "LIST", "secret/metadata/bigcommerce/folder", None, 200),
+        ("other-name", "LIST", "secret/detailed-metadata/bigcommerce/folder", None, 200),
+        ("other-name", "LIST", "secret/metadata/bigcommercial/folder", None, 403),
+        ("other-name", "LIST", "secret/detailed-metadata/bigcommercial/folder", None, 403),
         ("other-name", "LIST", "secret/metadata/others", None, 403),
         ("other-name", "LIST", "secret/detailed-metadata/others", None, 403),
         ("other-name", "GET", "secret/metadata/bigcommerce/a", None, 403),
@@ -97,6 +110,38 @@ async fn what_the_script_allows_is_to_read_and_list_the_secrets_below_the_path_a
         let token = bao.create_token(json!({ "policies": [policy], "no_default_policy": true })).await;
         let (answered, _) = bao.try_request(&token, method, path, body).await;
         assert_eq!(answered, status, "{policy}: {method} {path}");
+    }
+}
+
+/// The paths of a printed policy, without those of the daemon's own token.
+fn printed_paths(mount: &str, prefix: &str, version: &str) -> Vec<String> {
+    let arguments = ["--print-policy", "--mount", mount, "--prefix", prefix, "--kv-version", version];
+    let printed = Command::new(SET_UP).args(arguments).output().unwrap();
+    assert!(printed.status.success(), "{printed:?}");
+    let text = String::from_utf8(printed.stdout).unwrap();
+    let quoted = text.lines().filter_map(|line| line.strip_prefix("path \"")?.strip_suffix("\" {"));
+    quoted.filter(|path| !path.starts_with("auth/")).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_policy_is_for_any_mount_and_path_also_those_that_are_named_as_the_shipped_ones() {
+    for mount in ["kv", "team/bigcommerce", "bigcommerce/kv", "bigcommerce", "team/secret", "secret"] {
+        for prefix in
+            ["shops", "bigcommerce/eu", "eu/bigcommerce", "secret", "secret/bigcommerce", "bigcommerce"]
+        {
+            let two = [
+                "data/PREFIX/*",
+                "metadata/PREFIX",
+                "metadata/PREFIX/*",
+                "detailed-metadata/PREFIX",
+                "detailed-metadata/PREFIX/*",
+            ];
+            for (version, paths) in [("1", &["PREFIX/*", "PREFIX"][..]), ("2", &two)] {
+                let expected: Vec<_> =
+                    paths.iter().map(|path| format!("{mount}/{}", path.replace("PREFIX", prefix))).collect();
+                assert_eq!(printed_paths(mount, prefix, version), expected, "KV version {version}");
+            }
+        }
     }
 }
 

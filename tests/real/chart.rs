@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::manifests::{WAYS, deploy, list, of_kind, output, workload};
 use super::schemas;
@@ -54,6 +54,10 @@ fn real_chart_passes_its_linter_and_refuses_values_that_it_does_not_know() {
         ("mode=job,monitoring.enabled=true", "mode is job"),
         ("mode=init,monitoring.enabled=true", "mode is init"),
         ("volumes.credentialsSizeLimit=much", "credentialsSizeLimit"),
+        ("extraArgs=--wait", "extraArgs"),
+        ("extraArgs[0]=5", "extraArgs"),
+        ("terminationGracePeriodSeconds=1m", "terminationGracePeriodSeconds"),
+        ("terminationGracePeriodSeconds=0", "terminationGracePeriodSeconds"),
     ] {
         // An empty list is none for the other one.
         let set = if bad.ends_with("=[]") { "--set-json" } else { "--set" };
@@ -98,6 +102,62 @@ fn real_chart_takes_any_name_of_a_release_and_any_layout_of_a_configuration() {
     let config = format!("config={}", file.path().display());
     let objects = schemas::read_yaml(&output(template("x", "sidecar", &["--set-file", &config])));
     assert_eq!(of_kind(&objects, "ConfigMap")[0]["data"], json!({"config.toml": text}));
+}
+
+/// Everything that the chart names, for a release and an app of this name.
+fn named(name: &str) -> Vec<Value> {
+    let own = ["app.name", "auth.approle.secretName", "auth.kubernetes.audience"];
+    let others = [
+        "serviceAccount.name",
+        "persistence.state.existingClaim",
+        "persistence.credentials.storageClassName",
+    ];
+    let of = |way: &str, names: &[&str], monitoring: bool| {
+        let values: Vec<_> = names.iter().map(|value| format!("{value}={name}")).collect();
+        let monitoring = format!("monitoring.enabled={monitoring}");
+        output(template(name, way, &["--set-string", &values.join(","), "--set", &monitoring]))
+    };
+    let mut texts = vec![of("deployment", &others, false)];
+    // The rules are long, and the same in each way.
+    texts.extend(WAYS.iter().map(|way| of(way, &own, *way == "deployment")));
+    schemas::read_yaml(&texts.join("\n---\n"))
+}
+
+#[test]
+#[ignore = "needs helm: ./tests/run --real"]
+fn real_chart_takes_names_that_are_numbers_or_booleans_in_yaml_for_names() {
+    let usual = serde_json::to_string(&named("the-name")).unwrap();
+    for name in [
+        "123456", "4711", "1e5", "12e4", "0x1f", "010", "0b1", "y", "n", "on", "off", "yes", "no", "true",
+        "null",
+    ] {
+        // Strings at the same places, and nothing else.
+        let expected: Value = serde_json::from_str(&usual.replace("the-name", name)).unwrap();
+        assert_eq!(json!(named(name)), expected, "{name}");
+    }
+    // With dots releases are named, and apps are not.
+    for name in ["1.5", "1.5e3"] {
+        let expected = serde_json::to_string(&schemas::read_yaml(&chart("the-name", "deployment"))).unwrap();
+        let expected: Value = serde_json::from_str(&expected.replace("the-name", name)).unwrap();
+        assert_eq!(json!(schemas::read_yaml(&chart(name, "deployment"))), expected, "{name}");
+    }
+}
+
+#[test]
+#[ignore = "needs helm: ./tests/run --real"]
+fn real_chart_adds_options_of_run_and_gives_the_pod_time_to_stop() {
+    for way in WAYS {
+        let more = ["--set", "extraArgs={--wait,5m},terminationGracePeriodSeconds=90"];
+        let objects = schemas::read_yaml(&output(template("x", way, &more)));
+        let pod = &workload(&objects)["spec"]["template"]["spec"];
+        assert_eq!(pod["terminationGracePeriodSeconds"], 90, "{way}");
+        let place = if way == "deployment" { "containers" } else { "initContainers" };
+        let arguments = list(&pod[place][0], "args");
+        let usual = schemas::read_yaml(&chart("x", way));
+        let usual = list(&workload(&usual)["spec"]["template"]["spec"][place][0], "args");
+        let (before, added) = arguments.split_at(usual.len());
+        assert_eq!((before, added), (&usual[..], &[&json!("--wait"), &json!("5m")][..]), "{way}");
+    }
 }
 
 #[test]

@@ -4,7 +4,9 @@ validates nothing. Prints one line of JSON: the objects, and for each version wh
 Prometheus Operator are not looked at."""
 
 import json
+import re
 import sys
+import warnings
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -17,9 +19,12 @@ schemas = Path(distribution("kubernetes-validate").locate_file("kubernetes_valid
 def read():
     if not manifests:
         return json.load(sys.stdin)
-    # As Kubernetes reads it, to which 0440 is octal.
+    # As Kubernetes reads it, to which 0440 is octal, and 1e5 a number.
+    yaml, exponent = YAML(typ="safe", pure=True), re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+$")
+    yaml.resolver.add_version_implicit_resolver((1, 1), "tag:yaml.org,2002:float", exponent, list("-+.0123456789"))
+    warnings.simplefilter("ignore")
     text = "".join(f"%YAML 1.1\n---\n{part}\n...\n" for part in sys.stdin.read().split("\n---\n"))
-    documents = YAML(typ="safe", pure=True).load_all(text)
+    documents = yaml.load_all(text)
     return [json.loads(json.dumps(document)) for document in documents if document]
 
 

@@ -311,6 +311,20 @@ fn real_manifests_start_the_app_on_published_credentials_only_and_are_found_by_w
     }
 }
 
+#[test]
+#[ignore = "needs kustomize and helm: ./tests/run --real"]
+fn real_manifests_let_names_be_asked_of_the_cluster_and_of_a_cache_on_the_node() {
+    let objects: Vec<_> = everything().into_iter().flat_map(|(_, objects)| objects).collect();
+    let policies = of_kind(&objects, "NetworkPolicy");
+    assert_eq!(policies.len(), 2);
+    for policy in policies {
+        let names = &policy["spec"]["egress"][0];
+        assert_eq!(list(names, "ports").iter().map(|port| &port["port"]).collect::<Vec<_>>(), [53, 53]);
+        assert_eq!(names["to"][0]["podSelector"]["matchLabels"], json!({"k8s-app": "kube-dns"}));
+        assert_eq!(names["to"][1], json!({"ipBlock": {"cidr": "169.254.20.10/32"}}));
+    }
+}
+
 #[tokio::test]
 #[ignore = "needs kustomize and helm: ./tests/run --real"]
 async fn real_manifests_have_configurations_that_the_daemon_takes() {

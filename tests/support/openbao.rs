@@ -19,7 +19,7 @@ use tempfile::TempDir;
 const BINARY: &str = "BC_SECRETS_SYNC_TEST_VAULT";
 
 /// The script that sets up a server for the daemon.
-const SET_UP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/vault/setup");
+pub(crate) const SET_UP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/vault/setup");
 
 /// The policy that the script gives the daemon, for secrets below `secret/PREFIX/`.
 pub(crate) fn shipped_policy(prefix: &str) -> String {

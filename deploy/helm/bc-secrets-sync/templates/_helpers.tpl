@@ -8,7 +8,7 @@
 
 {{- define "bc.labels" -}}
 app.kubernetes.io/name: bc-secrets-sync
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
@@ -29,7 +29,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
 {{/* The daemon's container. */}}
 {{- define "bc.container" -}}
 name: bc-secrets-sync
-image: {{ include "bc.image" . }}
+image: {{ include "bc.image" . | quote }}
 {{- with .Values.image.pullPolicy }}
 imagePullPolicy: {{ . }}
 {{- end }}
@@ -37,9 +37,9 @@ imagePullPolicy: {{ . }}
 restartPolicy: Always
 {{- end }}
 {{- if include "bc.oneTime" . }}
-args: ["run", "--one-time", "--config", "/etc/bc-secrets-sync/config/config.toml"]
+args: {{ concat (list "run" "--one-time" "--config" "/etc/bc-secrets-sync/config/config.toml") (.Values.extraArgs | default list) | toJson }}
 {{- else }}
-args: ["run", "--config", "/etc/bc-secrets-sync/config/config.toml"]
+args: {{ concat (list "run" "--config" "/etc/bc-secrets-sync/config/config.toml") (.Values.extraArgs | default list) | toJson }}
 ports:
   - name: bc-http
     containerPort: 9847
@@ -113,27 +113,27 @@ volumeMounts:
 - name: bc-credentials
 {{- if eq .Values.mode "deployment" }}
   persistentVolumeClaim:
-    claimName: {{ .Values.persistence.credentials.existingClaim | default (printf "%s-credentials" (include "bc.name" .)) }}
+    claimName: {{ .Values.persistence.credentials.existingClaim | default (printf "%s-credentials" (include "bc.name" .)) | quote }}
 {{- else }}
   emptyDir:
     medium: Memory
-    sizeLimit: {{ .Values.volumes.credentialsSizeLimit }}
+    sizeLimit: {{ .Values.volumes.credentialsSizeLimit | quote }}
 {{- end }}
 - name: bc-state
 {{- if eq .Values.mode "deployment" }}
   persistentVolumeClaim:
-    claimName: {{ .Values.persistence.state.existingClaim | default (printf "%s-state" (include "bc.name" .)) }}
+    claimName: {{ .Values.persistence.state.existingClaim | default (printf "%s-state" (include "bc.name" .)) | quote }}
 {{- else }}
   emptyDir:
-    sizeLimit: {{ .Values.volumes.stateSizeLimit }}
+    sizeLimit: {{ .Values.volumes.stateSizeLimit | quote }}
 {{- end }}
 - name: bc-config
   configMap:
-    name: {{ include "bc.name" . }}
+    name: {{ include "bc.name" . | quote }}
 {{- if eq .Values.auth.method "approle" }}
 - name: bc-approle
   secret:
-    secretName: {{ .Values.auth.approle.secretName }}
+    secretName: {{ .Values.auth.approle.secretName | quote }}
     defaultMode: 0440
 {{- else }}
 - name: bc-vault-token
@@ -142,7 +142,7 @@ volumeMounts:
     sources:
       - serviceAccountToken:
           path: token
-          audience: {{ .Values.auth.kubernetes.audience }}
+          audience: {{ .Values.auth.kubernetes.audience | quote }}
           expirationSeconds: {{ .Values.auth.kubernetes.expirationSeconds | int }}
 {{- end }}
 {{- if .Values.events.enabled }}
@@ -169,14 +169,14 @@ volumeMounts:
 {{- $name := ternary (include "bc.name" .) .Values.app.name (eq .Values.mode "deployment") -}}
 metadata:
   labels:
-    app: {{ $name }}
-    credentials-by: {{ include "bc.name" . }}
+    app: {{ $name | quote }}
+    credentials-by: {{ include "bc.name" . | quote }}
   {{- with .Values.podAnnotations }}
   annotations:
     {{- toYaml . | nindent 4 }}
   {{- end }}
 spec:
-  serviceAccountName: {{ include "bc.account" . }}
+  serviceAccountName: {{ include "bc.account" . | quote }}
   automountServiceAccountToken: false
   {{- with .Values.imagePullSecrets }}
   imagePullSecrets:
@@ -184,6 +184,9 @@ spec:
   {{- end }}
   {{- if eq .Values.mode "job" }}
   restartPolicy: Never
+  {{- end }}
+  {{- with .Values.terminationGracePeriodSeconds }}
+  terminationGracePeriodSeconds: {{ . | int }}
   {{- end }}
   securityContext:
     runAsNonRoot: true
