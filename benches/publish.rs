@@ -39,8 +39,9 @@ fn main() {
             api_token: text(format!("{generation:040x}")),
             api_path: text("https://store-abc.mybigcommerce.com/api/v2/".to_owned()),
         };
-        let credentials =
-            Arc::new(Credentials::parse(fields, &FieldNames::default(), AddressPolicy::PublicOnly).unwrap());
+        let credentials = Arc::new(
+            Credentials::parse(fields, &FieldNames::default(), &AddressPolicy::PublicOnly.into()).unwrap(),
+        );
         let now = Timestamp::from(SystemTime::now());
         let stamp = GenerationStamp {
             generation,

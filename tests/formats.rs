@@ -106,7 +106,8 @@ impl Place {
         let field = |text: &str| Field::Text(Secret::new(text.to_owned()));
         let fields =
             Fields { username: field(username), api_token: field(api_token), api_path: field(api_path) };
-        let credentials = Credentials::parse(fields, &FieldNames::default(), AddressPolicy::AllowPrivate);
+        let credentials =
+            Credentials::parse(fields, &FieldNames::default(), &AddressPolicy::AllowPrivate.into());
         let credentials = Arc::new(credentials.unwrap());
         let stamp = GenerationStamp {
             generation: 1,
@@ -254,8 +255,8 @@ fn line_breaks_nul_and_endless_values_are_refused_before_any_format() {
     for token in ["a\nb", "a\rb", "a\0b", "a\u{85}b", "a\tb", &long] {
         let field = |text: &str| Field::Text(Secret::new(text.to_owned()));
         let fields = Fields { username: field("user"), api_token: field(token), api_path: field(API_PATH) };
-        let error =
-            Credentials::parse(fields, &FieldNames::default(), AddressPolicy::PublicOnly).unwrap_err();
+        let error = Credentials::parse(fields, &FieldNames::default(), &AddressPolicy::PublicOnly.into())
+            .unwrap_err();
         assert_eq!(error.field, "api_token");
     }
 }

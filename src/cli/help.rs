@@ -182,3 +182,18 @@ Examples:
 ",
     codes!(0 2 70),
 );
+
+#[cfg(feature = "demo")]
+pub(super) const DEMO: &str = concat!(
+    "\
+Examples:
+  bc-secrets-sync demo
+      Tells the story, then stays up with a status page to look at
+  bc-secrets-sync demo --exit
+      Ends when it is told, for a pipeline
+  bc-secrets-sync demo --listen 127.0.0.1:8080 --directory /tmp/demo
+      The page at another address; the files where they are easy to find
+
+",
+    codes!(0 2 14 70),
+);

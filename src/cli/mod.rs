@@ -118,6 +118,7 @@ enum Command {
     /// Runs the unmodified daemon against a simulated BigCommerce store, over HTTPS on loopback, and a small
     /// Vault, in a temporary directory; tells what happens as it happens; then stays up to be looked at.
     #[cfg(feature = "demo")]
+    #[command(after_long_help = help::DEMO)]
     Demo(demo::Demo),
     /// Serve the simulated store alone, for measurements
     #[cfg(feature = "demo")]

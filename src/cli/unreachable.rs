@@ -10,6 +10,7 @@ use std::io;
 
 use rustls::CertificateError;
 
+use crate::system::certificate;
 use crate::system::errors::find;
 
 /// Why a request was not answered.
@@ -48,19 +49,20 @@ pub(super) fn io(error: &io::Error) -> String {
 
 fn tls(error: &rustls::Error) -> String {
     let words = match error {
-        rustls::Error::InvalidCertificate(reason) => return certificate(reason),
+        rustls::Error::InvalidCertificate(reason) => return of_certificate(reason),
         rustls::Error::InvalidMessage(_) => {
             "it does not speak TLS; write the address with http:// if it has no certificate"
         }
         rustls::Error::AlertReceived(_) => {
             "it broke off the TLS handshake; its log may say why, with level debug"
         }
-        _ => return format!("the TLS handshake failed: {error}"),
+        rustls::Error::PeerIncompatible(_) => "it offers no version or cipher of TLS that is accepted here",
+        _ => "the TLS handshake failed; the daemon's log may say why, with level debug",
     };
     words.to_owned()
 }
 
-fn certificate(reason: &CertificateError) -> String {
+fn of_certificate(reason: &CertificateError) -> String {
     let words = match reason {
         CertificateError::UnknownIssuer => {
             "is of an authority that is not trusted here; name the authority's certificate with --ca-file"
@@ -77,7 +79,7 @@ fn certificate(reason: &CertificateError) -> String {
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             "is not valid yet; is the clock right?"
         }
-        _ => return format!("its certificate cannot be accepted: {reason}"),
+        _ => certificate::flaw(reason),
     };
     format!("its certificate {words}")
 }

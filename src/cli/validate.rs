@@ -17,10 +17,11 @@ pub(super) struct Validate {
 impl Validate {
     pub(super) fn main(&self, environment: &Environment) -> Exit {
         match self.file.load(environment).and_then(|config| self.look_further(config)) {
-            Ok(config) => {
+            Ok((config, doubt)) => {
                 let stores = config.stores.len();
                 let more = if config.discover.is_empty() { "" } else { " and those that [[discover]] finds" };
-                let text = format!("{}: valid, {stores} stores{more}\n", self.file.path().display());
+                let doubt = doubt.map(|doubt| format!("note: {doubt}\n")).unwrap_or_default();
+                let text = format!("{}: valid, {stores} stores{more}\n{doubt}", self.file.path().display());
                 finish(&text, Exit::Good)
             }
             Err(error) => {
@@ -30,9 +31,9 @@ impl Validate {
         }
     }
 
-    fn look_further(&self, config: Config) -> Result<Config, ConfigError> {
-        check_certificate(&config)?;
+    fn look_further(&self, config: Config) -> Result<(Config, Option<String>), ConfigError> {
+        let doubt = check_certificate(&config)?;
         config.check_hardening(self.file.path())?;
-        Ok(config)
+        Ok((config, doubt))
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::domain::credentials::{AddressPolicy, FieldNames, StoreName};
+use crate::domain::credentials::{FieldNames, HostPolicy, StoreName};
 use crate::domain::discovery::{Discovered, Discovery};
 use crate::domain::engine::OnRejection;
 use crate::domain::secret::Secret;
@@ -201,8 +201,8 @@ pub struct Check {
     pub certificate_warning: Option<Duration>,
     /// How many probes run at once.
     pub concurrency: usize,
-    /// Which addresses an API Path may name.
-    pub addresses: AddressPolicy,
+    /// Which hosts an API Path may name.
+    pub hosts: HostPolicy,
     /// PEM file with the only authorities to trust; none: the system's.
     pub ca_file: Option<PathBuf>,
     /// Whether only accepted credentials are published.

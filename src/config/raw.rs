@@ -115,6 +115,7 @@ tables! {
         stale_after: Option<Value>,
         certificate_warning: Option<Value>,
         concurrency: Option<Value>,
+        allowed_hosts: Option<Value>,
         allow_private_addresses: Option<Value>,
         ca_file: Option<Value>,
         verify_before_publish: Option<Value>,

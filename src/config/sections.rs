@@ -1,5 +1,6 @@
 //! Checks `[check]` and `[log]`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::Level;
@@ -8,7 +9,7 @@ use super::checker::{Checker, DurationRule};
 use super::raw;
 use super::value::{Origin, Table, Value, open};
 use super::{Check, Log, LogFormat};
-use crate::domain::credentials::AddressPolicy;
+use crate::domain::credentials::{AddressPolicy, HostPattern, HostPolicy};
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
@@ -66,6 +67,8 @@ pub(super) fn check(checker: &mut Checker<'_>, table: Option<Table<raw::Check>>)
         checker.refuse(&culprit.unwrap_or(Origin::Nowhere), "check.stale_after", message);
     }
     let private = checker.boolean("check.allow_private_addresses", raw.allow_private_addresses, false);
+    let addresses = if private { AddressPolicy::AllowPrivate } else { AddressPolicy::PublicOnly };
+    let names = allowed_hosts(checker, raw.allowed_hosts);
     let concurrency = checker.count("check.concurrency", raw.concurrency, 1..=256, 32_u16);
     Check {
         interval,
@@ -83,7 +86,7 @@ pub(super) fn check(checker: &mut Checker<'_>, table: Option<Table<raw::Check>>)
             &CERTIFICATE_WARNING,
         ),
         concurrency: concurrency.into(),
-        addresses: if private { AddressPolicy::AllowPrivate } else { AddressPolicy::PublicOnly },
+        hosts: HostPolicy { addresses, names },
         ca_file: checker.file("check.ca_file", raw.ca_file),
         verify_before_publish: checker.boolean(
             "check.verify_before_publish",
@@ -91,6 +94,19 @@ pub(super) fn check(checker: &mut Checker<'_>, table: Option<Table<raw::Check>>)
             true,
         ),
     }
+}
+
+fn allowed_hosts(checker: &mut Checker<'_>, value: Option<Value>) -> Option<Arc<[HostPattern]>> {
+    let key = "check.allowed_hosts";
+    let (texts, _) = checker.texts(key, value)?;
+    let mut patterns = Vec::new();
+    for (index, (text, origin)) in texts.iter().enumerate() {
+        match HostPattern::parse(text) {
+            Ok(pattern) => patterns.push(pattern),
+            Err(error) => checker.refuse(origin, format!("{key}[{index}]"), error.to_string()),
+        }
+    }
+    Some(patterns.into())
 }
 
 /// Checks `[log]`.

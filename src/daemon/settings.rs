@@ -42,7 +42,7 @@ pub(super) fn settings(config: &Config, first_check: FirstCheck) -> Settings {
                 TokenOrigin::Own
             }
         },
-        addresses: config.check.addresses,
+        hosts: config.check.hosts.clone(),
         gate: if config.check.verify_before_publish { Gate::Verified } else { Gate::Open },
         first_check,
         discoveries: config.discover.iter().map(|discover| discover.discovery.clone()).collect(),

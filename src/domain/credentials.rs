@@ -1,13 +1,14 @@
 //! The three values of a Legacy API account, parsed once at the border.
 
-// The address types alone, from `core`: what opens sockets is in `std::net`, which has no place here.
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+mod hosts;
+
 use std::fmt;
 use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
-use url::{Host, Url};
+use url::Url;
 
+pub use self::hosts::{AddressPolicy, HostPattern, HostPatternError, HostPolicy};
 use super::secret::{Fingerprint, FingerprintKey, Secret};
 
 /// The longest value of a single field, in bytes; far above anything that BigCommerce hands out.
@@ -89,26 +90,6 @@ pub enum StoreNameError {
     Unsafe,
 }
 
-/// Which addresses an API Path may name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AddressPolicy {
-    /// Host names of the public internet only: what a merchant's store has.
-    PublicOnly,
-    /// Also IP literals, private, loopback and link-local addresses: for tests and simulations.
-    AllowPrivate,
-}
-
-impl AddressPolicy {
-    /// Whether a connection to this address may be made.
-    #[must_use]
-    pub fn allows(self, address: IpAddr) -> bool {
-        match self {
-            Self::AllowPrivate => true,
-            Self::PublicOnly => is_public(address),
-        }
-    }
-}
-
 /// Where a store's legacy API is, normalised: `https://HOST[:PORT][/PREFIX]/api/v2/`.
 ///
 /// It is not a secret, but it is not shown either: it names the merchant's store.
@@ -121,7 +102,7 @@ impl ApiPath {
     ///
     /// # Errors
     /// Says what is wrong with it, and never repeats it.
-    pub fn parse(text: &str, policy: AddressPolicy) -> Result<Self, ApiPathError> {
+    pub fn parse(text: &str, policy: &HostPolicy) -> Result<Self, ApiPathError> {
         let mut url = Url::parse(text.trim()).map_err(|_| ApiPathError::NotAUrl)?;
         if url.scheme() != "https" {
             return Err(ApiPathError::NotHttps);
@@ -132,14 +113,7 @@ impl ApiPath {
         if url.query().is_some() || url.fragment().is_some() {
             return Err(ApiPathError::CarriesQuery);
         }
-        match url.host() {
-            None => return Err(ApiPathError::NotAUrl),
-            Some(Host::Domain(name)) => check_name(name, policy)?,
-            Some(Host::Ipv4(_) | Host::Ipv6(_)) if policy == AddressPolicy::PublicOnly => {
-                return Err(ApiPathError::IpLiteral);
-            }
-            Some(Host::Ipv4(_) | Host::Ipv6(_)) => {}
-        }
+        policy.check(&url.host().ok_or(ApiPathError::NotAUrl)?)?;
         let path = match url.path().trim_end_matches('/') {
             "" => "/api/v2/".to_owned(),
             path if path.ends_with("/api/v2") => format!("{path}/"),
@@ -208,67 +182,15 @@ pub enum ApiPathError {
         "its host is a private, loopback or link-local name (allow_private_addresses lifts this for tests)"
     )]
     PrivateHost,
+    /// It names a host that the configuration does not list.
+    #[error(
+        "its host is not in check.allowed_hosts, so no token is sent there; add it if the store is at that host, and \
+         otherwise find out who wrote this"
+    )]
+    NotAllowed,
     /// The path is another one than the legacy API's.
     #[error("its path is not that of the legacy API; an API Path ends with /api/v2/")]
     NotLegacy,
-}
-
-fn check_name(name: &str, policy: AddressPolicy) -> Result<(), ApiPathError> {
-    let name = name.trim_end_matches('.');
-    if name.eq_ignore_ascii_case("api.bigcommerce.com") {
-        return Err(ApiPathError::NewApi);
-    }
-    let last = name.rsplit('.').next().unwrap_or_default();
-    let local = !name.contains('.')
-        || ["localhost", "local", "internal", "localdomain", "home", "lan", "corp"]
-            .iter()
-            .any(|suffix| last.eq_ignore_ascii_case(suffix));
-    if local && policy == AddressPolicy::PublicOnly {
-        return Err(ApiPathError::PrivateHost);
-    }
-    Ok(())
-}
-
-fn is_public(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => is_public_v4(v4),
-        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
-            Some(v4) => is_public_v4(v4),
-            None => is_public_v6(v6),
-        },
-    }
-}
-
-fn is_public_v4(address: Ipv4Addr) -> bool {
-    let [first, second, third, _] = address.octets();
-    let shared = first == 100 && (64..128).contains(&second); // RFC 6598, carrier-grade NAT
-    let protocol = (first, second, third) == (192, 0, 0); // RFC 6890
-    let benchmark = first == 198 && (second == 18 || second == 19); // RFC 2544
-    !(first == 0
-        || first >= 240
-        || address.is_private()
-        || address.is_loopback()
-        || address.is_link_local()
-        || address.is_documentation()
-        || address.is_multicast()
-        || shared
-        || protocol
-        || benchmark)
-}
-
-fn is_public_v6(address: Ipv6Addr) -> bool {
-    let [first, second, third, ..] = address.segments();
-    let translated = (first, second) == (0x64, 0xff9b); // RFC 6052 and 8215: hides an IPv4 address
-    let tunnelled = first == 0x2002 || (first, second) == (0x2001, 0); // 6to4, Teredo: likewise
-    let compatible = (first, second, third) == (0, 0, 0); // ::, ::1 and IPv4-compatible addresses
-    let documentation = (first, second) == (0x2001, 0xdb8);
-    !(compatible
-        || address.is_unique_local()
-        || address.is_unicast_link_local()
-        || address.is_multicast()
-        || translated
-        || tunnelled
-        || documentation)
 }
 
 /// One whole set of credentials: the three values of one version of one secret, all of them valid in form.
@@ -284,7 +206,7 @@ impl Credentials {
     ///
     /// # Errors
     /// Names the field at fault and the reason, never a value.
-    pub fn parse(fields: Fields, names: &FieldNames, policy: AddressPolicy) -> Result<Self, FieldError> {
+    pub fn parse(fields: Fields, names: &FieldNames, policy: &HostPolicy) -> Result<Self, FieldError> {
         let at = |field: &str, problem| FieldError { field: names.in_full(field), problem };
         let username = text(fields.username).map_err(|problem| at(&names.username, problem))?;
         let api_token = text(fields.api_token).map_err(|problem| at(&names.api_token, problem))?;

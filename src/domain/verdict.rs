@@ -67,6 +67,8 @@ pub enum ProbeFault {
     Dns,
     /// The name resolves only to addresses that the configuration does not allow.
     PrivateAddress,
+    /// The configuration does not list the host.
+    HostNotAllowed,
     /// The connection could not be made.
     Connect,
     /// The connection broke before the answer was whole.
@@ -90,6 +92,7 @@ impl ProbeFault {
         match self {
             Self::Dns => "the host's name could not be resolved",
             Self::PrivateAddress => "the host's name resolves to a private address, which is not allowed",
+            Self::HostNotAllowed => "the store's host is not in check.allowed_hosts, so it is not asked",
             Self::Connect => "no connection could be made",
             Self::Broken => "the connection broke before the answer was whole",
             Self::Timeout => "no answer came in time",
@@ -103,7 +106,12 @@ impl ProbeFault {
     const fn is_tls(self) -> bool {
         match self {
             Self::CertificateExpired | Self::CertificateIssuer | Self::CertificateHost | Self::Tls => true,
-            Self::Dns | Self::PrivateAddress | Self::Connect | Self::Broken | Self::Timeout => false,
+            Self::Dns
+            | Self::PrivateAddress
+            | Self::HostNotAllowed
+            | Self::Connect
+            | Self::Broken
+            | Self::Timeout => false,
         }
     }
 }

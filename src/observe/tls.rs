@@ -103,8 +103,11 @@ impl Tls {
     /// Reads the files. Blocks on the disk.
     pub(super) fn load(files: &ServerTls) -> Result<Self, TlsError> {
         let (stamps, loaded) = settled(files);
-        let (config, validity) = loaded?;
+        let Loaded { config, validity, doubt } = loaded?;
         warn_if_over(validity);
+        if let Some(doubt) = doubt {
+            tracing::warn!("{doubt}");
+        }
         let current = Mutex::new(Current { stamps, config, validity, error: None });
         Ok(Self { files: files.clone(), current, looking: Arc::default() })
     }
@@ -154,10 +157,13 @@ impl Tls {
         // Also where the files are of no use: that is said once for each change.
         current.stamps = stamps;
         match loaded {
-            Ok((config, validity)) => {
+            Ok(Loaded { config, validity, doubt }) => {
                 (current.config, current.validity, current.error) = (config, validity, None);
                 tracing::info!("the files of [http.tls] have changed, and are used from now on");
                 warn_if_over(validity);
+                if let Some(doubt) = doubt {
+                    tracing::warn!("{doubt}");
+                }
             }
             Err(error) => {
                 let error = errors::chain(&error);
@@ -193,23 +199,31 @@ pub(super) enum NoTls {
     Failed(io::Error),
 }
 
-/// Whether the certificate and the key that a configuration names can be used, and still can today.
+/// Whether the certificate and the key that a configuration names can be used, and still can today. Returns what is to
+/// be said of them all the same.
 ///
 /// # Errors
 /// They cannot; the message says what to do.
-pub fn check_certificate(config: &Config) -> Result<(), ConfigError> {
-    let Some(files) = &config.http.tls else { return Ok(()) };
+pub fn check_certificate(config: &Config) -> Result<Option<String>, ConfigError> {
+    let Some(files) = &config.http.tls else { return Ok(None) };
     let message = match load(files) {
         Err(error) => errors::chain(&error),
-        Ok((_, Some((_, end)))) if end < SystemTime::now() => {
+        Ok(Loaded { validity: Some((_, end)), .. }) if end < SystemTime::now() => {
             format!("the certificate in {} has expired: renew it", files.certificate_file.display())
         }
-        Ok(_) => return Ok(()),
+        Ok(Loaded { doubt, .. }) => return Ok(doubt),
     };
-    ConfigError::unless_empty(vec![Problem { place: Place::Host, key: "http.tls".to_owned(), message }])
+    let problem = Problem { place: Place::Host, key: "http.tls".to_owned(), message };
+    ConfigError::unless_empty(vec![problem]).map(|()| None)
 }
 
-type Loaded = (Arc<ServerConfig>, Option<Validity>);
+/// What the files hold.
+struct Loaded {
+    config: Arc<ServerConfig>,
+    validity: Option<Validity>,
+    /// Why some clients may not accept it.
+    doubt: Option<String>,
+}
 
 /// From when on and until when a certificate is valid.
 type Validity = (SystemTime, SystemTime);
@@ -240,7 +254,16 @@ fn load(files: &ServerTls) -> Result<Loaded, TlsError> {
     let no_certificate = || TlsError::NoCertificate(certificate_file.clone());
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read(certificate_file)?).collect();
     let chain = chain.map_err(|_| no_certificate())?;
-    let validity = certificate::validity(chain.first().ok_or_else(no_certificate)?);
+    let first = chain.first().ok_or_else(no_certificate)?;
+    let validity = certificate::validity(first);
+    let doubt = certificate::is_of_an_authority(first).then(|| {
+        format!(
+            "the certificate in {} is an authority's own (CA:TRUE), as `openssl req -x509` makes it: `status --url` \
+             and other clients will not accept it as a server's; make one with basicConstraints=CA:FALSE \
+             (-addext basicConstraints=critical,CA:FALSE)",
+            certificate_file.display()
+        )
+    });
     let key =
         PrivateKeyDer::from_pem_slice(&read(key_file)?).map_err(|_| TlsError::NoKey(key_file.clone()))?;
     crypto::choose();
@@ -263,7 +286,7 @@ fn load(files: &ServerTls) -> Result<Loaded, TlsError> {
     // Clients come once in a while, and each should see the certificate that is shown now.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
-    Ok((Arc::new(config), validity))
+    Ok(Loaded { config: Arc::new(config), validity, doubt })
 }
 
 fn warn_if_over(validity: Option<Validity>) {

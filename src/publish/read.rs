@@ -176,7 +176,7 @@ pub(super) fn read_generation(
     };
     // What was published under another policy stays; whether it is asked about, and whether the source's version
     // is taken, is decided under the one in force.
-    let credentials = Credentials::parse(fields, &names, AddressPolicy::AllowPrivate)
+    let credentials = Credentials::parse(fields, &names, &AddressPolicy::AllowPrivate.into())
         .map_err(|error| Unread::Damaged(error.to_string()))?;
     // An API Path can be written in several forms; only the normalised one was published.
     let same_path = as_written.expose() == credentials.api_path().as_str();

@@ -161,7 +161,7 @@ pub(super) fn credentials(number: u64) -> Arc<Credentials> {
         api_token: text(format!("token{number}")),
         api_path: text(format!("https://store{number}.mybigcommerce.com/api/v2/")),
     };
-    Arc::new(Credentials::parse(fields, &FieldNames::default(), AddressPolicy::PublicOnly).unwrap())
+    Arc::new(Credentials::parse(fields, &FieldNames::default(), &AddressPolicy::PublicOnly.into()).unwrap())
 }
 
 pub(super) fn stamp(generation: u64, credentials: &Credentials) -> GenerationStamp {

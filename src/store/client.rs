@@ -83,8 +83,9 @@ pub(super) fn build(check: &Check) -> Result<Client, BuildError> {
         .tls_backend_preconfigured(tls(check.ca_file.as_deref())?)
         .tls_info(true)
         .timeout(check.timeout)
-        // Half of the limit, so that a store that answers late still differs from one that is not there.
-        .connect_timeout(check.timeout / 2)
+        // It ends no probe earlier. It is divided among the addresses of a host, so that one that says nothing leaves
+        // time for the next.
+        .connect_timeout(check.timeout)
         .tcp_nodelay(true)
         // A connection for each probe: the next one of its host comes minutes later, when a kept connection would
         // mostly be a dead one, and until then those of a thousand stores would cost 15 MB.
@@ -94,7 +95,7 @@ pub(super) fn build(check: &Check) -> Result<Client, BuildError> {
         .tcp_keepalive_interval(None)
         .tcp_keepalive_retries(None)
         .tcp_user_timeout(None)
-        .dns_resolver(Arc::new(PolicyResolver::new(check.addresses)))
+        .dns_resolver(Arc::new(PolicyResolver::new(check.hosts.addresses)))
         .build()
         .map_err(BuildError::Client)
 }

@@ -2,7 +2,7 @@
 //!
 //! `GET {api_path}time` with preemptive HTTP Basic is the cheapest question that only valid credentials
 //! answer. The request goes to the store's own host and nowhere else: redirects are not followed, proxies of
-//! the environment are not used, and every address is held against the configuration's policy before a
+//! the environment are not used, and every host and address is held against the configuration's policy before a
 //! connection is made.
 
 mod answer;
@@ -27,7 +27,7 @@ use zeroize::Zeroizing;
 
 pub use self::client::BuildError;
 use crate::config;
-use crate::domain::credentials::{AddressPolicy, Credentials};
+use crate::domain::credentials::{Credentials, HostPolicy};
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 use crate::domain::verdict::{Answer, ProbeFault, ProbeOutcome};
@@ -36,17 +36,17 @@ use crate::domain::verdict::{Answer, ProbeFault, ProbeOutcome};
 #[derive(Clone)]
 pub struct Prober {
     client: reqwest::Client,
-    addresses: AddressPolicy,
+    hosts: HostPolicy,
 }
 
 impl Prober {
-    /// Takes the limit of a probe, the addresses that are allowed, and whom to trust. Reads the
+    /// Takes the limit of a probe, the hosts that are allowed, and whom to trust. Reads the
     /// authorities' certificates; makes no connection.
     ///
     /// # Errors
     /// `check.ca_file` cannot be used, or none is given and the system has no authorities.
     pub fn new(check: &config::Check) -> Result<Self, BuildError> {
-        Ok(Self { client: client::build(check)?, addresses: check.addresses })
+        Ok(Self { client: client::build(check)?, hosts: check.hosts.clone() })
     }
 
     /// Sends one request and reports what came back, within the configured limit. `now` is for answers that
@@ -60,13 +60,17 @@ impl Prober {
 
     async fn ask(&self, credentials: &Credentials, now: Timestamp) -> Result<Answer, ProbeFault> {
         let url = credentials.api_path().time_url();
+        // What was published before there was this list is not asked about either.
+        if !self.hosts.lists(credentials.api_path().host()) {
+            return Err(ProbeFault::HostNotAllowed);
+        }
         // An address in the place of the name is never looked up, so the resolver does not see it.
         let literal = match url.host() {
             Some(Host::Ipv4(address)) => Some(IpAddr::V4(address)),
             Some(Host::Ipv6(address)) => Some(IpAddr::V6(address)),
             Some(Host::Domain(_)) | None => None,
         };
-        if literal.is_some_and(|address| !self.addresses.allows(address)) {
+        if literal.is_some_and(|address| !self.hosts.addresses.allows(address)) {
             return Err(ProbeFault::PrivateAddress);
         }
         // Base64 is always a valid header; were it not, the request could not be sent whole.
@@ -92,7 +96,7 @@ impl Prober {
 
 impl fmt::Debug for Prober {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Prober").field("addresses", &self.addresses).finish_non_exhaustive()
+        formatter.debug_struct("Prober").field("hosts", &self.hosts).finish_non_exhaustive()
     }
 }
 

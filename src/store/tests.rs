@@ -7,12 +7,12 @@ use std::io::Write;
 use std::net::TcpListener;
 use std::process::Command;
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use self::server::{Authority, Server, Stream, read_request, respond};
 use super::*;
 use crate::config::Check;
-use crate::domain::credentials::{Field, FieldNames, Fields};
+use crate::domain::credentials::{AddressPolicy, Field, FieldNames, Fields, HostPattern};
 use crate::domain::verdict::MAX_BODY;
 
 /// Long enough that only a hang reaches it.
@@ -27,7 +27,7 @@ fn check(authority: &Authority) -> Check {
         stale_after: Duration::from_secs(3600),
         certificate_warning: None,
         concurrency: 4,
-        addresses: AddressPolicy::AllowPrivate,
+        hosts: AddressPolicy::AllowPrivate.into(),
         ca_file: Some(authority.file()),
         verify_before_publish: true,
     }
@@ -41,7 +41,7 @@ fn credentials(place: &str) -> Credentials {
         api_token: text("c0ffee:c0ffee"),
         api_path: text(&format!("https://{place}/api/v2/")),
     };
-    Credentials::parse(fields, &FieldNames::default(), AddressPolicy::AllowPrivate).unwrap()
+    Credentials::parse(fields, &FieldNames::default(), &AddressPolicy::AllowPrivate.into()).unwrap()
 }
 
 fn run<T>(future: impl Future<Output = T>) -> T {
@@ -298,14 +298,16 @@ fn a_store_that_does_not_answer_is_given_up() {
 }
 
 #[test]
-fn a_handshake_that_hangs_is_given_up() {
+fn a_handshake_may_take_all_the_time_of_a_probe_and_no_more() {
     let authority = Authority::new();
     // Connections are made by the kernel; nobody ever accepts them.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut check = check(&authority);
     check.timeout = Duration::from_millis(500);
     let place = format!("localhost:{}", listener.local_addr().unwrap().port());
+    let begin = Instant::now();
     failed(probe(&check, &place), ProbeFault::Timeout);
+    assert!(begin.elapsed() >= check.timeout, "{:?}", begin.elapsed());
 }
 
 #[test]
@@ -345,7 +347,7 @@ fn a_name_that_does_not_exist_is_a_failure_of_dns() {
 fn a_private_address_is_refused_before_a_connection_is_made() {
     let authority = Authority::new();
     let mut check = check(&authority);
-    check.addresses = AddressPolicy::PublicOnly;
+    check.hosts = AddressPolicy::PublicOnly.into();
     for host in ["localhost", "127.0.0.1", "[::1]", "10.0.0.1", "169.254.169.254", "[::ffff:127.0.0.1]"] {
         let (sender, reached) = mpsc::channel();
         let server = Server::start(authority.certify("localhost"), move |_| sender.send(()).unwrap());
@@ -353,6 +355,29 @@ fn a_private_address_is_refused_before_a_connection_is_made() {
         failed(probe(&check, &place), ProbeFault::PrivateAddress);
         drop(server);
         assert!(reached.try_recv().is_err(), "{host}");
+    }
+}
+
+#[test]
+fn a_host_that_is_not_listed_is_not_asked_whatever_was_published_before() {
+    let authority = Authority::new();
+    let mut check = check(&authority);
+    for (listed, asked) in [("store.example", false), ("localhost", true)] {
+        let (sender, reached) = mpsc::channel();
+        let server = Server::start(authority.certify("localhost"), move |mut stream| {
+            sender.send(()).unwrap();
+            read_request(&mut stream);
+            respond(&mut stream, "200 OK", "", r#"{"time":1}"#);
+        });
+        check.hosts.names = Some([HostPattern::parse(listed).unwrap()].into());
+        let outcome = probe(&check, &format!("localhost:{}", server.port()));
+        if asked {
+            assert_eq!(answer(outcome).status, 200);
+        } else {
+            failed(outcome, ProbeFault::HostNotAllowed);
+        }
+        drop(server);
+        assert_eq!(reached.try_recv().is_ok(), asked, "{listed}");
     }
 }
 

@@ -18,6 +18,10 @@ use super::login::Token;
 /// The longest quotation of a server's reason, in characters.
 const MAX_QUOTATION: usize = 200;
 
+/// What an answer comes to that [`is_no_namespace`].
+pub(super) const NO_NAMESPACE: &str =
+    "the server has no such namespace; correct vault.namespace (or BAO_NAMESPACE or VAULT_NAMESPACE)";
+
 /// An answer of the server.
 pub(super) struct Answer {
     /// The status code.
@@ -122,6 +126,7 @@ pub(super) fn logged_in(answer: &Answer, credentials: &[&str]) -> Result<(Token,
     if answer.status != 200 {
         return Err(match (answer.status, errors(answer)) {
             (429 | 472 | 473, _) => fault(answer),
+            _ if is_no_namespace(answer) => fault(answer),
             (status @ 400..=499, Some(errors)) => {
                 SourceFault::LoginRefused { status, message: quotation(&errors, credentials) }
             }
@@ -145,6 +150,7 @@ pub(super) fn wrapped_at(answer: &Answer, path: &str) -> Result<(), SourceFault>
     match answer.status {
         200 => {}
         429 | 472 | 473 => return Err(fault(answer)),
+        _ if is_no_namespace(answer) => return Err(fault(answer)),
         status @ 400..=499 => {
             return Err(SourceFault::LoginRefused {
                 status,
@@ -172,6 +178,7 @@ pub(super) fn unwrapped_secret_id(answer: &Answer) -> Result<Zeroizing<String>, 
     match answer.status {
         200 => {}
         429 | 472 | 473 => return Err(fault(answer)),
+        _ if is_no_namespace(answer) => return Err(fault(answer)),
         status @ 400..=499 => {
             let message = "the wrapping token was used by somebody else a moment ago: destroy the secret ID that \
                            it held, and write a new wrapping token into the file";
@@ -236,6 +243,7 @@ pub(super) fn page(answer: &Answer, detailed: bool) -> Result<Page, SourceFault>
         404 if errors(answer).is_some_and(|errors| errors.is_empty()) => {
             return Err(SourceFault::NeverWritten);
         }
+        _ if is_no_namespace(answer) => return Err(SourceFault::NotKeyValue(NO_NAMESPACE.into())),
         status @ (400 | 404 | 405 | 501) => {
             let what = if detailed { "secrets with their versions" } else { "secrets" };
             return Err(SourceFault::NotKeyValue(format!(
@@ -275,10 +283,20 @@ pub(super) fn fault(answer: &Answer) -> SourceFault {
             Some(pause) => SourceFault::Busy { status, pause },
             None => SourceFault::Unavailable { status },
         },
+        status if is_no_namespace(answer) => {
+            SourceFault::LoginRefused { status, message: NO_NAMESPACE.into() }
+        }
         status => SourceFault::Malformed(format!(
             "status {status}, which Vault does not give here; check vault.address and what stands before the server"
         )),
     }
+}
+
+/// Whether the server says that it does not have the namespace that it is asked for.
+pub(super) fn is_no_namespace(answer: &Answer) -> bool {
+    answer.status == 404
+        && errors(answer)
+            .is_some_and(|errors| errors.iter().any(|error| error.contains("namespace not found")))
 }
 
 fn auth(answer: &Answer) -> Result<Auth, SourceFault> {

@@ -9,7 +9,7 @@ use rustify::enums::{RequestMethod, RequestType, ResponseType};
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use super::answer::{Answer, fault, not_vault};
+use super::answer::{Answer, NO_NAMESPACE, fault, is_no_namespace, not_vault};
 use super::login::Token;
 use super::transport::Transport;
 use crate::domain::source::SourceFault;
@@ -148,6 +148,9 @@ struct Options {
 
 /// Which version of the KV engine a mount was said to be.
 fn described(answer: &Answer, mount: &str) -> Result<KvVersion, SourceFault> {
+    if is_no_namespace(answer) {
+        return Err(SourceFault::NotKeyValue(NO_NAMESPACE.into()));
+    }
     if answer.status != 200 {
         // Other places of the server are served, so that this one may be closed by what stands before it.
         let mut fault = fault(answer);

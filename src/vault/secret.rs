@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 use zeroize::Zeroize;
 
-use super::answer::{Answer, errors, fault, not_vault};
+use super::answer::{Answer, NO_NAMESPACE, errors, fault, is_no_namespace, not_vault};
 use super::json;
 use crate::domain::credentials::{Field, FieldError, FieldNames, FieldProblem, Fields};
 use crate::domain::secret::Secret;
@@ -24,6 +24,7 @@ pub(super) fn secret(
         && let Some(errors) = errors(answer)
     {
         return Err(match location.pinned {
+            _ if is_no_namespace(answer) => SourceFault::NotKeyValue(NO_NAMESPACE.into()),
             _ if !errors.is_empty() => SourceFault::NotKeyValue(
                 "status 404 with an error: no engine is mounted there; check the store's mount".into(),
             ),

@@ -254,6 +254,37 @@ async fn what_is_not_vaults_is_not_taken_for_vaults() {
 }
 
 #[tokio::test]
+async fn a_namespace_that_is_not_there_is_named_whatever_was_asked() {
+    let reply = || Reply::new("404 Not Found", r#"{"errors":["namespace not found"]}"#);
+    assert!(no_engine(reply()).await.contains("correct vault.namespace"));
+    let (vault, _server) = logged_in(reply()).await;
+    for version in [None, Some(KvVersion::Two)] {
+        let folder = Folder { mount: "kv".into(), path: String::new() };
+        let listed = vault.list(&folder, version, false).await;
+        assert!(matches!(listed, Err(SourceFault::NotKeyValue(words)) if words.contains("vault.namespace")));
+    }
+
+    let refused = |result: Result<Lease, SourceFault>| match result {
+        Err(SourceFault::LoginRefused { status: 404, message }) => {
+            message.contains("correct vault.namespace")
+        }
+        Err(_) | Ok(_) => false,
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let mut wrapped = approle(directory.path());
+    if let Auth::AppRole { wrapping_path, .. } = &mut wrapped {
+        *wrapping_path = Some("auth/approle/role/a/secret-id".into());
+    }
+    for auth in [given(), approle(directory.path()), wrapped] {
+        let server = Server::start(vec![reply()]).await;
+        let vault = Vault::new(&config(&server.address(), auth)).unwrap();
+        assert!(refused(vault.log_in().await), "{:?}", server.requests());
+    }
+    let (vault, _server) = logged_in(reply()).await;
+    assert!(refused(vault.renew().await));
+}
+
+#[tokio::test]
 async fn what_is_no_secret_of_version_2_is_said_to_be_none() {
     let bodies = [
         r#"{"data":{"username":"c0ffee-canary","api_token":"c0ffee-canary"}}"#,

@@ -9,6 +9,7 @@ use std::io::{self, ErrorKind};
 
 use rustls::CertificateError;
 
+use crate::system::certificate;
 use crate::system::errors::find;
 
 /// The address's host has no address. Made by our resolver, found again here.
@@ -59,7 +60,7 @@ fn io(error: &io::Error) -> Option<&'static str> {
 
 fn tls(error: &rustls::Error) -> String {
     let words = match error {
-        rustls::Error::InvalidCertificate(reason) => return certificate(reason),
+        rustls::Error::InvalidCertificate(reason) => return of_certificate(reason),
         rustls::Error::AlertReceived(alert) => {
             return format!(
                 "TLS: the server broke off with the alert {alert:?} (does it want a client certificate?)"
@@ -74,7 +75,7 @@ fn tls(error: &rustls::Error) -> String {
     words.into()
 }
 
-fn certificate(reason: &CertificateError) -> String {
+fn of_certificate(reason: &CertificateError) -> String {
     let words = match reason {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => "has expired",
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
@@ -90,8 +91,7 @@ fn certificate(reason: &CertificateError) -> String {
         CertificateError::BadSignature => {
             "is not signed by the authority that vault.tls.ca_file names (was the authority renewed?)"
         }
-        CertificateError::Revoked => "was revoked",
-        _ => "cannot be accepted",
+        _ => certificate::flaw(reason),
     };
     format!("TLS: the server's certificate {words}")
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use bc_secrets_sync::sandbox::authority::Authority;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use reqwest::{Certificate, Client, RequestBuilder, Response};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -137,6 +138,40 @@ async fn over_tls_with_a_token_all_is_seen_and_without_it_only_what_is_open() {
     assert_eq!(refused["wrong_token"], 1, "{refused}");
     assert!(refused["no_token"].as_u64() >= Some(5) && refused["handshake"].as_u64() >= Some(2), "{refused}");
     assert!(!daemon.log_text().contains("token-0123456789"));
+    daemon.stop().await;
+}
+
+/// What `openssl req -x509` makes.
+#[tokio::test]
+async fn a_certificate_that_is_an_authoritys_own_is_said_to_be_one_on_both_sides() {
+    let mut world = World::start().await;
+    world.add_store("acme").await;
+    let files = Files::new(&world.configuration, &Authority::new().unwrap());
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let certificate = params.self_signed(&key).unwrap().pem();
+    replace(&files.certificate, &certificate);
+    replace(&files.key, &key.serialize_pem());
+    replace(&files.ca, &certificate);
+    world.configuration.more = files.tls();
+    let daemon = world.daemon().await;
+    let warned = |line: &Value| {
+        let message = line["message"].as_str().unwrap_or_default();
+        line["level"] == "WARN" && message.contains("http.crt is an authority's own (CA:TRUE)")
+    };
+    assert!(daemon.log().iter().any(warned), "{}", daemon.log_text());
+    let valid = run_with(&world.configuration, "validate", &[]).await;
+    let note = valid.stdout.lines().nth(1).unwrap_or_default();
+    assert_eq!(valid.code, Some(0), "{valid:?}");
+    assert!(note.starts_with("note: the certificate in ") && note.contains("CA:FALSE"), "{valid:?}");
+
+    let url = format!("https://{}", daemon.address());
+    let told = told(&world.configuration, &url, &[Path::new(""), &files.ca]).await;
+    assert_eq!(told.code, Some(17), "{told:?}");
+    let words = "its certificate is an authority's own certificate (CA:TRUE)";
+    assert!(told.stderr.contains(words) && told.stderr.contains("CA:FALSE"), "{told:?}");
+    assert!(!told.stderr.contains("CaUsedAsEndEntity"), "{told:?}");
     daemon.stop().await;
 }
 

@@ -1,9 +1,13 @@
 //! What people write into Vault by mistake: it never reaches an app, the alert says what is wrong with it
 //! and never what it is, and it heals with the next version.
 
+use std::io::ErrorKind;
+use std::net::TcpListener;
+
 use bc_secrets_sync::sandbox::store::Account;
 use serde_json::{Value, json};
 
+use crate::support::daemon::run_with;
 use crate::support::files::{generation, listing};
 use crate::support::wait::wait_until;
 use crate::support::world::{World, about, as_published, fields};
@@ -217,5 +221,51 @@ async fn a_host_that_is_not_public_is_refused_unless_it_is_allowed() {
     assert_eq!(listing(&world.configuration.output.join("local")), before);
     assert_eq!(generation(&world.configuration.output, "local")["generation"], 1);
     assert_eq!(world.published("local"), Some(as_published(&account)));
+    daemon.stop().await;
+}
+
+/// Somebody who may write a secret, and not read it, wants to see the token.
+#[tokio::test]
+async fn a_token_is_sent_to_no_host_that_is_not_listed_not_even_after_a_reload() {
+    let mut world = World::start().await;
+    let account = world.add_store("acme").await;
+    let addresses = "allow_private_addresses = true";
+    world.configuration.edit(addresses, &format!("{addresses}\nallowed_hosts = [\"localhost\"]"));
+    let daemon = world.daemon().await;
+    daemon.settled().await;
+    let thief = TcpListener::bind("127.0.0.1:0").unwrap();
+    thief.set_nonblocking(true).unwrap();
+    let api_path = format!("https://127.0.0.1:{}/api/v2/", thief.local_addr().unwrap().port());
+    world.write("acme", &Account { api_path, ..account.clone() }).await;
+    world.wait_messages(1).await;
+    assert_eq!(world.told(), [about("acme", "secret_malformed", "opened")]);
+    let error = daemon.store("acme").await["read_error"].as_str().unwrap().to_owned();
+    assert!(error.contains("field 'api_path': its host is not in check.allowed_hosts"), "{error}");
+    assert!(error.contains("add it if the store is at that host") && !error.contains("127.0.0.1"), "{error}");
+    let checked = run_with(&world.configuration, "check", &[]).await;
+    assert!(checked.code == Some(12) && checked.stdout.contains("check.allowed_hosts"), "{checked:?}");
+    daemon.passes("acme", 2).await;
+    let knocked = thief.accept().map(|_| ()).unwrap_err();
+    assert_eq!(knocked.kind(), ErrorKind::WouldBlock, "nobody has come");
+    assert_eq!(world.published("acme"), Some(as_published(&account)));
+    world.write("acme", &account).await;
+    let usable = async || daemon.store("acme").await["read_error"].is_null();
+    wait_until("the secret is usable again", usable).await;
+
+    // What is published already is not asked about at a host that is taken off the list.
+    world.configuration.edit("[\"localhost\"]", "[\"*.mybigcommerce.com\"]");
+    world.configuration.write();
+    let refused = async || daemon.store("acme").await["read_error"].is_string();
+    wait_until("the secret is refused", refused).await;
+    daemon.checked("acme", 1).await;
+    let asked = world.bigcommerce.requests("acme");
+    daemon.passes("acme", 2).await;
+    assert_eq!(world.bigcommerce.requests("acme"), asked);
+    assert_eq!(world.published("acme"), Some(as_published(&account)));
+
+    world.configuration.edit("[\"*.mybigcommerce.com\"]", "[\"localhost\"]");
+    world.configuration.write();
+    wait_until("it is asked about again", async || world.bigcommerce.requests("acme") > asked).await;
+    daemon.settled().await;
     daemon.stop().await;
 }

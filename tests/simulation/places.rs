@@ -47,7 +47,7 @@ impl Account {
     /// A set of its own, as if it had been read anew.
     pub(crate) fn credentials(&self) -> Arc<Credentials> {
         let fields = fields(self, Form::Whole);
-        let set = Credentials::parse(fields, &FieldNames::default(), AddressPolicy::PublicOnly);
+        let set = Credentials::parse(fields, &FieldNames::default(), &AddressPolicy::PublicOnly.into());
         Arc::new(set.expect("the world's accounts are well formed"))
     }
 }

@@ -104,7 +104,7 @@ impl Plan {
             certificate_warning: Some(Duration::from_secs(14 * 24 * 3600)),
             repeat_interval: Duration::from_secs(4 * 3600),
             token_origin: TokenOrigin::Own,
-            addresses: AddressPolicy::PublicOnly,
+            hosts: AddressPolicy::PublicOnly.into(),
             gate: Gate::Verified,
             first_check: FirstCheck::InTurn,
             discoveries: Vec::new(),

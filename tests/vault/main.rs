@@ -208,6 +208,10 @@ async fn what_is_no_version_2_engine_is_said_to_be_none() {
         let vault = Vault::new(&config).unwrap();
         vault.log_in().await.unwrap();
         vault.read(&SecretLocation::new("kv", "a")).await.unwrap();
+        config.namespace = Some("nowhere".into());
+        let fault = Vault::new(&config).unwrap().log_in().await.unwrap_err();
+        assert!(matches!(fault, SourceFault::LoginRefused { status: 404, .. }), "{fault:?}");
+        assert!(fault.to_string().contains("correct vault.namespace"), "{fault}");
     }
 }
 

@@ -56,7 +56,7 @@ impl Survey {
         let mut tasks = JoinSet::new();
         for (at, store) in config.stores.iter().cloned().enumerate() {
             let (vault, prober, room, begun) = (vault.clone(), prober.clone(), room.clone(), begun.clone());
-            let policy = config.check.addresses;
+            let policy = config.check.hosts.clone();
             tasks.spawn(async move {
                 // The room is never closed, so a place is always to be had.
                 let _place = room.acquire_owned().await;
@@ -68,7 +68,7 @@ impl Survey {
                 };
                 let (version, written_at) = (secret.version, secret.created_at);
                 let credentials =
-                    secret.fields.and_then(|fields| Credentials::parse(fields, &store.fields, policy));
+                    secret.fields.and_then(|fields| Credentials::parse(fields, &store.fields, &policy));
                 let finding = match credentials {
                     Err(error) => finding(&store, "malformed", error.to_string(), Outcome::SecretUnusable),
                     Ok(credentials) => {

@@ -1,6 +1,7 @@
 //! What is accepted, and where each part of it comes from.
 
 use super::*;
+use crate::domain::credentials::AddressPolicy;
 
 const TOKEN: &str = "hvs.c0ffee";
 const NO_VAULT: &str =
@@ -22,7 +23,7 @@ fn the_shortest_file_gets_the_defaults() {
     assert_eq!(config.check.stale_after, Duration::from_secs(3600));
     assert_eq!(config.check.certificate_warning, Some(Duration::from_secs(14 * 24 * 3600)));
     assert_eq!(config.check.concurrency, 32);
-    assert_eq!(config.check.addresses, AddressPolicy::PublicOnly);
+    assert_eq!(config.check.hosts, AddressPolicy::PublicOnly.into());
     assert!(config.check.verify_before_publish);
     assert_eq!((config.output.file_mode, config.output.directory_mode), (0o440, 0o750));
     assert_eq!((config.output.owner, config.output.group), (None, None));
@@ -68,6 +69,7 @@ confirmation_spacing = "200ms"
 stale_after = "1s 1ms"
 certificate_warning = "off"
 concurrency = 256
+allowed_hosts = ["shop.example", "*.mybigcommerce.com"]
 allow_private_addresses = true
 ca_file = "/store.pem"
 verify_before_publish = false
@@ -123,7 +125,9 @@ fields = { username = "user", api_token = "token" }
     assert_eq!(config.check.stale_after, Duration::from_millis(1001));
     assert_eq!(config.check.certificate_warning, None);
     assert_eq!(config.check.concurrency, 256);
-    assert_eq!(config.check.addresses, AddressPolicy::AllowPrivate);
+    assert_eq!(config.check.hosts.addresses, AddressPolicy::AllowPrivate);
+    let named = |host| config.check.hosts.lists(host);
+    assert!(named("shop.example") && named("store-a.mybigcommerce.com") && !named("www.shop.example"));
     assert_eq!(config.check.ca_file, Some("/store.pem".into()));
     assert!(!config.check.verify_before_publish);
     let output = Output {

@@ -28,7 +28,7 @@ fn an_empty_file_is_told_what_it_needs() {
 #[test]
 fn an_unknown_key_is_answered_with_the_keys_that_exist() {
     let keys = "interval, timeout, confirmations, confirmation_spacing, stale_after, certificate_warning, \
-                concurrency, allow_private_addresses, ca_file, verify_before_publish";
+                concurrency, allowed_hosts, allow_private_addresses, ca_file, verify_before_publish";
     assert_eq!(
         refusal("\n[check]\nintervall = 1\n", &[]),
         format!(

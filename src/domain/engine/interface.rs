@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::request::{Reply, Request};
-use crate::domain::credentials::{AddressPolicy, Credentials, StoreName};
+use crate::domain::credentials::{Credentials, HostPolicy, StoreName};
 use crate::domain::discovery::{Discovered, Discovery, Found};
 use crate::domain::incident::{Incident, Message, Severity};
 use crate::domain::publication::{
@@ -35,8 +35,8 @@ pub struct Settings {
     pub repeat_interval: Duration,
     /// Whose the token for the source is.
     pub token_origin: TokenOrigin,
-    /// Which addresses an API Path may name.
-    pub addresses: AddressPolicy,
+    /// Which hosts an API Path may name.
+    pub hosts: HostPolicy,
     /// Whether only accepted credentials are published.
     pub gate: Gate,
     /// When published credentials are first checked after a start.

@@ -253,7 +253,7 @@ fn an_address_that_is_no_longer_allowed_is_no_damage() {
             api_path: fields("https://127.0.0.1/"),
         },
         &FieldNames::default(),
-        AddressPolicy::AllowPrivate,
+        &AddressPolicy::AllowPrivate.into(),
     )
     .unwrap();
     let private = Arc::new(private);

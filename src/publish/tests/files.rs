@@ -160,7 +160,7 @@ fn a_value_that_a_file_cannot_hold_leaves_everything_as_it_is() {
         api_token: Field::Text(Secret::new("t".to_owned())),
         api_path: Field::Text(Secret::new("https://store1.mybigcommerce.com/".to_owned())),
     };
-    let parsed = Credentials::parse(fields, &FieldNames::default(), AddressPolicy::PublicOnly);
+    let parsed = Credentials::parse(fields, &FieldNames::default(), &AddressPolicy::PublicOnly.into());
     let hostile = Arc::new(parsed.unwrap());
     let fault = other.publish(&store(), &hostile, &stamp(2, &hostile)).unwrap_err();
     assert_eq!(

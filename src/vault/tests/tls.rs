@@ -3,7 +3,7 @@
 use std::env;
 use std::process::Command;
 
-use rcgen::{CertificateParams, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
@@ -132,4 +132,23 @@ fn without_authorities_in_the_system_only_an_address_that_needs_them_is_refused(
     let mut unverified = config("https://vault.example", given());
     unverified.tls.skip_verify = true;
     Vault::new(&unverified).unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_shows_an_authoritys_certificate_is_told_apart() {
+    let directory = tempfile::tempdir().unwrap();
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec!["localhost".into()]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let server = Identity { certificate: params.self_signed(&key).unwrap(), key };
+    let client = Identity::new("client");
+    let (port, _hosts) = serve(&server, &client).await;
+    let mut config = config(&format!("https://localhost:{port}"), given());
+    config.tls.ca_file = Some(server.files(directory.path(), "server").0);
+    config.tls.client = Some(client.files(directory.path(), "client"));
+    let Err(SourceFault::Unreachable(words)) = Vault::new(&config).unwrap().log_in().await else {
+        panic!("another fault");
+    };
+    let expected = "TLS: the server's certificate is an authority's own certificate (CA:TRUE)";
+    assert!(words.starts_with(expected) && words.contains("CA:FALSE"), "{words}");
 }

@@ -20,8 +20,8 @@ impl Source {
                 Condition::Holds {
                     evidence,
                     remedy: "Check the files that hold the log-in (role ID, secret ID or token), that the secret \
-                             ID has not run out, and the auth method's mount path. Published credentials stay in \
-                             place meanwhile."
+                             ID has not run out, the auth method's mount path, and vault.namespace. Published \
+                             credentials stay in place meanwhile."
                         .into(),
                 }
             }

@@ -300,7 +300,7 @@ impl Store {
             self.read_success = None;
             self.held = None;
         }
-        if moved || old.addresses != new.addresses {
+        if moved || old.hosts != new.hosts {
             // It may be refused now, so it is read again before it is asked about or published.
             self.candidate = None;
             self.candidate_rejection = None;

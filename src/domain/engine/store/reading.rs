@@ -36,9 +36,7 @@ impl Store {
         let parsed = result.map_err(ReadProblem::Fault).and_then(|secret| {
             let SecretVersion { version, created_at, fields } = secret;
             fields
-                .and_then(|fields| {
-                    Credentials::parse(fields, &self.spec.location.fields, cx.settings.addresses)
-                })
+                .and_then(|fields| Credentials::parse(fields, &self.spec.location.fields, &cx.settings.hosts))
                 .map(|credentials| (credentials, version, created_at))
                 .map_err(|error| ReadProblem::Malformed { version, error })
         });

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::shops::Shop;
 use super::world::{HOUR, MINUTE, SECOND, World, settings, spec};
-use crate::domain::credentials::AddressPolicy;
-use crate::domain::engine::{Event, FirstCheck, Outcome, Settings, SourceChange};
+use crate::domain::credentials::{AddressPolicy, HostPattern};
+use crate::domain::engine::{Event, FirstCheck, Gate, Outcome, Settings, SourceChange};
 use crate::domain::incident::{Cause, MessageKind};
 use crate::domain::publication::{OnDisk, PublishFault};
 use crate::domain::source::{SecretLocation, SourceFault};
@@ -62,18 +62,47 @@ fn the_trouble_of_one_place_is_not_over_because_another_is_configured() {
 
 #[test]
 fn a_candidate_that_the_new_configuration_may_refuse_is_read_again_before_it_is_published() {
-    let mut world = World::with(&["acme"], Settings { addresses: AddressPolicy::AllowPrivate, ..settings() });
+    let mut world =
+        World::with(&["acme"], Settings { hosts: AddressPolicy::AllowPrivate.into(), ..settings() });
     let reason = "No space left on device".to_owned();
     world.publish_fault = Some(PublishFault { operation: "cannot write", path: "/x".into(), reason });
     world.pass(MINUTE);
     assert!(world.store("acme").candidate.is_some());
     world.publish_fault = None;
     world.slow = vec!["read"];
-    world.settings.addresses = AddressPolicy::PublicOnly;
+    world.settings.hosts = AddressPolicy::PublicOnly.into();
     world.configure(&["acme"]);
     world.pass(MINUTE);
     assert_eq!(world.published("acme"), None);
     world.release();
+    assert!(world.published("acme").is_some());
+}
+
+#[test]
+fn a_candidate_at_a_host_that_is_no_longer_listed_is_neither_asked_about_nor_published() {
+    let mut world = World::with(&["acme"], Settings { gate: Gate::Open, ..settings() });
+    let reason = "No space left on device".to_owned();
+    world.publish_fault = Some(PublishFault { operation: "cannot write", path: "/x".into(), reason });
+    world.pass(MINUTE);
+    assert!(world.store("acme").candidate.is_some());
+    world.publish_fault = None;
+    let other = HostPattern::parse("other.mybigcommerce.com").unwrap();
+    world.settings.hosts.names = Some([other].into());
+    world.slow = vec!["read"];
+    world.configure(&["acme"]);
+    let probes = world.calls("probe");
+    world.pass(10 * MINUTE);
+    world.slow = Vec::new();
+    world.release();
+    world.pass(10 * MINUTE);
+    assert_eq!((world.published("acme"), world.calls("probe")), (None, probes));
+    let told = world.messages.last().unwrap();
+    assert_eq!(told.incident.cause, Cause::SecretMalformed);
+    assert!(told.incident.evidence.iter().any(|text| text.contains("check.allowed_hosts")), "{told:?}");
+
+    world.settings.hosts.names = Some([HostPattern::parse("*.mybigcommerce.com").unwrap()].into());
+    world.configure(&["acme"]);
+    world.pass(MINUTE);
     assert!(world.published("acme").is_some());
 }
 

@@ -100,7 +100,7 @@ pub(super) fn settings() -> Settings {
         certificate_warning: Some(14 * DAY),
         repeat_interval: 4 * HOUR,
         token_origin: TokenOrigin::Own,
-        addresses: AddressPolicy::PublicOnly,
+        hosts: AddressPolicy::PublicOnly.into(),
         gate: Gate::Verified,
         first_check: FirstCheck::InTurn,
         discoveries: Vec::new(),
