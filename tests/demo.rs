@@ -1,7 +1,7 @@
 //! The demo, as somebody runs it who has just built the program.
 #![cfg(feature = "demo")]
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write as _};
 use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -40,6 +40,43 @@ fn the_story_is_told_whole_and_ends_well() {
     let token = std::fs::read_to_string(directory.join("secrets/acme/api_token")).unwrap();
     assert!(!told.contains(&token));
     assert!(!std::fs::read_to_string(directory.join("daemon.log")).unwrap().contains(&token));
+}
+
+#[test]
+fn the_story_waits_between_its_chapters_for_who_wants_to_look() {
+    let place = tempfile::tempdir().unwrap();
+    let directory = place.path().join("demo");
+    let mut child = demo(&directory)
+        .args(["--exit", "--step"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut orders = child.stdin.take().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut told_until = |part: &str| {
+        let mut told = String::new();
+        while !told.contains(part) {
+            told += &lines.next().unwrap_or_else(|| panic!("{part:?} is not in {told}"));
+        }
+        told
+    };
+    let token = || std::fs::read_to_string(directory.join("secrets/acme/api_token")).unwrap();
+    let told = told_until("Enter goes on");
+    assert!(told.contains("published as generation 1") && !told.contains("2. "), "{told}");
+    let first = token();
+    writeln!(orders).unwrap();
+    let told = told_until("Enter goes on");
+    assert!(told.contains("2. ") && told.contains("Alert (critical)") && !told.contains("3. "), "{told}");
+    assert_eq!(token(), first);
+    writeln!(orders).unwrap();
+    let told = told_until("Enter goes on");
+    assert!(told.contains("published as generation 2") && !told.contains("4. "), "{told}");
+    assert_ne!(token(), first);
+    // Who goes away waits for nothing.
+    drop(orders);
+    told_until("two publications, three alerts");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
 #[test]

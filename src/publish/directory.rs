@@ -1,8 +1,10 @@
 //! A directory held open: every name is looked up in it as one component, and no link is followed.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
@@ -10,6 +12,7 @@ use rustix::fs::{
     openat, readlinkat, renameat, renameat_with, statat, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
+use rustix::process::geteuid;
 use zeroize::Zeroizing;
 
 use super::rights::{Rights, RightsError};
@@ -21,6 +24,8 @@ use crate::system::hardening::landlock;
 pub(super) const MAX_NAMES: usize = 10_000;
 /// How deep that may be nested which is removed: what is ours is one directory deep, and each level keeps a handle open.
 const MAX_DEPTH: u8 = 64;
+/// How many links one directory may be behind: as many as the kernel follows.
+const MAX_HOPS: usize = 40;
 
 /// An open directory.
 ///
@@ -55,6 +60,33 @@ impl Directory {
     pub(super) fn at(path: &Path) -> Result<Self, Errno> {
         let handle = openat(CWD, path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         Ok(Self { handle, path: path.to_owned() })
+    }
+
+    /// Opens the directory that is configured; none: there is none. A link in its place is followed where root or we
+    /// have made it: anybody else may have planted it, in a volume that they may write to.
+    pub(super) fn configured(path: &Path) -> Result<Option<Self>, PublishFault> {
+        let refused = |error| fault("cannot open", path, error);
+        // With a slash at its end it would be followed unseen.
+        let mut place: PathBuf = path.components().collect();
+        for _ in 0..=MAX_HOPS {
+            let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let handle = match openat(CWD, &place, flags, Mode::empty()) {
+                Ok(handle) => handle,
+                Err(Errno::NOENT) => return Ok(None),
+                Err(error) => return Err(refused(error)),
+            };
+            let stat = fstat(&handle).map_err(refused)?;
+            if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
+                let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+                let handle = openat(&handle, ".", flags, Mode::empty()).map_err(refused)?;
+                return Ok(Some(Self { handle, path: path.to_owned() }));
+            }
+            trusted(&place, stat.st_uid)?;
+            let target = readlinkat(&handle, "", Vec::new()).map_err(refused)?;
+            place.pop();
+            place = place.join(OsStr::from_bytes(target.as_bytes())).components().collect();
+        }
+        Err(refused(Errno::LOOP))
     }
 
     /// Opens a directory in this one. A link to a directory is [`Errno::NOTDIR`] or [`Errno::LOOP`].
@@ -279,6 +311,19 @@ impl AsFd for Directory {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.handle.as_fd()
     }
+}
+
+/// Whether a link in the place of the output directory is to be followed.
+fn trusted(link: &Path, owner: u32) -> Result<(), PublishFault> {
+    let we = geteuid().as_raw();
+    if [0, we].contains(&owner) {
+        return Ok(());
+    }
+    let reason = format!(
+        "it is a link that user {owner} has made, who is neither root nor the daemon's user ({we}); remove it, or, if it \
+         is meant, name its target in output.directory, or let root make it"
+    );
+    Err(PublishFault { operation: "will not follow", path: link.display().to_string(), reason })
 }
 
 /// A fault with the system's reason.

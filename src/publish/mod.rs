@@ -209,7 +209,7 @@ fn open_output(output: &config::Output) -> Result<Directory, PublishFault> {
         Err(Errno::EXIST) => false,
         Err(error) => return Err(fault("cannot create", path, error)),
     };
-    let directory = Directory::at(path).map_err(|error| fault("cannot open", path, error))?;
+    let directory = Directory::configured(path)?.ok_or_else(|| fault("cannot open", path, Errno::NOENT))?;
     if made {
         directory.give(Rights::of_directories(output))?;
         sync_name(path)?;

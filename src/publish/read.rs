@@ -7,7 +7,7 @@ use rustix::io::Errno;
 use zeroize::Zeroize;
 
 use super::Publisher;
-use super::directory::{Content, Directory, Link, fault};
+use super::directory::{Content, Directory, Link};
 use super::layout::{ALWAYS, API_PATH, API_TOKEN, DATA, STAMP, USERNAME, generation_of, link_target};
 use super::render::Rendering;
 use super::rights::{Ours, Rights};
@@ -62,11 +62,7 @@ pub(super) fn open_store(
     store: &StoreName,
     watch: &Watch,
 ) -> Result<Option<Directory>, Unread> {
-    let above = match Directory::at(&output.directory) {
-        Ok(above) => above,
-        Err(Errno::NOENT) => return Ok(None),
-        Err(error) => return Err(fault("cannot open", &output.directory, error).into()),
-    };
+    let Some(above) = Directory::configured(&output.directory)? else { return Ok(None) };
     watch.output(&above, store);
     match above.open(store.as_str()) {
         Ok(directory) => {

@@ -1,6 +1,8 @@
 //! Commands of the operator's: run without a shell, with an environment that is given, a limit in time, and an
 //! end of everything that belongs to one that is late.
 
+mod orphans;
+
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::process::{ExitStatus, Stdio};
@@ -70,7 +72,7 @@ pub async fn run(job: &Job<'_>) -> Result<Ended, Failure> {
         .stderr(Stdio::piped())
         .process_group(0)
         .kill_on_drop(true);
-    let mut child = command.spawn().map_err(Failure::Start)?;
+    let mut child = orphans::spawn(&mut command).map_err(Failure::Start)?;
     // Dropped before the child, whose number is its own until then.
     let mut group = Group::of(&child);
     let mut output = Output::default();
@@ -99,21 +101,24 @@ struct Group(Option<Pid>);
 
 impl Group {
     fn of(child: &Child) -> Self {
-        Self(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw))
+        Self(orphans::number(child))
     }
 
+    /// Lets it go on without the child, whose status was taken.
     fn leave(&mut self) {
-        self.0 = None;
+        if let Some(pid) = self.0.take() {
+            orphans::taken(pid);
+        }
     }
 
-    /// Kills the group, and waits for those of its processes that are ours to wait for: where we are the first
-    /// process of a container, what a command has started becomes our child when the command is gone, and would be
-    /// a zombie for ever.
+    /// Kills the group, and waits for those of its processes that are ours to wait for.
     async fn end(&mut self, child: &mut Child) {
         let Some(pid) = self.0.take() else { return };
         // It may have ended by itself just now.
         let _gone = kill_process_group(pid, Signal::KILL);
-        let _ended = timeout(GRACE, child.wait()).await;
+        if timeout(GRACE, child.wait()).await.is_ok() {
+            orphans::taken(pid);
+        }
         let reaped = async {
             while let Ok(ended) = waitpgid(pid, WaitOptions::NOHANG) {
                 if ended.is_none() {
@@ -131,6 +136,7 @@ impl Drop for Group {
             // It may have ended by itself just now.
             let _gone = kill_process_group(pid, Signal::KILL);
         }
+        orphans::look_after();
     }
 }
 
@@ -190,28 +196,4 @@ async fn drain(pipe: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn what_is_killed_leaves_no_zombie_where_we_are_the_first_process() {
-        // As the first process of a container, we get the orphans.
-        rustix::process::set_child_subreaper(Some(rustix::process::getpid())).unwrap();
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("processes");
-        let script = format!("sleep 60 & echo $$ $! > {}; wait", file.display());
-        let job = Job {
-            program: "/bin/sh",
-            arguments: &["-c".to_owned(), script],
-            environment: &[],
-            input: &[],
-            timeout: Duration::from_secs(1),
-        };
-        assert!(matches!(run(&job).await, Err(Failure::Late(_))));
-        let processes = std::fs::read_to_string(file).unwrap();
-        assert_eq!(processes.split_whitespace().count(), 2);
-        for process in processes.split_whitespace() {
-            assert!(!std::path::Path::new("/proc").join(process).exists(), "{process} is still there");
-        }
-    }
-}
+mod tests;

@@ -3,8 +3,13 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use rustix::process::Signal;
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    TargetArch, apply_filter,
+};
 use serde_json::json;
 
 use crate::support::daemon::{Daemon, run};
@@ -129,6 +134,84 @@ async fn what_is_required_and_cannot_be_had_is_refused() {
     let arguments = ["run", "--config", file.to_str().unwrap(), "--one-time", "--no-reload"];
     let done = run(world.configuration.home(), arguments.iter()).await;
     assert_eq!(done.code, Some(0), "{done:?}");
+}
+
+/// What is started on this thread finds a kernel that has neither Landlock nor seccomp, as some sandboxes' have not.
+fn lack_landlock_and_seccomp() {
+    let argument = SeccompCmpArgLen::Dword;
+    let mode = u64::from(libc::PR_SET_SECCOMP.cast_unsigned());
+    let mode = SeccompCondition::new(0, argument, SeccompCmpOp::Eq, mode).unwrap();
+    let calls = [
+        (libc::SYS_landlock_create_ruleset, Vec::new()),
+        (libc::SYS_seccomp, Vec::new()),
+        (libc::SYS_prctl, vec![SeccompRule::new(vec![mode]).unwrap()]),
+    ];
+    let absent = SeccompAction::Errno(libc::ENOSYS.cast_unsigned());
+    let architecture = TargetArch::try_from(std::env::consts::ARCH).unwrap();
+    let filter = SeccompFilter::new(calls.into(), SeccompAction::Allow, absent, architecture).unwrap();
+    apply_filter(&BpfProgram::try_from(filter).unwrap()).unwrap();
+}
+
+/// Launches the daemon on such a kernel.
+fn launch_without(world: &World) -> Daemon {
+    world.configuration.write();
+    let runtime = tokio::runtime::Handle::current();
+    std::thread::scope(|scope| {
+        // A filter is for good, and the thread's own.
+        let thread = scope.spawn(|| {
+            lack_landlock_and_seccomp();
+            let _in_it = runtime.enter();
+            Daemon::launch(&world.configuration)
+        });
+        thread.join().unwrap()
+    })
+}
+
+#[tokio::test]
+async fn where_the_kernel_has_neither_measure_the_daemon_does_its_work_and_says_why() {
+    let mut world = World::start().await;
+    let account = world.add_store("acme").await;
+    let daemon = launch_without(&world).listening().await;
+    daemon.settled().await;
+    world.wait_published("acme", &account).await;
+    let hardening = daemon.status().await["hardening"].clone();
+    let file = world.configuration.file();
+    let shown = run(world.configuration.home(), ["status", "--config", file.to_str().unwrap()]).await;
+    for (measure, name, why) in [
+        ("landlock", "Landlock", "the kernel has no Landlock"),
+        ("seccomp", "seccomp", "the kernel does not take it"),
+    ] {
+        assert_eq!(hardening[measure]["active"], false, "{hardening}");
+        let reason = hardening[measure]["reason"].as_str().unwrap();
+        assert!(reason.contains(why), "{hardening}");
+        assert!(shown.stdout.contains(&format!("without {name}: {why}")), "{shown:?}");
+        let active = daemon.metric(&format!("hardening_active{{measure=\"{measure}\"}}")).await;
+        assert_eq!(active, Some(0.0), "{measure}");
+        let told = |line: &serde_json::Value| line["measure"] == measure && line["reason"] == reason;
+        assert!(daemon.log().iter().any(told), "{measure} is not in the log");
+    }
+    // What needs neither of them is there all the same.
+    assert_eq!((&hardening["dumpable"], &hardening["core_files"]), (&json!(false), &json!(false)));
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn where_the_kernel_has_not_what_is_required_the_daemon_ends_and_says_which() {
+    let mut world = World::start().await;
+    world.add_store("acme").await;
+    for (measure, why) in
+        [("landlock", "the kernel has no Landlock"), ("seccomp", "the kernel does not take it")]
+    {
+        world.configuration.more = format!("\n[hardening]\n{measure} = \"required\"\n");
+        let mut daemon = launch_without(&world);
+        let ended = daemon.ended(Duration::from_secs(30)).await;
+        let told = daemon.log_text();
+        assert_eq!(ended.code(), Some(2), "{told}");
+        let refusal = format!("hardening.{measure} is \\\"required\\\", and cannot be had: ");
+        let (_, rest) = told.split_once(&refusal).unwrap_or_else(|| panic!("{refusal} is not in {told}"));
+        assert!(rest.contains(why), "{told}");
+    }
+    assert!(!world.configuration.output.join("acme").exists());
 }
 
 /// As a pod's volume: everybody may write in it.

@@ -1,9 +1,12 @@
 //! The status page in a real Chromium: the demo's story as it happens, and a thousand stores.
 
-use std::io::{BufRead, BufReader};
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::runtime::Handle;
@@ -15,37 +18,72 @@ use super::support::world::World;
 /// How long a thousand stores may take, unoptimised and on a busy machine.
 const LIMIT: Duration = Duration::from_secs(240);
 
-/// The demo, after it has told its story; stopped when it is dropped.
+/// The demo, which tells its story chapter by chapter; stopped when it is dropped.
 struct Demo {
     child: Child,
+    reader: ChildStdin,
+    told: mpsc::Receiver<String>,
     page: String,
-    buttons: String,
     client: reqwest::Client,
     runtime: Handle,
 }
 
 impl Demo {
+    /// Starts it; its first chapter is told at once.
     fn start(directory: &Path) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_bc-secrets-sync"))
-            .args(["demo", "--listen", "127.0.0.1:0", "--directory"])
+            .args(["demo", "--step", "--listen", "127.0.0.1:0", "--directory"])
             .arg(directory)
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-        let page = lines.find(|line| line.contains("status page")).unwrap();
-        let page = format!("http://{}", page.split("http://").nth(1).unwrap().trim());
-        let buttons = lines.find(|line| line.contains("/create-account")).unwrap();
-        let buttons = buttons.split("http://").nth(1).unwrap().split('/').next().unwrap().to_owned();
+        let (tells, told) = mpsc::channel();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
         // It would be ended by a pipe that nobody reads.
-        std::thread::spawn(move || lines.for_each(drop));
+        std::thread::spawn(move || lines.for_each(|line| drop(tells.send(line))));
         bc_secrets_sync::system::crypto::choose();
         let client = reqwest::Client::builder().tls_certs_only([]).no_proxy().build().unwrap();
-        Self { child, page, buttons, client, runtime: runtime() }
+        let (reader, page) = (child.stdin.take().unwrap(), String::new());
+        let mut demo = Self { child, reader, told, page, client, runtime: runtime() };
+        demo.page = demo.address("status page");
+        let started = Instant::now();
+        while TcpStream::connect(&demo.page).is_err() {
+            assert!(started.elapsed() < LIMIT, "nobody listens on {}", demo.page);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        demo.page = format!("http://{}", demo.page);
+        demo
     }
 
-    fn press(&self, button: &str) {
-        let request = self.client.post(format!("http://{}/{button}", self.buttons));
+    /// Waits until it tells this.
+    fn until(&self, part: &str) -> String {
+        let mut told = String::new();
+        loop {
+            let line = self.told.recv_timeout(LIMIT).unwrap_or_else(|_| panic!("{part:?} is not in {told}"));
+            if line.contains(part) {
+                return line;
+            }
+            told += &format!("{line}\n");
+        }
+    }
+
+    /// Waits until it tells this with an address, and returns that.
+    fn address(&self, part: &str) -> String {
+        self.until(part).split("http://").nth(1).unwrap().split('/').next().unwrap().to_owned()
+    }
+
+    /// Waits until a chapter is told, which goes before the next one. That begins with [`Demo::go_on`].
+    fn chapter_is_told(&self) {
+        self.until("Enter goes on");
+    }
+
+    fn go_on(&mut self) {
+        writeln!(self.reader).unwrap();
+    }
+
+    fn press(&self, buttons: &str, button: &str) {
+        let request = self.client.post(format!("http://{buttons}/{button}"));
         let answer = self.runtime.block_on(request.send()).unwrap();
         assert_eq!(answer.status(), 200, "{button}");
     }
@@ -77,19 +115,52 @@ fn timeline(browser: &mut Browser) -> Vec<String> {
 fn real_chromium_shows_the_story_as_it_happens_and_no_secret() {
     let place = tempfile::tempdir().unwrap();
     let directory = place.path().join("demo");
-    let demo = Demo::start(&directory);
     let token = || std::fs::read_to_string(directory.join("secrets/acme/api_token")).unwrap();
-    let mut secrets = vec![token()];
-    let mut documents = Vec::new();
+    let (mut secrets, mut documents) = (Vec::new(), Vec::new());
     let mut browser = Browser::start();
     browser.look(1280, "light");
+    let mut demo = Demo::start(&directory);
     browser.open(&demo.page);
     browser.wait_text("#live", "Live");
-    browser.wait_text(".verdict", "1 critical incident");
-    browser.shoot("story-1-the-account-was-deleted");
+    // From here on nobody loads the page again.
+    browser.eval("window.untouched = true");
+
+    // The story as the demo tells it. The first chapter may begin before the page is there.
+    browser.wait_text("#store-acme", "generation 1, version 1");
+    browser.wait_text("#store-acme .state", "verified");
+    browser.wait_text(".verdict", "All is well");
+    demo.chapter_is_told();
+    secrets.push(token());
+    browser.shoot("chapter-1-an-account-is-published");
     documents.push(browser.document());
 
-    // What the demo has told by itself is on the timeline, in its order.
+    demo.go_on();
+    browser.wait_text("#store-acme .state", "rejected");
+    browser.wait_text(".incident h3", "API token regenerated or revoked");
+    browser.wait_text("#store-acme", "generation 1, version 1");
+    browser.wait_text(".verdict", "1 critical incident");
+    demo.chapter_is_told();
+    assert_eq!(token(), secrets[0], "the last good set stays");
+    browser.shoot("chapter-2-the-token-was-regenerated");
+    documents.push(browser.document());
+
+    demo.go_on();
+    browser.wait_text("#store-acme", "generation 2, version 2");
+    browser.wait_text("#store-acme .state", "verified");
+    browser.wait_text("#incidents", "None.");
+    demo.chapter_is_told();
+    secrets.push(token());
+    browser.shoot("chapter-3-caught-up");
+    documents.push(browser.document());
+
+    demo.go_on();
+    browser.wait_text("#store-acme .state", "rejected");
+    browser.wait_text(".verdict", "1 critical incident");
+    let buttons = demo.address("/create-account");
+    browser.shoot("chapter-4-the-account-was-deleted");
+    documents.push(browser.document());
+
+    // All of it is on the timeline, in its order.
     let told = timeline(&mut browser);
     let mut rest = told.iter();
     for part in [
@@ -105,56 +176,55 @@ fn real_chromium_shows_the_story_as_it_happens_and_no_secret() {
         assert!(rest.any(|line| line.contains(part)), "{part:?} is missing, or comes too early: {told:#?}");
     }
 
-    // From here on nobody loads the page again.
-    browser.eval("window.untouched = true");
+    // Somebody goes on with it.
     browser.eval("document.querySelector('#store-acme summary').focus()");
     browser.press("Enter");
     browser.wait("document.querySelector('#store-acme details').open");
-    demo.press("create-account");
-    demo.press("write-to-vault");
+    demo.press(&buttons, "create-account");
+    demo.press(&buttons, "write-to-vault");
     browser.wait_text("#store-acme", "generation 3, version 3");
     browser.wait_text(".verdict", "All is well");
     browser.wait_text("#incidents", "None.");
     assert_eq!(browser.eval("document.title"), "All is well \u{2013} bc-secrets-sync");
     browser.wait_text("#said", "No longer open: critical acme: API token regenerated or revoked.");
-    browser.shoot("story-2-another-account-is-published");
+    browser.shoot("buttons-1-another-account-is-published");
     documents.push(browser.document());
     secrets.push(token());
     // Many updates later the part that was opened is open, and the focus where it was.
     assert_eq!(browser.eval("document.querySelector('#store-acme details').open"), true);
     assert_eq!(browser.eval("document.activeElement.closest('tr')?.id"), "store-acme");
 
-    demo.press("generate-new-token");
+    demo.press(&buttons, "generate-new-token");
     browser.wait_text("#store-acme .state", "rejected");
     browser.wait_text(".incident h3", "API token regenerated or revoked");
     browser.wait_text(".incident", "Generate New Token");
     browser.wait_text(".incident", "with 401");
     browser.wait("document.querySelector('#store-acme a.minor').hash.startsWith('#acme:regenerated')");
     browser.wait_text("#said", "New incident: critical acme");
-    browser.shoot("story-3-the-token-was-regenerated");
+    browser.shoot("buttons-2-the-token-was-regenerated");
     documents.push(browser.document());
 
-    demo.press("write-to-vault");
+    demo.press(&buttons, "write-to-vault");
     browser.wait_text("#store-acme", "generation 4, version 4");
     browser.wait_text(".verdict", "All is well");
-    browser.shoot("story-4-caught-up");
+    browser.shoot("buttons-3-caught-up");
     documents.push(browser.document());
     secrets.push(token());
 
-    demo.press("mistype");
+    demo.press(&buttons, "mistype");
     browser.wait_text(".incident h3", "new credentials in Vault are rejected by the store");
     browser.wait_text("#store-acme", "version 5 in Vault is tried again");
     browser.wait_text("#store-acme", "generation 4, version 4");
     browser.wait_text(".verdict", "1 warning");
-    browser.shoot("story-5-a-mistyped-token");
+    browser.shoot("buttons-4-a-mistyped-token");
     documents.push(browser.document());
 
-    demo.press("delete-account");
+    demo.press(&buttons, "delete-account");
     browser.wait_text(".verdict", "1 critical incident");
     browser.look(1280, "dark");
-    browser.shoot("story-6-deleted-dark");
+    browser.shoot("buttons-5-deleted-dark");
     browser.look(400, "light");
-    browser.shoot("story-6-deleted-narrow");
+    browser.shoot("buttons-5-deleted-narrow");
     assert_eq!(
         browser.eval("document.documentElement.scrollWidth <= innerWidth"),
         true,
@@ -164,7 +234,8 @@ fn real_chromium_shows_the_story_as_it_happens_and_no_secret() {
     assert_eq!(browser.eval("window.untouched"), true, "the page was loaded again");
 
     // Each of the tokens that were published, and the mistyped one, which begins with one of them.
-    assert_eq!(secrets.len(), 3);
+    assert_eq!(secrets.iter().collect::<BTreeSet<_>>().len(), 4);
+    assert_eq!(documents.len(), 9);
     for (document, secret) in documents.iter().flat_map(|one| secrets.iter().map(move |secret| (one, secret)))
     {
         assert!(secret.len() > 10 && !document.contains(secret.as_str()));
@@ -181,7 +252,7 @@ fn real_chromium_shows_the_story_as_it_happens_and_no_secret() {
     // The daemon ends: the page says that it is no longer live.
     drop(demo);
     browser.wait_text("#live", "Not live since");
-    browser.shoot("story-7-not-live");
+    browser.shoot("buttons-6-not-live");
 }
 
 #[test]

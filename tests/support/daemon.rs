@@ -31,15 +31,19 @@ impl Daemon {
     /// Writes the configuration, starts the daemon and waits until it listens.
     pub(crate) async fn start(configuration: &Configuration) -> Self {
         configuration.write();
-        let mut daemon = Self::launch(configuration);
-        daemon.address = wait_for("the daemon listens", async || {
-            assert_eq!(daemon.child.try_wait().unwrap(), None, "the daemon ended: {}", daemon.log_text());
-            let lines = daemon.log();
+        Self::launch(configuration).listening().await
+    }
+
+    /// Waits until it listens.
+    pub(crate) async fn listening(mut self) -> Self {
+        self.address = wait_for("the daemon listens", async || {
+            assert_eq!(self.child.try_wait().unwrap(), None, "the daemon ended: {}", self.log_text());
+            let lines = self.log();
             let line = lines.iter().find(|line| line["message"] == "listening")?;
             Some(line["address"].as_str().unwrap().to_owned())
         })
         .await;
-        daemon
+        self
     }
 
     /// Starts the daemon with the configuration as it is on the disk, and waits for nothing.

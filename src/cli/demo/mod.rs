@@ -13,6 +13,7 @@ use clap::Args;
 use crate::system::signals::{Signals, Wish};
 
 use self::stage::{Stage, Unfit};
+use self::story::Reader;
 use super::output::{complain, print};
 use super::{Exit, runtime};
 
@@ -28,6 +29,9 @@ pub(super) struct Demo {
     /// End when the story is told: with 0 if all of it happened, with 70 if not, with 14 if it was interrupted
     #[arg(long)]
     exit: bool,
+    /// Wait for Enter before each further chapter, so that there is time to look at the status page
+    #[arg(long)]
+    step: bool,
     /// Where the daemon listens for its status page [default: 127.0.0.1:9847, or a free port]
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
@@ -60,8 +64,9 @@ impl Demo {
     }
 
     async fn perform(&self, stage: &mut Stage, signals: &mut Signals) -> Result<Exit, Failure> {
+        let reader = self.step.then(Reader::at_the_terminal);
         tokio::select! {
-            told = story::tell(stage) => told?,
+            told = story::tell(stage, reader) => told?,
             origin = stopped(signals) => {
                 // Who wants it to end by itself wants to know whether all of it happened.
                 if !self.exit {

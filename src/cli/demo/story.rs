@@ -1,7 +1,9 @@
 //! The story: what the merchant and the operator do, and what the daemon makes of it.
 
+use std::io::{BufRead, stdin};
 use std::time::Duration;
 
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{Instant, sleep};
 
 use super::super::output::{Unwritten, print};
@@ -12,8 +14,27 @@ use super::stage::Stage;
 const LIMIT: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(20);
 
+/// Somebody who says when the story goes on.
+pub(super) struct Reader(UnboundedReceiver<()>);
+
+impl Reader {
+    /// Says so with Enter, on standard input. Once that has ended, nobody is waited for.
+    pub(super) fn at_the_terminal() -> Self {
+        let (says, said) = unbounded_channel();
+        // It ends with the process: whoever reads a terminal cannot be interrupted.
+        std::thread::spawn(move || {
+            for line in stdin().lock().split(b'\n') {
+                if line.is_err() || says.send(()).is_err() {
+                    break;
+                }
+            }
+        });
+        Self(said)
+    }
+}
+
 /// Plays the story to its end, and tells it.
-pub(super) async fn tell(stage: &mut Stage) -> Result<(), Failure> {
+pub(super) async fn tell(stage: &mut Stage, mut reader: Option<Reader>) -> Result<(), Failure> {
     print(&format!(
         "The life of a Legacy API token: the unmodified daemon, a simulated BigCommerce store over HTTPS, and a \
          small Vault.\n\n  status page  http://{}/\n  files        {}\n  log          {}\n",
@@ -22,12 +43,17 @@ pub(super) async fn tell(stage: &mut Stage) -> Result<(), Failure> {
         stage.log().display(),
     ))?;
 
-    chapter(1, "The merchant creates an account; the operator writes it to Vault.")?;
+    chapter(1, None, "The merchant creates an account; the operator writes it to Vault.").await?;
     let account = stage.create_account("warehouse");
     stage.world.write(&account.username, &account.api_token);
     published(stage, &account.api_token).await?;
 
-    chapter(2, "The merchant presses Generate New Token, then Save. The old token is dead at once.")?;
+    chapter(
+        2,
+        reader.as_mut(),
+        "The merchant presses Generate New Token, then Save. The old token is dead at once.",
+    )
+    .await?;
     let token = stage.world.store.regenerate_token(super::stage::STORE);
     alert(stage, "opened", "regenerated_or_revoked").await?;
     if !stage.is_published(&account.api_token) {
@@ -35,12 +61,12 @@ pub(super) async fn tell(stage: &mut Stage) -> Result<(), Failure> {
     }
     line("=", "The last good set stays published until there is a better one.")?;
 
-    chapter(3, "The operator copies the new token into Vault.")?;
+    chapter(3, reader.as_mut(), "The operator copies the new token into Vault.").await?;
     stage.world.write(&account.username, &token);
     published(stage, &token).await?;
     alert(stage, "resolved", "regenerated_or_revoked").await?;
 
-    chapter(4, "The merchant deletes the account.")?;
+    chapter(4, reader.as_mut(), "The merchant deletes the account.").await?;
     stage.world.store.delete_account(super::stage::STORE);
     alert(stage, "opened", "regenerated_or_revoked").await?;
 
@@ -99,7 +125,11 @@ fn ago(since: Instant) -> String {
     format!("{:.1} s", since.elapsed().as_secs_f64())
 }
 
-fn chapter(number: u32, text: &str) -> Result<(), Unwritten> {
+async fn chapter(number: u32, reader: Option<&mut Reader>, text: &str) -> Result<(), Unwritten> {
+    if let Some(reader) = reader {
+        print("\n   > Enter goes on.\n")?;
+        let _ended = reader.0.recv().await;
+    }
     print(&format!("\n{number}. {text}\n"))
 }
 

@@ -125,6 +125,69 @@ fn a_store_directory_that_was_given_away_is_taken_back_by_root_alone() {
 }
 
 #[test]
+fn a_link_in_the_place_of_the_output_directory_is_followed_only_where_root_or_the_daemon_has_made_it() {
+    const OTHER: u32 = 12_345;
+    let place = |name: &str| {
+        let mut place = Place::with(|output| output.directory_mode = 0o777);
+        let elsewhere = place.root.path().join("elsewhere");
+        fs::create_dir(&elsewhere).unwrap();
+        set_mode(&elsewhere, 0o777);
+        set_mode(place.root.path(), 0o777);
+        place.output.directory = place.root.path().join(name);
+        place.publisher = Publisher::new(&place.output, key());
+        place
+    };
+    let link = |place: &Place, name: &str, target: &str, owner: u32| {
+        let path = place.root.path().join(name);
+        std::os::unix::fs::symlink(target, &path).unwrap();
+        let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
+        chownat(CWD, &path, Some(Uid::from_raw(owner)), None, flags)
+    };
+    let own = link(&place("planted"), "planted", "elsewhere", OTHER);
+    if !geteuid().is_root() {
+        assert_eq!(own, Err(Errno::PERM));
+        return;
+    }
+    let refused = |place: &Place| {
+        let reason = "neither root nor the daemon's user (65534); remove it";
+        for told in [
+            place.publisher.prepare().unwrap_err(),
+            place.try_publish(&place.publisher, 1).unwrap_err(),
+            place.publisher.inspect(&store()).found.unwrap_err(),
+            place.publisher.withdraw(&store()).unwrap_err(),
+        ] {
+            let told = told.to_string();
+            assert!(told.contains("planted: it is a link that user 12345 has made"), "{told}");
+            assert!(told.contains(reason), "{told}");
+        }
+        assert_eq!(fs::read_dir(place.root.path().join("elsewhere")).unwrap().count(), 0);
+    };
+    for name in ["planted", "planted/", "planted/."] {
+        let place = Arc::new(place(name));
+        link(&place, "planted", "elsewhere", OTHER).unwrap();
+        let inside = Arc::clone(&place);
+        without_privileges(move || refused(&inside));
+    }
+    // Behind one of root's.
+    let behind = Arc::new(place("link"));
+    link(&behind, "link", "planted", 0).unwrap();
+    link(&behind, "planted", "elsewhere", OTHER).unwrap();
+    let inside = Arc::clone(&behind);
+    without_privileges(move || refused(&inside));
+    for owner in [0, NOBODY] {
+        let place = Arc::new(place("link"));
+        link(&place, "link", "./elsewhere/", owner).unwrap();
+        let inside = Arc::clone(&place);
+        without_privileges(move || {
+            inside.publisher.prepare().unwrap();
+            inside.publish(1);
+            assert_eq!(inside.published(), Some(1));
+        });
+        assert!(place.root.path().join("elsewhere").join(store().as_str()).exists());
+    }
+}
+
+#[test]
 fn where_the_volume_gives_other_owners_they_are_no_damage() {
     if !geteuid().is_root() {
         // Only root can make a directory of another group.

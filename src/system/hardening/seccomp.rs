@@ -11,6 +11,9 @@ use seccompiler::{
     TargetArch, apply_filter,
 };
 
+/// Whether all code is in the program: nothing is loaded beside it, neither at its start nor later.
+const WHOLE: bool = cfg!(target_feature = "crt-static");
+
 /// Whose calls are foreseen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Calls {
@@ -37,8 +40,12 @@ pub enum Unfiltered {
 /// # Errors
 /// There is none, or the first one only, which any program gets along with.
 pub fn enter(calls: Calls) -> Result<(), Unfiltered> {
+    enter_as(calls, WHOLE)
+}
+
+fn enter_as(calls: Calls, is_whole: bool) -> Result<(), Unfiltered> {
     let architecture = TargetArch::try_from(std::env::consts::ARCH)?;
-    let forbidden = forbidden(calls)?;
+    let forbidden = forbidden(calls, is_whole)?;
     let (known, unknown, otherwise) = match calls {
         Calls::Own => {
             // The filter behind this one refuses those.
@@ -67,7 +74,7 @@ const NO_CALL: u32 = libc::ENOSYS.cast_unsigned();
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
 /// What is refused, whole or with these arguments.
-fn forbidden(calls: Calls) -> Result<Rules, seccompiler::BackendError> {
+fn forbidden(calls: Calls, is_whole: bool) -> Result<Rules, seccompiler::BackendError> {
     let mut rules: Rules = DANGEROUS.iter().chain(PORTS).map(|number| (*number, Vec::new())).collect();
     // What is typed into a terminal by a program, and what the terminal's clipboard gives it.
     let typing = [libc::TIOCSTI, libc::TIOCLINUX].map(|request| rule(&[(1, SeccompCmpOp::Eq, request)]));
@@ -77,20 +84,9 @@ fn forbidden(calls: Calls) -> Result<Rules, seccompiler::BackendError> {
             rules.extend(PROGRAMS.iter().chain(FORKS).map(|number| (*number, Vec::new())));
             // Threads are made by it, and nothing else.
             rules.insert(libc::SYS_clone, vec![rule(&[(0, masked(libc::CLONE_THREAD), 0)])?]);
-            // Code is mapped from files, and cannot be written.
-            let (write, run) = (bits(libc::PROT_WRITE), bits(libc::PROT_EXEC));
-            let nameless = bits(libc::MAP_ANONYMOUS);
-            rules.insert(
-                libc::SYS_mmap,
-                vec![
-                    rule(&[(2, SeccompCmpOp::MaskedEq(write | run), write | run)])?,
-                    rule(&[
-                        (2, SeccompCmpOp::MaskedEq(run), run),
-                        (3, SeccompCmpOp::MaskedEq(nameless), nameless),
-                    ])?,
-                ],
-            );
+            let run = bits(libc::PROT_EXEC);
             let runnable = || rule(&[(2, SeccompCmpOp::MaskedEq(run), run)]);
+            rules.insert(libc::SYS_mmap, if is_whole { vec![runnable()?] } else { modules()? });
             rules.insert(libc::SYS_mprotect, vec![runnable()?]);
             rules.insert(libc::SYS_pkey_mprotect, vec![runnable()?]);
             let families = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
@@ -108,6 +104,21 @@ fn forbidden(calls: Calls) -> Result<Rules, seccompiler::BackendError> {
         }
     }
     Ok(rules)
+}
+
+/// What the loader of modules never does, which maps code from files, for itself alone, and writes none of it: a page
+/// that is shared may be written through another mapping.
+fn modules() -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
+    let run = bits(libc::PROT_EXEC);
+    let writable = bits(libc::PROT_WRITE) | run;
+    let runnable = (2, SeccompCmpOp::MaskedEq(run), run);
+    let from_nowhere = (3, masked(libc::MAP_ANONYMOUS), bits(libc::MAP_ANONYMOUS));
+    let shared = (3, masked(libc::MAP_SHARED), bits(libc::MAP_SHARED));
+    Ok(vec![
+        rule(&[(2, SeccompCmpOp::MaskedEq(writable), writable)])?,
+        rule(&[runnable.clone(), from_nowhere])?,
+        rule(&[runnable, shared])?,
+    ])
 }
 
 /// All of these: the number of the argument, how it is compared, and with what.

@@ -1,7 +1,9 @@
 //! A process behind the filters tries what it may not, and does what it must.
 
+use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream, ToSocketAddrs as _};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -26,6 +28,14 @@ fn call(number: i64, arguments: [i64; 4]) -> Option<i32> {
     // SAFETY: the filters refuse the call before it does anything; without them, its pointers are null.
     let answer = unsafe { libc::syscall(number, one, two, three, four, -1_i64, 0_i64) };
     (answer == -1).then(|| io::Error::last_os_error().raw_os_error().unwrap())
+}
+
+/// Maps a page of a file; none: it is mapped.
+#[expect(unsafe_code, reason = "an attacker writes no safe Rust")]
+fn map(file: &File, protection: i32, how: i32) -> Option<i32> {
+    // SAFETY: a new place, which nobody reads, writes or runs.
+    let page = unsafe { libc::mmap(std::ptr::null_mut(), 4096, protection, how, file.as_raw_fd(), 0) };
+    (page == libc::MAP_FAILED).then(|| io::Error::last_os_error().raw_os_error().unwrap())
 }
 
 fn flags(flags: &[i32]) -> i64 {
@@ -66,6 +76,45 @@ fn overreach() {
     // What nobody knows is not there, as on a kernel that has it not.
     assert_eq!(call(libc::SYS_sethostname + 100_000, [0; 4]), Some(libc::ENOSYS));
     assert_eq!(call(libc::SYS_capset, [0; 4]), Some(libc::ENOSYS));
+}
+
+#[test]
+fn what_was_written_into_a_file_is_not_run_through_another_mapping_of_it() {
+    attack("two_mappings");
+}
+
+#[test]
+#[ignore = "gives up what a process has; run by what_was_written_into_a_file_is_not_run_through_another_mapping_of_it"]
+fn two_mappings() {
+    let file = tempfile::tempfile().unwrap();
+    file.set_len(4096).unwrap();
+    let (write, run) = (libc::PROT_READ | libc::PROT_WRITE, libc::PROT_READ | libc::PROT_EXEC);
+    enter_as(Calls::Own, false).unwrap();
+    assert_eq!(map(&file, write, libc::MAP_SHARED), None);
+    assert_eq!(map(&file, run, libc::MAP_SHARED), Some(libc::EPERM));
+    assert_eq!(map(&file, run, libc::MAP_SHARED_VALIDATE), Some(libc::EPERM));
+    assert_eq!(map(&file, write | run, libc::MAP_PRIVATE), Some(libc::EPERM));
+    // So the resolver's modules are loaded.
+    assert_eq!(map(&file, run, libc::MAP_PRIVATE), None);
+}
+
+#[test]
+fn where_all_code_is_in_the_program_no_other_is_mapped() {
+    attack("other_code");
+}
+
+#[test]
+#[ignore = "gives up what a process has; run by where_all_code_is_in_the_program_no_other_is_mapped"]
+fn other_code() {
+    let file = tempfile::tempfile().unwrap();
+    file.set_len(4096).unwrap();
+    enter_as(Calls::Own, true).unwrap();
+    for how in [libc::MAP_PRIVATE, libc::MAP_SHARED, libc::MAP_SHARED_VALIDATE] {
+        assert_eq!(map(&file, libc::PROT_EXEC, how), Some(libc::EPERM), "{how:#x}");
+        assert_eq!(map(&file, libc::PROT_READ | libc::PROT_EXEC, how), Some(libc::EPERM), "{how:#x}");
+    }
+    assert_eq!(map(&file, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED), None);
+    assert_eq!(std::thread::spawn(|| 2).join().unwrap(), 2);
 }
 
 #[test]
