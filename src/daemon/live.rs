@@ -115,7 +115,7 @@ impl Live {
         let key = Arc::new(key);
         let output_watch = OutputWatch::start();
         let adapters = Adapters::build(&config, key.clone())?.watching(output_watch.directories.clone());
-        let alerts = Alerts::open(&config, Channels::build(&config)?, clock).await?;
+        let alerts = Alerts::open(&config, Channels::build(&config, &key)?, clock).await?;
         let at = now(&clock);
         let open = alerts.ledger().load();
         let specs = stores(&config, &adapters.noted);
@@ -355,7 +355,7 @@ impl Live {
         let listeners = Listeners::prepare(&self.config, &config).await?;
         // Last, because it may make the output directory.
         let (config, adapters, channels) = blocking::run(move || {
-            let channels = Channels::build(&config).map_err(|error| chain(&error))?;
+            let channels = Channels::build(&config, &key).map_err(|error| chain(&error))?;
             let adapters = Adapters::build(&config, key).map_err(|error| chain(&error))?;
             Ok::<_, String>((config, adapters, channels))
         })
