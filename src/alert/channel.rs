@@ -1,8 +1,11 @@
 //! The channels of a configuration, and what all of them can do.
 
+use std::path::Path;
+
 use crate::config;
 use crate::domain::incident::Message;
 use crate::domain::routing::Route;
+use crate::domain::secret::{Fingerprint, FingerprintKey};
 use crate::domain::time::Timestamp;
 
 use super::alertmanager::Alertmanager;
@@ -95,6 +98,24 @@ impl Channel {
             Self::Slack(_) | Self::Alertmanager(_) | Self::Kubernetes(_) => false,
         }
     }
+}
+
+/// Tells where the messages of a channel go from anywhere else, and to nobody where that is. What its files hold does
+/// not count: a secret that is renewed there is no other receiver.
+#[must_use]
+pub fn address(config: &config::Alerts, name: &str, key: &FingerprintKey) -> Option<Fingerprint> {
+    let file = |path: &Path| path.to_string_lossy().into_owned();
+    let parts: Vec<String> = match name {
+        "webhook" => config.webhook.as_ref().map(|it| vec![it.url.to_string()]),
+        "slack" => config.slack.as_ref().map(|it| vec![file(&it.url_file)]),
+        "pagerduty" => {
+            config.pagerduty.as_ref().map(|it| vec![it.url.to_string(), file(&it.routing_key_file)])
+        }
+        "kubernetes" => config.kubernetes.as_ref().map(|it| vec![it.url.to_string(), it.namespace.clone()]),
+        "command" => config.command.as_ref().map(|it| it.argv.clone()),
+        _ => None,
+    }?;
+    Some(key.of(&parts.iter().map(String::as_str).collect::<Vec<_>>()))
 }
 
 /// Prepares every channel that is configured, in the order of the documentation. Sends nothing. Blocks on the

@@ -6,15 +6,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
 
 use crate::domain::incident::{Incident, Message, MessageKind};
-use crate::domain::routing::Route;
+use crate::domain::time::Timestamp;
 
 mod disk;
 mod mirror;
+mod recipient;
 #[cfg(test)]
 mod tests;
 
 use disk::Disk;
 use mirror::Mirror;
+
+pub use self::recipient::Recipient;
 
 /// How many messages wait for one channel at most, unless told otherwise.
 const CAPACITY: usize = 10_000;
@@ -134,17 +137,18 @@ struct Shared {
 impl Ledger {
     /// Opens the ledger in the state directory, and makes both when they are missing. A database that is
     /// damaged is moved aside, and an empty one takes its place: see [`Ledger::recovered`]. Messages of
-    /// channels other than `channels` are removed. A channel's route says which incidents it is told of.
+    /// channels other than `channels` are removed, and those are told of what is open as [`Ledger::set_channels`] says.
     ///
     /// # Errors
     /// Another process has the ledger open, or the directory cannot be used.
-    pub fn open(directory: &Path, channels: &[(&str, Route)]) -> Result<Self, LedgerError> {
-        Self::open_with_capacity(directory, channels, CAPACITY)
+    pub fn open(directory: &Path, channels: &[Recipient], now: Timestamp) -> Result<Self, LedgerError> {
+        Self::open_with_capacity(directory, channels, now, CAPACITY)
     }
 
     fn open_with_capacity(
         directory: &Path,
-        channels: &[(&str, Route)],
+        channels: &[Recipient],
+        now: Timestamp,
         capacity: usize,
     ) -> Result<Self, LedgerError> {
         let (disk, contents) = Disk::open(directory)?;
@@ -152,7 +156,7 @@ impl Ledger {
             disk: Mutex::new(disk),
             mirror: Mutex::new(Mirror::new(contents, capacity)),
         }));
-        ledger.set_channels(channels)?;
+        ledger.set_channels(channels, now)?;
         Ok(ledger)
     }
 
@@ -195,12 +199,14 @@ impl Ledger {
         self.change(|_| Vec::new())
     }
 
-    /// Replaces the channels. The messages of those that are gone are removed, counted and logged.
+    /// Replaces the channels. The messages of those that are gone are removed, counted and logged. Those that were not
+    /// told of an open incident which their routes take, or were told at another address, are handed the last message
+    /// about it, unless it is silenced.
     ///
     /// # Errors
     /// The disk failed; the new channels are in force all the same.
-    pub fn set_channels(&self, channels: &[(&str, Route)]) -> Result<(), LedgerError> {
-        self.change(|mirror| mirror.set_channels(channels))
+    pub fn set_channels(&self, channels: &[Recipient], now: Timestamp) -> Result<(), LedgerError> {
+        self.change(|mirror| mirror.set_channels(channels, now))
     }
 
     /// The oldest message that the channel still has to deliver.

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::ledger::Recipient;
 use crate::config;
 use crate::domain::incident::{Cause, Incident, IncidentId, Message, MessageKind, Resolution};
 use crate::domain::routing::Route;
@@ -123,8 +124,8 @@ fn read(stream: &TcpStream) -> Request {
 }
 
 /// Channels that are told of everything.
-pub(super) fn told_everything<'a>(names: &[&'a str]) -> Vec<(&'a str, Route)> {
-    names.iter().map(|&name| (name, Route::everything())).collect()
+pub(super) fn told_everything(names: &[&str]) -> Vec<Recipient> {
+    names.iter().map(|&name| Recipient::new(name, Route::everything())).collect()
 }
 
 /// A directory with a signing secret in it, and the configuration that names it.

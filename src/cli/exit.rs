@@ -67,6 +67,7 @@ impl From<&DaemonError> for Exit {
             | DaemonError::Channels(_)
             | DaemonError::Unavailable(_)
             | DaemonError::Files(_)
+            | DaemonError::Output(_)
             | DaemonError::Ledger(LedgerError::InUse { .. })
             | DaemonError::Listen(_)
             | DaemonError::Certificate(_)

@@ -8,13 +8,13 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::alert::alertmanager::Upkeep;
-use crate::alert::channel::{Channel, Outlet, outlets};
+use crate::alert::channel::{Channel, Outlet, address, outlets};
 use crate::alert::delivery::{Delivery, DeliveryEvent, log};
-use crate::alert::ledger::{Change, Ledger, LedgerError};
+use crate::alert::ledger::{Change, Ledger, LedgerError, Recipient};
 use crate::config::Config;
 use crate::domain::engine::Reply;
 use crate::domain::incident::Message;
-use crate::domain::routing::Route;
+use crate::domain::secret::FingerprintKey;
 use crate::domain::snapshot::{ChannelStatus, StateStatus};
 use crate::domain::time::Now;
 use crate::observe::EngineAnswer;
@@ -50,11 +50,15 @@ type Emptying = Delivery<Box<dyn Fn() -> Now + Send + Sync>>;
 
 /// What a configuration wants of the channels, ready to be used.
 #[derive(Debug)]
-pub(super) struct Channels(Vec<Outlet>);
+pub(super) struct Channels {
+    outlets: Vec<Outlet>,
+    /// Those that the ledger keeps messages for.
+    queued: Vec<Recipient>,
+}
 
 impl Channels {
     /// Prepares the channels. Blocks on the disk.
-    pub(super) fn build(config: &Config) -> Result<Self, DaemonError> {
+    pub(super) fn build(config: &Config, key: &FingerprintKey) -> Result<Self, DaemonError> {
         let outlets = outlets(&config.alerts).map_err(DaemonError::Channels)?;
         for outlet in &outlets {
             if let Err(fault) = outlet.channel.check() {
@@ -62,22 +66,23 @@ impl Channels {
                 tracing::error!(channel = outlet.name, "alerts cannot be delivered: {fault}");
             }
         }
-        Ok(Self(outlets))
-    }
-
-    /// The channels that the ledger keeps messages for.
-    fn queued(&self) -> Vec<(&'static str, Route)> {
-        let queued = self.0.iter().filter(|outlet| outlet.channel.takes_messages());
-        queued.map(|outlet| (outlet.name, outlet.route.clone())).collect()
+        let queued = outlets.iter().filter(|outlet| outlet.channel.takes_messages());
+        let queued = queued.map(|outlet| Recipient {
+            address: address(&config.alerts, outlet.name, key),
+            ..Recipient::new(outlet.name, outlet.route.clone())
+        });
+        Ok(Self { queued: queued.collect(), outlets })
     }
 }
 
 impl Alerts {
     /// Opens the ledger and starts the channels.
     pub(super) async fn open(config: &Config, channels: Channels, clock: Clock) -> Result<Self, DaemonError> {
-        let (directory, queued) = (config.state.directory.clone(), channels.queued());
-        let ledger =
-            blocking::run(move || Ledger::open(&directory, &queued)).await.map_err(DaemonError::Ledger)?;
+        let (directory, queued) = (config.state.directory.clone(), channels.queued.clone());
+        let at = now(&clock).wall;
+        let ledger = blocking::run(move || Ledger::open(&directory, &queued, at))
+            .await
+            .map_err(DaemonError::Ledger)?;
         if let Some(what) = ledger.recovered() {
             tracing::error!("incidents and messages of an earlier run may be lost: {what}");
         }
@@ -96,8 +101,8 @@ impl Alerts {
     /// Replaces the channels by those of a new configuration.
     pub(super) async fn replace(&mut self, channels: Channels) -> Result<(), DaemonError> {
         self.stop().await?;
-        let (ledger, queued) = (self.ledger.clone(), channels.queued());
-        if let Err(error) = blocking::run(move || ledger.set_channels(&queued)).await {
+        let (ledger, queued, at) = (self.ledger.clone(), channels.queued.clone(), now(&self.clock).wall);
+        if let Err(error) = blocking::run(move || ledger.set_channels(&queued, at)).await {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
                 "the ledger does not follow the new channels"
@@ -116,7 +121,7 @@ impl Alerts {
             known.map_or_else(|| status_of(name), |status| ChannelStatus { error: None, ..status.clone() })
         };
         self.statuses.push(status(LOG));
-        for Outlet { name, route, channel } in channels.0 {
+        for Outlet { name, route, channel } in channels.outlets {
             self.statuses.push(status(name));
             let (ledger, events, clock) = (self.ledger.clone(), self.reports.clone(), self.clock);
             let task = match channel {

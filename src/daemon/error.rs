@@ -5,6 +5,7 @@ use crate::alert::ledger::LedgerError;
 use crate::config::ConfigError;
 use crate::domain::publication::PublishFault;
 use crate::observe::{ObserveError, SocketError, TlsError};
+use crate::publish::claim::InUse;
 use crate::publish::key::KeyError;
 use crate::{store, vault};
 
@@ -34,6 +35,9 @@ pub enum DaemonError {
     /// The state directory cannot be used.
     #[error(transparent)]
     Key(KeyError),
+    /// Somebody else serves the output directory.
+    #[error(transparent)]
+    Output(InUse),
     /// Open incidents and undelivered messages cannot be kept.
     #[error(transparent)]
     Ledger(LedgerError),

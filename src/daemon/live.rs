@@ -18,6 +18,7 @@ use crate::domain::time::Now;
 use crate::observe::{
     Access, EngineRequest, Heartbeat, Pages, RequestSource, Rules, SnapshotRequest, SnapshotSource,
 };
+use crate::publish::claim::Claim;
 use crate::publish::key;
 use crate::system::blocking;
 use crate::system::clock::Clock;
@@ -92,6 +93,8 @@ struct Live {
     work: Work,
     key: Arc<FingerprintKey>,
     alerts: Alerts,
+    /// Nobody else serves the output directory.
+    claim: Claim,
     signals: Signals,
     asked: mpsc::Receiver<SnapshotRequest>,
     requested: mpsc::Receiver<EngineRequest>,
@@ -115,7 +118,9 @@ impl Live {
         let key = Arc::new(key);
         let output_watch = OutputWatch::start();
         let adapters = Adapters::build(&config, key.clone())?.watching(output_watch.directories.clone());
-        let alerts = Alerts::open(&config, Channels::build(&config)?, clock).await?;
+        let alerts = Alerts::open(&config, Channels::build(&config, &key)?, clock).await?;
+        let output = config.output.directory.clone();
+        let claim = blocking::run(move || Claim::take(&output)).await.map_err(DaemonError::Output)?;
         let at = now(&clock);
         let open = alerts.ledger().load();
         let specs = stores(&config, &adapters.noted);
@@ -147,6 +152,7 @@ impl Live {
             last_pass: at,
             key,
             alerts,
+            claim,
             signals,
             asked,
             requested,
@@ -354,19 +360,22 @@ impl Live {
         }
         let listeners = Listeners::prepare(&self.config, &config).await?;
         // Last, because it may make the output directory.
-        let (config, adapters, channels) = blocking::run(move || {
-            let channels = Channels::build(&config).map_err(|error| chain(&error))?;
+        let held = self.claim.place();
+        let (config, adapters, channels, claim) = blocking::run(move || {
+            let channels = Channels::build(&config, &key).map_err(|error| chain(&error))?;
             let adapters = Adapters::build(&config, key).map_err(|error| chain(&error))?;
-            Ok::<_, String>((config, adapters, channels))
+            let claim =
+                Claim::take_beside(&config.output.directory, held).map_err(|error| error.to_string())?;
+            Ok::<_, String>((config, adapters, channels, claim))
         })
         .await?;
         let output_watch = OutputWatch::start();
         let adapters = adapters.watching(output_watch.directories.clone());
-        Ok(Prepared { config, adapters, channels, listeners, output_watch })
+        Ok(Prepared { config, adapters, channels, claim, listeners, output_watch })
     }
 
     async fn apply(&mut self, prepared: Prepared) -> Result<(), DaemonError> {
-        let Prepared { config, mut adapters, channels, listeners, output_watch } = prepared;
+        let Prepared { config, mut adapters, channels, claim, listeners, output_watch } = prepared;
         let source = source_change(&self.config.vault, &config.vault);
         let old_vault = match source {
             SourceChange::Kept => {
@@ -381,6 +390,9 @@ impl Live {
         // What was watched may be elsewhere now; whatever happens meanwhile, the new configuration has all looked at.
         if let Some(service) = std::mem::replace(&mut self.output_watch, output_watch).service {
             service.stop().await?;
+        }
+        if let Some(claim) = claim {
+            self.claim = claim;
         }
         self.work.replace(adapters, &config, source == SourceChange::Replaced);
         // The format stays what it was: who reads the log has begun to.
@@ -433,6 +445,7 @@ struct Prepared {
     config: Config,
     adapters: Adapters,
     channels: Channels,
+    claim: Option<Claim>,
     listeners: listeners::Prepared,
     output_watch: OutputWatch,
 }

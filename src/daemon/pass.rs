@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::config::Config;
 use crate::domain::engine::{About, Engine, Event, FirstCheck, Outcome};
 use crate::domain::snapshot::Snapshot;
+use crate::publish::claim::Claim;
 use crate::publish::key;
 use crate::system::blocking;
 use crate::system::clock::Clock;
@@ -44,6 +45,8 @@ pub async fn once(mut config: Config, wait: Duration, clock: Clock) -> Result<Pa
     let key = blocking::run(move || key::load_or_create(&state)).await.map_err(DaemonError::Key)?;
     let key = Arc::new(key);
     let adapters = Adapters::build(&config, key.clone())?;
+    let output = config.output.directory.clone();
+    let claim = blocking::run(move || Claim::take(&output)).await.map_err(DaemonError::Output)?;
     let specs = stores(&config, &adapters.noted);
     let engine = Engine::new(settings(&config, FirstCheck::AtOnce), specs, key, Vec::new(), now(&clock));
     let mut work = Work::new(engine, adapters, &config, clock);
@@ -78,6 +81,7 @@ pub async fn once(mut config: Config, wait: Duration, clock: Clock) -> Result<Pa
         }
     };
     work.finish(FINISH_LIMIT, &mut Vec::new()).await;
+    drop(claim);
     if config.vault.revoke_token_on_exit {
         work.adapters.vault.revoke().await;
     }

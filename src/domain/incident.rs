@@ -199,6 +199,8 @@ pub enum Resolution {
     NoLongerWatched,
     /// The store is no longer configured.
     NoLongerConfigured,
+    /// The store's secret stayed away for as long as the configuration says, and nothing of it is published any more.
+    StayedAway,
     /// It was a test, and it is over.
     TestOver,
 }
@@ -220,6 +222,9 @@ impl Resolution {
                 "the superseded credentials were forgotten, and are no longer asked about"
             }
             Self::NoLongerConfigured => "the store is no longer configured",
+            Self::StayedAway => {
+                "its secret stayed away for as long as withdraw_after says, and what was published of it was taken away"
+            }
             Self::TestOver => "the test is over",
         }
     }

@@ -15,6 +15,7 @@
 //! That is longer than any fixed time of grace would be, but for two publications at once: it needs no clock that
 //! can jump, and nobody who has to come back and remove it.
 
+pub mod claim;
 mod directory;
 pub mod key;
 mod layout;

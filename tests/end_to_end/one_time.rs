@@ -62,6 +62,37 @@ async fn a_single_pass_publishes_and_ends_without_leaving_a_token_or_telling_any
 }
 
 #[tokio::test]
+async fn a_single_pass_and_a_daemon_never_serve_one_output_directory_together() {
+    let mut world = World::start().await;
+    world.add_store("acme").await;
+    let daemon = world.daemon().await;
+    daemon.settled().await;
+    let before = generation(&world.configuration.output, "acme");
+    let refused = one_time(&world, &["acme"], &[]).await;
+    let words = "another daemon or single pass uses the output directory";
+    assert!(refused.code == Some(2) && refused.stderr.contains(words), "{refused:?}");
+    // A second daemon is told of the first one, also where it keeps its own state.
+    let refused = run_with(&world.configuration, "run", &[]).await;
+    let same_state = "another daemon uses the state directory";
+    assert!(refused.code == Some(2) && refused.stderr.contains(same_state), "{refused:?}");
+    let mut other = world.configuration.clone();
+    other.state = world.configuration.home().join("other-state");
+    for arguments in [&[][..], &["--one-time"]] {
+        let refused = run_with(&other, "run", arguments).await;
+        assert!(refused.code == Some(2) && refused.stderr.contains(words), "{refused:?}");
+    }
+    assert_eq!(generation(&world.configuration.output, "acme"), before);
+    assert_eq!(daemon.code("/readyz").await, 200);
+    assert!(world.receiver.deliveries().is_empty());
+    // However it ends, nothing of its claim is left.
+    daemon.kill().await;
+    for _ in 0..2 {
+        let finished = one_time(&world, &["acme"], &[]).await;
+        assert_eq!(finished.code, Some(0), "{finished:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_exit_code_says_what_the_pass_came_to() {
     let mut world = World::start().await;
     let good = world.add_store("good").await;

@@ -167,7 +167,8 @@ async fn real_alertmanager_receives_groups_keeps_and_ends_alerts() {
     let mut told = receive(listener);
     let server = Server::start(&receiver).await;
     let state = tempfile::tempdir().unwrap();
-    let ledger = Ledger::open(state.path(), &[]).unwrap();
+    let ledger =
+        Ledger::open(state.path(), &[], bc_secrets_sync::domain::time::Timestamp::default()).unwrap();
     let (events, mut reported) = mpsc::channel(64);
     let upkeep = Upkeep {
         name: "alertmanager",

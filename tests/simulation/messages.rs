@@ -312,7 +312,7 @@ fn nothing_ends_without_evidence(
 ) -> Result<(), Violation> {
     let store = &watch.stores[at];
     let cause = message.incident.cause;
-    let gone = message.resolution == Some(Resolution::NoLongerConfigured);
+    let gone = matches!(message.resolution, Some(Resolution::NoLongerConfigured | Resolution::StayedAway));
     let accepted = || {
         let accepted = store.published.and_then(|key| store.sets.get(&key)).and_then(|set| set.accepted_at);
         accepted.is_some_and(|at| at >= open.opened)

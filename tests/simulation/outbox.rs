@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 
-use bc_secrets_sync::alert::ledger::{Change, Ledger};
+use bc_secrets_sync::alert::ledger::{Change, Ledger, Recipient};
 use bc_secrets_sync::domain::incident::{Incident, Message, MessageKind};
 use bc_secrets_sync::domain::routing::Route;
+use bc_secrets_sync::domain::time::Timestamp;
 use tempfile::TempDir;
 
 use crate::watch::{Violation, ensure};
@@ -36,7 +37,12 @@ impl Outbox {
     pub(crate) fn start(&mut self) -> Vec<Incident> {
         match self {
             Self::Real { directory, ledger } => {
-                let opened = Ledger::open(directory.path(), &[(CHANNEL, Route::everything())]).unwrap();
+                let opened = Ledger::open(
+                    directory.path(),
+                    &[Recipient::new(CHANNEL, Route::everything())],
+                    Timestamp::default(),
+                )
+                .unwrap();
                 assert_eq!(opened.recovered(), None, "the ledger was damaged");
                 ledger.insert(opened).load()
             }

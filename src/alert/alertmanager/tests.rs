@@ -101,7 +101,7 @@ struct Bench {
 impl Bench {
     fn start(urls: &[String], route: Route, first: &[Message]) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let ledger = Ledger::open(directory.path(), &[]).unwrap();
+        let ledger = Ledger::open(directory.path(), &[], NOW).unwrap();
         let (sender, events) = mpsc::channel(64);
         let (stop, stopped) = oneshot::channel();
         let began = tokio::time::Instant::now();

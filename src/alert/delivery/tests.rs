@@ -71,7 +71,7 @@ fn story(store: &str) -> [Message; 3] {
 }
 
 fn ledger_with(directory: &TempDir, channels: &[&str], messages: &[Message]) -> Ledger {
-    let ledger = Ledger::open(directory.path(), &told_everything(channels)).unwrap();
+    let ledger = Ledger::open(directory.path(), &told_everything(channels), NOW).unwrap();
     let changes: Vec<_> = messages.iter().cloned().map(Change::from).collect();
     ledger.record(&changes).unwrap();
     ledger
@@ -181,7 +181,7 @@ async fn a_message_that_was_not_marked_before_a_crash_is_delivered_again_with_th
     before.delivery.channel.deliver(&message, NOW).await.unwrap();
     drop((before, ledger));
 
-    let ledger = Ledger::open(directory.path(), &told_everything(&["webhook"])).unwrap();
+    let ledger = Ledger::open(directory.path(), &told_everything(&["webhook"]), NOW).unwrap();
     let mut after = Bench::new("webhook", &ledger, &url(&receiver));
     after.run();
     after.delivered().await;

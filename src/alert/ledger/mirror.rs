@@ -9,8 +9,10 @@ use tracing::warn;
 
 use crate::domain::incident::{Incident, Message, MessageKind};
 use crate::domain::routing::Route;
+use crate::domain::time::Timestamp;
 
 use super::Change;
+use super::recipient::{Recipient, channel_of};
 
 /// How many identifiers of recorded messages are remembered, beyond those that still wait.
 const REMEMBERED: usize = 1024;
@@ -28,12 +30,16 @@ pub(super) enum Write {
     RemoveMessage(String, u64),
 }
 
-/// An open incident, the last message recorded about it, and the channels that were told of it.
+/// An open incident, the last message recorded about it, and the channels that were told of it, as
+/// [`Recipient::noted`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Entry {
     pub(super) incident: Incident,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) last_message: Option<String>,
+    /// The message itself, for a channel that hears of the incident later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) last: Option<Message>,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(super) told: BTreeSet<String>,
 }
@@ -52,6 +58,8 @@ pub(super) struct Contents {
 struct Queue {
     /// None until the channels of the configuration are known.
     route: Option<Route>,
+    /// How it is noted that the channel was told.
+    noted: String,
     messages: BTreeMap<u64, Arc<Message>>,
     dropped: u64,
     bell: Arc<Notify>,
@@ -143,14 +151,23 @@ impl Mirror {
             let mut told = known.map(|entry| entry.told.clone()).unwrap_or_default();
             match change {
                 Change::Open { incident, message } => {
-                    let receivers: BTreeSet<String> =
-                        message.iter().flat_map(|_| self.takers(incident)).collect();
-                    told.extend(receivers.iter().cloned());
+                    let receivers: BTreeSet<String> = message
+                        .iter()
+                        .flat_map(|_| self.takers(incident))
+                        .map(|(channel, _)| channel.clone())
+                        .collect();
+                    told.extend(
+                        message
+                            .iter()
+                            .flat_map(|_| self.takers(incident))
+                            .map(|(_, queue)| queue.noted.clone()),
+                    );
                     let last_message = message
                         .as_ref()
                         .map(|message| message.id.clone())
                         .or_else(|| known.and_then(|entry| entry.last_message.clone()));
-                    let entry = Entry { incident: incident.clone(), last_message, told };
+                    let last = message.clone().or_else(|| known.and_then(|entry| entry.last.clone()));
+                    let entry = Entry { incident: incident.clone(), last_message, last, told };
                     self.incidents.insert(id.as_str().to_owned(), entry.clone());
                     writes.push(Write::PutIncident(entry));
                     if let Some(message) = message {
@@ -160,7 +177,8 @@ impl Mirror {
                 Change::Resolved { message } => {
                     self.incidents.remove(id.as_str());
                     writes.push(Write::RemoveIncident(id.as_str().to_owned()));
-                    self.enqueue(message, &told, &mut writes);
+                    let receivers = told.iter().map(|note| channel_of(note).to_owned()).collect();
+                    self.enqueue(message, &receivers, &mut writes);
                 }
             }
         }
@@ -180,15 +198,16 @@ impl Mirror {
     }
 
     /// The channels whose route takes the incident.
-    fn takers(&self, incident: &Incident) -> impl Iterator<Item = String> {
+    fn takers(&self, incident: &Incident) -> impl Iterator<Item = (&String, &Queue)> {
         let takes = |queue: &Queue| queue.route.as_ref().is_some_and(|route| route.takes(incident));
-        self.queues.iter().filter(move |(_, queue)| takes(queue)).map(|(channel, _)| channel.clone())
+        self.queues.iter().filter(move |(_, queue)| takes(queue))
     }
 
-    pub(super) fn set_channels(&mut self, channels: &[(&str, Route)]) -> Vec<Write> {
+    pub(super) fn set_channels(&mut self, channels: &[Recipient], now: Timestamp) -> Vec<Write> {
         let mut writes = Vec::new();
+        let mut unheard = Vec::new();
         self.queues.retain(|channel, queue| {
-            let stays = channels.iter().any(|(name, _)| name == channel);
+            let stays = channels.iter().any(|recipient| recipient.name == *channel);
             if !stays && !queue.messages.is_empty() {
                 warn!(
                     channel,
@@ -199,15 +218,61 @@ impl Mirror {
             if !stays {
                 let positions = queue.messages.keys();
                 writes.extend(positions.map(|at| Write::RemoveMessage(channel.clone(), *at)));
+                unheard.extend(
+                    queue.messages.values().map(|message| (channel.clone(), message.incident.id.clone())),
+                );
             }
             stays
         });
-        for (channel, route) in channels {
-            let queue = self.queues.entry((*channel).to_owned()).or_default();
-            queue.route = Some(route.clone());
-            shrink(channel, queue, self.capacity, &mut writes);
+        for (channel, incident) in unheard {
+            // Should the channel come back, it is told anew.
+            if let Some(entry) = self.incidents.get_mut(incident.as_str()) {
+                entry.told.retain(|note| channel_of(note) != channel);
+                writes.push(Write::PutIncident(entry.clone()));
+            }
         }
+        for recipient in channels {
+            let queue = self.queues.entry(recipient.name.clone()).or_default();
+            queue.route = Some(recipient.route.clone());
+            queue.noted = recipient.noted();
+            shrink(&recipient.name, queue, self.capacity, &mut writes);
+        }
+        self.tell_late(now, &mut writes);
         writes
+    }
+
+    /// Hands the last message about each open incident to the channels that were not told of it: those that are new, or
+    /// have another address or another route, or were away with it. A silenced incident waits for its next reminder.
+    fn tell_late(&mut self, now: Timestamp, writes: &mut Vec<Write>) {
+        for Incident { id, silenced_until, .. } in self.incidents() {
+            let is_silenced = silenced_until.is_some_and(|until| until > now);
+            let Some(entry) = self.incidents.get(id.as_str()).filter(|_| !is_silenced) else { continue };
+            let Some(message) = entry.last.clone() else { continue };
+            // A note without an address is of a version that noted none.
+            let is_told = |channel: &String, queue: &Queue| {
+                entry.told.contains(channel) || entry.told.contains(&queue.noted)
+            };
+            let late = self.takers(&entry.incident).filter(|(channel, queue)| !is_told(channel, queue));
+            let (channels, notes): (BTreeSet<String>, Vec<String>) =
+                late.map(|(channel, queue)| (channel.clone(), queue.noted.clone())).unzip();
+            let Some(entry) = self.incidents.get_mut(id.as_str()).filter(|_| !notes.is_empty()) else {
+                continue;
+            };
+            entry.told.extend(notes);
+            writes.push(Write::PutIncident(entry.clone()));
+            self.last += 1;
+            let message = Arc::new(message);
+            for (channel, queue) in self.queues.iter_mut().filter(|(channel, _)| channels.contains(*channel))
+            {
+                // What still waits goes to the new address, too.
+                if queue.messages.values().any(|waiting| waiting.incident.id == id) {
+                    continue;
+                }
+                queue.messages.insert(self.last, Arc::clone(&message));
+                writes.push(Write::PutMessage(channel.clone(), self.last, Arc::clone(&message)));
+                shrink(channel, queue, self.capacity, writes);
+            }
+        }
     }
 
     /// The messages that the channel may deliver, the oldest first.

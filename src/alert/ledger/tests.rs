@@ -1,5 +1,7 @@
 //! What the ledger promises: nothing recorded is lost, nothing is said twice, and a bad disk stops nobody.
 
+mod late;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
@@ -7,16 +9,16 @@ use std::process::Command;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tempfile::{TempDir, tempdir};
 
-use super::super::receiver::{message, told_everything};
+use super::super::receiver::{NOW, message, told_everything};
 use super::*;
 use crate::domain::incident::MessageKind::{Opened, Reminder, Resolved};
 use crate::domain::incident::Severity;
-use crate::domain::routing::StorePattern;
+use crate::domain::routing::{Route, StorePattern};
 
 const CHANNELS: &[&str] = &["webhook", "second"];
 
 fn open(directory: &Path) -> Ledger {
-    Ledger::open(directory, &told_everything(CHANNELS)).unwrap()
+    Ledger::open(directory, &told_everything(CHANNELS), NOW).unwrap()
 }
 
 fn record(ledger: &Ledger, messages: &[Message]) -> Result<(), LedgerError> {
@@ -135,11 +137,11 @@ fn waiting(ledger: &Ledger, channel: &str) -> Vec<String> {
 fn a_channel_is_told_of_what_is_routed_to_it_and_of_its_end_also_after_a_restart() {
     let directory = tempdir().unwrap();
     let routes = [
-        ("all", Route::everything()),
-        ("acme", route(Severity::Warning, "acme*")),
-        ("critical", route(Severity::Critical, "*")),
+        Recipient::new("all", Route::everything()),
+        Recipient::new("acme", route(Severity::Warning, "acme*")),
+        Recipient::new("critical", route(Severity::Critical, "*")),
     ];
-    let ledger = Ledger::open(directory.path(), &routes).unwrap();
+    let ledger = Ledger::open(directory.path(), &routes, NOW).unwrap();
     let mut stories =
         ["acme-eu", "other"].map(|store| [message(store, 1, Opened), message(store, 2, Resolved)]);
     for message in &mut stories[1] {
@@ -147,7 +149,7 @@ fn a_channel_is_told_of_what_is_routed_to_it_and_of_its_end_also_after_a_restart
     }
     record(&ledger, &stories.each_ref().map(|[opened, _]| opened.clone())).unwrap();
     drop(ledger);
-    let ledger = Ledger::open(directory.path(), &routes).unwrap();
+    let ledger = Ledger::open(directory.path(), &routes, NOW).unwrap();
     // What an incident has become at its end does not count.
     stories[0][1].incident.severity = Severity::Warning;
     record(&ledger, &stories.each_ref().map(|[_, resolved]| resolved.clone())).unwrap();
@@ -163,26 +165,33 @@ fn a_channel_is_told_of_what_is_routed_to_it_and_of_its_end_also_after_a_restart
 #[test]
 fn a_channel_that_hears_late_hears_the_end_too_and_one_that_never_heard_does_not() {
     let directory = tempdir().unwrap();
-    let critical = ("critical", route(Severity::Critical, "*"));
-    let ledger = Ledger::open(directory.path(), std::slice::from_ref(&critical)).unwrap();
+    let critical = Recipient::new("critical", route(Severity::Critical, "*"));
+    let ledger = Ledger::open(directory.path(), std::slice::from_ref(&critical), NOW).unwrap();
     let mut opened = message("acme", 1, Opened);
     opened.incident.severity = Severity::Warning;
     record(&ledger, &[opened.clone()]).unwrap();
-    // A change without a message tells nobody, and a new channel has not heard what was before it.
+    // A change without a message tells nobody; a new channel hears of what is open, and so does one that takes it now.
     let worse = message("acme", 1, Opened).incident;
     ledger.record(&[Change::Open { incident: worse, message: None }]).unwrap();
     ledger
-        .set_channels(&[critical, ("new", Route::everything()), ("never", route(Severity::Warning, "x"))])
+        .set_channels(
+            &[
+                critical,
+                Recipient::new("new", Route::everything()),
+                Recipient::new("never", route(Severity::Warning, "x")),
+            ],
+            NOW,
+        )
         .unwrap();
-    assert_eq!(["critical", "new", "never"].map(|channel| ledger.pending(channel)), [0, 0, 0]);
+    assert_eq!(["critical", "new", "never"].map(|channel| ledger.pending(channel)), [1, 1, 0]);
     record(&ledger, &[message("acme", 2, Reminder), message("acme", 3, Resolved)]).unwrap();
-    assert_eq!(["critical", "new", "never"].map(|channel| ledger.pending(channel)), [2, 2, 0]);
+    assert_eq!(["critical", "new", "never"].map(|channel| ledger.pending(channel)), [3, 3, 0]);
 }
 
 #[test]
 fn a_change_is_told_of_once_it_is_recorded() {
     let directory = tempdir().unwrap();
-    let ledger = Ledger::open(directory.path(), &[]).unwrap();
+    let ledger = Ledger::open(directory.path(), &[], NOW).unwrap();
     let mut changes = ledger.changes();
     assert!(!changes.has_changed().unwrap());
     record(&ledger, &[message("acme", 1, Opened)]).unwrap();
@@ -195,7 +204,7 @@ fn a_change_is_told_of_once_it_is_recorded() {
 #[test]
 fn a_message_is_shown_to_its_channel_only_once_it_is_durable() {
     let mut mirror = Mirror::new(mirror::Contents::default(), CAPACITY);
-    mirror.set_channels(&told_everything(CHANNELS));
+    mirror.set_channels(&told_everything(CHANNELS), NOW);
     assert!(!mirror.record(&[message("acme", 1, Opened).into()]).is_empty());
     assert_eq!((mirror.pending("webhook"), mirror.waiting("webhook").count()), (1, 0));
     mirror.show();
@@ -205,7 +214,8 @@ fn a_message_is_shown_to_its_channel_only_once_it_is_durable() {
 #[test]
 fn a_full_outbox_drops_the_oldest_reminders_first_and_then_the_oldest_of_all() {
     let directory = tempdir().unwrap();
-    let ledger = Ledger::open_with_capacity(directory.path(), &told_everything(&["webhook"]), 3).unwrap();
+    let ledger =
+        Ledger::open_with_capacity(directory.path(), &told_everything(&["webhook"]), NOW, 3).unwrap();
     let tell = |number, kind| {
         record(&ledger, &[message("acme", number, kind)]).unwrap();
         let waiting = ledger.waiting("webhook");
@@ -221,14 +231,16 @@ fn a_full_outbox_drops_the_oldest_reminders_first_and_then_the_oldest_of_all() {
     assert_eq!((ledger.pending("webhook"), ledger.dropped("webhook")), (3, 4));
     drop(ledger);
 
-    let ledger = Ledger::open_with_capacity(directory.path(), &told_everything(&["webhook"]), 2).unwrap();
+    let ledger =
+        Ledger::open_with_capacity(directory.path(), &told_everything(&["webhook"]), NOW, 2).unwrap();
     assert_eq!((ledger.pending("webhook"), ledger.dropped("webhook")), (2, 1));
 }
 
 #[test]
 fn a_full_outbox_keeps_what_is_open_and_what_ends_it_longer_than_what_is_over() {
     let directory = tempdir().unwrap();
-    let ledger = Ledger::open_with_capacity(directory.path(), &told_everything(&["webhook"]), 3).unwrap();
+    let ledger =
+        Ledger::open_with_capacity(directory.path(), &told_everything(&["webhook"]), NOW, 3).unwrap();
     let tell = |store, number, kind| {
         record(&ledger, &[message(store, number, kind)]).unwrap();
         let waiting = ledger.waiting("webhook");
@@ -247,13 +259,15 @@ fn a_full_outbox_keeps_what_is_open_and_what_ends_it_longer_than_what_is_over() 
 fn messages_of_a_channel_that_is_gone_are_removed() {
     let directory = tempdir().unwrap();
     record(&open(directory.path()), &[message("acme", 1, Opened)]).unwrap();
-    let ledger = Ledger::open(directory.path(), &told_everything(&["webhook", "new"])).unwrap();
-    assert_eq!(["webhook", "second", "new"].map(|channel| ledger.pending(channel)), [1, 0, 0]);
-    ledger.set_channels(&told_everything(&["second"])).unwrap();
+    let ledger = Ledger::open(directory.path(), &told_everything(&["webhook", "new"]), NOW).unwrap();
+    assert_eq!(["webhook", "second", "new"].map(|channel| ledger.pending(channel)), [1, 0, 1]);
+    ledger.set_channels(&told_everything(&["second"]), NOW).unwrap();
     record(&ledger, &[message("other", 1, Opened)]).unwrap();
+    assert_eq!(["webhook", "second", "new"].map(|channel| ledger.pending(channel)), [0, 2, 0]);
     drop(ledger);
     let ledger = open(directory.path());
-    assert_eq!(CHANNELS.iter().map(|channel| ledger.pending(channel)).collect::<Vec<_>>(), [0, 1]);
+    let pending: Vec<_> = CHANNELS.iter().map(|channel| ledger.pending(channel)).collect();
+    assert_eq!(pending, [2, 2], "what came back is told anew of what is open");
     assert_eq!(ledger.load().len(), 2);
 }
 
@@ -261,7 +275,7 @@ fn messages_of_a_channel_that_is_gone_are_removed() {
 fn a_second_daemon_is_refused_until_the_first_has_gone() {
     let directory = tempdir().unwrap();
     let first = open(directory.path());
-    let refusal = Ledger::open(directory.path(), &told_everything(CHANNELS)).unwrap_err();
+    let refusal = Ledger::open(directory.path(), &told_everything(CHANNELS), NOW).unwrap_err();
     assert_eq!(
         refusal.to_string(),
         format!(

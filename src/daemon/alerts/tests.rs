@@ -42,8 +42,12 @@ fn dead() -> String {
     )
 }
 
+fn key() -> FingerprintKey {
+    FingerprintKey::new(&[7; 32])
+}
+
 async fn open(config: &Config) -> Alerts {
-    let channels = Channels::build(config).unwrap();
+    let channels = Channels::build(config, &key()).unwrap();
     Alerts::open(config, channels, Clock::start()).await.unwrap()
 }
 
@@ -100,12 +104,33 @@ async fn a_new_configuration_replaces_the_channels_and_those_that_stay_go_on() {
     until(&mut alerts, |alerts| status(alerts, "command").delivered == 1).await;
 
     let after = config(directory.path(), COMMAND);
-    alerts.replace(Channels::build(&after).unwrap()).await.unwrap();
+    alerts.replace(Channels::build(&after, &key()).unwrap()).await.unwrap();
     assert_eq!(alerts.tasks.len(), 1);
     alerts.keep(vec![resolved.into()]).await;
     until(&mut alerts, |alerts| status(alerts, "command").delivered == 2).await;
     let names: Vec<_> = alerts.status().iter().map(|status| status.name).collect();
     assert_eq!(names, ["log", "command"]);
+    alerts.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_channel_that_comes_while_an_incident_is_open_or_leads_elsewhere_is_told_of_it_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let told = || std::fs::read_to_string(directory.path().join("told")).unwrap_or_default();
+    let mut alerts = open(&config(directory.path(), "")).await;
+    let [opened, resolved] = test_messages().try_into().unwrap();
+    alerts.keep(vec![opened.into()]).await;
+    let elsewhere = COMMAND.replace("echo", "echo elsewhere");
+    for (channels, delivered) in [(COMMAND, 1), (COMMAND, 1), (&*elsewhere, 2), (&*elsewhere, 2)] {
+        let channels = Channels::build(&config(directory.path(), channels), &key()).unwrap();
+        alerts.replace(channels).await.unwrap();
+        until(&mut alerts, |alerts| status(alerts, "command").delivered == delivered).await;
+        assert_eq!(status(&alerts, "command").pending, 0);
+    }
+    assert_eq!(told(), "opened\nelsewhere opened\n");
+    alerts.keep(vec![resolved.into()]).await;
+    until(&mut alerts, |alerts| status(alerts, "command").delivered == 3).await;
+    assert_eq!(told(), "opened\nelsewhere opened\nelsewhere resolved\n");
     alerts.stop().await.unwrap();
 }
 

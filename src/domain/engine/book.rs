@@ -131,12 +131,12 @@ impl Book {
         }
     }
 
-    /// Resolves the incidents of stores that are no longer configured.
-    pub(super) fn forget_unknown(cx: &mut Context<'_>, known: impl Fn(&str) -> bool) {
-        let gone = |key: &&Key| key.0.as_deref().is_some_and(|store| !known(store));
-        let keys: Vec<Key> = cx.shared.book.open.keys().filter(gone).cloned().collect();
-        for key in keys {
-            Self::resolve(&key, Resolution::NoLongerConfigured, cx);
+    /// Resolves the incidents of stores that are no more: `end` says of a store what became of it; none: it is there.
+    pub(super) fn forget_unknown(cx: &mut Context<'_>, end: impl Fn(&str) -> Option<Resolution>) {
+        let gone = |key: &Key| Some((key.clone(), end(key.0.as_deref()?)?));
+        let gone: Vec<(Key, Resolution)> = cx.shared.book.open.keys().filter_map(gone).collect();
+        for (key, how) in gone {
+            Self::resolve(&key, how, cx);
         }
     }
 

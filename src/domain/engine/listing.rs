@@ -33,6 +33,8 @@ pub(super) struct Listings {
     pub(super) requests: u64,
     /// Names of secrets that can be no stores, and were told of.
     refused: BTreeSet<String>,
+    /// Stores whose secret stayed away until nothing of them was left, and which are about to be none any more.
+    stayed_away: BTreeSet<String>,
     /// Other stores were asked for, and are not here yet.
     restocking: bool,
 }
@@ -54,9 +56,12 @@ struct State {
 }
 
 /// What is known of a folder's names.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Discovering {
     seen: bool,
+    /// Stores that were found there are known from before, so a restart needs no listing to go on.
+    inherited: bool,
+    since: Instant,
     failing: Option<(Now, SourceFault)>,
 }
 
@@ -108,7 +113,13 @@ impl Listings {
                 },
             };
             if discovery && state.discovery.is_none() {
-                state.discovery = Some(Discovering::default());
+                let found = |store: &Store| store.spec.discovered.is_some();
+                state.discovery = Some(Discovering {
+                    seen: false,
+                    inherited: stores.iter().any(|it| found(it) && it.spec.location.folder() == *folder),
+                    since: cx.now.instant,
+                    failing: None,
+                });
                 state.next = cx.now.instant;
             } else if !discovery {
                 state.discovery = None;
@@ -189,6 +200,33 @@ impl Listings {
         Some(unseen.failing.as_ref().map(|(_, fault)| fault.kind()))
     }
 
+    /// Whether other stores were asked for, and are not here yet.
+    pub(super) const fn is_restocking(&self) -> bool {
+        self.restocking
+    }
+
+    /// The first folder of which nobody knows yet which stores are in it, whose listing is waited for. One that does not
+    /// come is waited for without end only as long as nothing is published: whoever may break it must not hold up
+    /// everybody.
+    pub(super) fn awaited(&self, now: Instant, patience: Duration, any_published: bool) -> Option<&Folder> {
+        let overdue = |it: &Discovering| any_published && now.since(it.since) >= patience;
+        let awaits = |it: &Discovering| !it.seen && !it.inherited && !overdue(it);
+        let found = self.folders.iter().find(|(_, state)| state.discovery.as_ref().is_some_and(awaits));
+        found.map(|(folder, _)| &**folder)
+    }
+
+    /// The first folder of which neither this life nor one before it has seen which stores are in it.
+    pub(super) fn unseen(&self) -> Option<&Folder> {
+        let unseen = |it: &Discovering| !it.seen && !it.inherited;
+        let found = self.folders.iter().find(|(_, state)| state.discovery.as_ref().is_some_and(unseen));
+        found.map(|(folder, _)| &**folder)
+    }
+
+    /// The stores that are no more because their secrets stayed away. They are told of once.
+    pub(super) fn take_stayed_away(&mut self) -> BTreeSet<String> {
+        std::mem::take(&mut self.stayed_away)
+    }
+
     /// Takes in what a listing said. Returns the stores that have to act on it.
     pub(super) fn listed(
         &mut self,
@@ -219,7 +257,7 @@ impl Listings {
                         );
                         cx.say(None, None, text);
                     }
-                    *discovery = Discovering { seen: true, failing: None };
+                    (discovery.seen, discovery.failing) = (true, None);
                 }
                 let members = state.stores.clone();
                 if detailed {
@@ -341,7 +379,10 @@ impl Listings {
                     changed |= known.gone_since.is_some();
                     all.push(found(None));
                 }
-                Some(_) if store.may_be_forgotten(cx.now) => changed = true,
+                Some(_) if store.may_be_forgotten(cx.now) => {
+                    changed = true;
+                    self.stayed_away.insert(store.name().as_str().to_owned());
+                }
                 Some(known) => {
                     changed |= known.gone_since.is_none();
                     all.push(found(Some(known.gone_since.unwrap_or(cx.now.wall))));

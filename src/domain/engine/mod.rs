@@ -32,7 +32,7 @@ use self::roll::Roll;
 use self::source::Source;
 use self::store::Store;
 use super::credentials::StoreName;
-use super::incident::{Cause, Incident};
+use super::incident::{Cause, Incident, Resolution};
 use super::secret::FingerprintKey;
 use super::time::{Instant, Now};
 
@@ -284,7 +284,16 @@ impl Engine {
         if self.stores_changed && self.listings.pending().is_none() {
             self.stores_changed = false;
             let names = &self.index;
-            Book::forget_unknown(&mut cx, |store| names.keys().any(|name| name.as_str() == store));
+            let stayed_away = self.listings.take_stayed_away();
+            Book::forget_unknown(&mut cx, |store| {
+                let known = names.keys().any(|name| name.as_str() == store);
+                let stayed_away = stayed_away.contains(store);
+                (!known).then_some(if stayed_away {
+                    Resolution::StayedAway
+                } else {
+                    Resolution::NoLongerConfigured
+                })
+            });
         }
         self.source.advance(&mut cx);
         let usable = self.source.usable();
@@ -322,7 +331,7 @@ impl Engine {
         }
         self.settle_inherited(now);
         self.tell_of_platform(now, actions);
-        self.started = self.started || self.is_ready();
+        self.started = self.started || self.is_ready(now.instant);
     }
 
     fn configure(&mut self, settings: Settings, specs: Vec<StoreSpec>, source: SourceChange, now: Now) {

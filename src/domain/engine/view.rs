@@ -14,7 +14,7 @@ use crate::domain::snapshot::{
     StoreState, StoreStatus, TimelineEvent, Vitals,
 };
 use crate::domain::source::SourceFaultKind;
-use crate::domain::time::{Now, Timestamp};
+use crate::domain::time::{Instant, Now, Timestamp};
 use crate::domain::verdict::VerdictKind;
 
 /// How many stores a line names at the most.
@@ -147,6 +147,9 @@ impl Engine {
 
     /// The stores that are waited for, the first few by name.
     fn waiting(&self) -> String {
+        if let Some(folder) = self.listings.unseen().filter(|_| !self.started) {
+            return format!(" (waiting for the list of those below {folder})");
+        }
         let stores = self.roll.awaited().filter_map(|at| self.stores.get(at));
         let names: Vec<&str> = stores.take(NAMED).map(|store| store.name().as_str()).collect();
         match (names.is_empty(), self.roll.awaits() - names.len()) {
@@ -156,10 +159,11 @@ impl Engine {
         }
     }
 
-    /// Whether no store is waited for any more. Before any is known, that says nothing.
-    pub(super) fn is_ready(&self) -> bool {
-        let none_known = self.stores.is_empty() && self.listings.pending().is_some();
-        self.roll.awaits() == 0 && !none_known
+    /// Whether no store is waited for any more. Before it is known which ones there are, that says nothing.
+    pub(super) fn is_ready(&self, now: Instant) -> bool {
+        let any_published = self.roll.published() > 0;
+        let unlisted = self.listings.awaited(now, self.settings.stale_after, any_published);
+        self.roll.awaits() == 0 && unlisted.is_none() && !self.listings.is_restocking()
     }
 
     /// What the probes of an orchestrator ask for.
@@ -168,7 +172,7 @@ impl Engine {
         Vitals {
             last_pass_at: last_pass.wall,
             last_pass_age_ms: millis(now.instant.since(last_pass.instant)),
-            ready: self.is_ready(),
+            ready: self.is_ready(now.instant),
             started: self.started,
         }
     }

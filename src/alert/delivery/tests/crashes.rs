@@ -191,7 +191,7 @@ fn runtime() -> tokio::runtime::Runtime {
 /// Delivers what is left, with nobody in a mood and no crash, and judges.
 fn settle(directory: &Path, secret: &Path, audience: &Audience, recorded: u64, crashes: u64, how: &str) {
     audience.moody.store(false, Ordering::SeqCst);
-    let ledger = Ledger::open(directory, &told_everything(&CHANNELS)).unwrap();
+    let ledger = Ledger::open(directory, &told_everything(&CHANNELS), NOW).unwrap();
     assert_eq!(ledger.recovered(), None);
     runtime().block_on(async {
         let [one, two] = deliveries(&ledger, &audience.address.to_string(), secret);
@@ -222,7 +222,7 @@ fn five_hundred_crashes_at_random_steps_lose_nothing() {
     let recorded = AtomicU64::new(0);
     let crashes = 500;
     for _ in 0..crashes {
-        let ledger = Ledger::open(&directory, &told_everything(&CHANNELS)).unwrap();
+        let ledger = Ledger::open(&directory, &told_everything(&CHANNELS), NOW).unwrap();
         assert_eq!(ledger.recovered(), None);
         let runtime = runtime();
         let [one, two] = deliveries(&ledger, &audience.address.to_string(), &secret);
@@ -241,7 +241,7 @@ fn five_hundred_crashes_at_random_steps_lose_nothing() {
         drop((one, two, runtime, ledger));
     }
     // A step that was cut off may be on the disk: as the engine does, it is recorded once more.
-    let ledger = Ledger::open(&directory, &told_everything(&CHANNELS)).unwrap();
+    let ledger = Ledger::open(&directory, &told_everything(&CHANNELS), NOW).unwrap();
     let recorded = recorded.into_inner();
     let changes: Vec<Change> = (recorded..recorded + 4).map(|at| nth(at).into()).collect();
     ledger.record(&changes).unwrap();
@@ -276,7 +276,7 @@ fn sigkills(kills: u64) {
         child.stderr.take().unwrap().read_to_string(&mut words).unwrap();
         assert!(status.code().is_none(), "it ended by itself: {words}");
     }
-    let ledger = Ledger::open(&directory, &told_everything(&CHANNELS)).unwrap();
+    let ledger = Ledger::open(&directory, &told_everything(&CHANNELS), NOW).unwrap();
     let end = recorded() + 4;
     let changes: Vec<Change> = (end - 4..end).map(|at| nth(at).into()).collect();
     ledger.record(&changes).unwrap();
@@ -306,7 +306,7 @@ fn real_five_hundred_sigkills_lose_nothing() {
 fn a_life_until_it_is_killed() {
     let place = std::path::PathBuf::from(std::env::var_os(DIRECTORY).unwrap());
     let address = std::env::var(ADDRESS).unwrap();
-    let ledger = Ledger::open(&place.join("state"), &told_everything(&CHANNELS)).unwrap();
+    let ledger = Ledger::open(&place.join("state"), &told_everything(&CHANNELS), NOW).unwrap();
     assert_eq!(ledger.recovered(), None);
     let path = place.join("recorded");
     let next = last_line(&fs::read_to_string(&path).unwrap_or_default());

@@ -108,8 +108,27 @@ fn write(secret: &SecretLocation, beginning: &str) -> String {
     }
 }
 
-fn kept(store: &Store) -> &'static str {
-    if store.good.is_some() { " What is published stays in place." } else { "" }
+/// What becomes of what is published.
+fn kept(store: &Store) -> String {
+    if store.good.is_none() {
+        return String::new();
+    }
+    if !matches!(store.problem, Some(ReadProblem::Fault(SourceFault::NeverWritten))) {
+        return " What is published stays in place.".to_owned();
+    }
+    let after = store.spec.discovered.and_then(|discovered| discovered.withdraw_after);
+    match (store.gone_for_good_from(), after) {
+        (Some(at), _) => format!(
+            " What is published stays in place until {at}; if the secret is not back by then, it is taken away, as \
+             withdraw_after says."
+        ),
+        (None, Some(after)) => format!(
+            " What is published stays in place; it is taken away once Vault has not listed the secret for {}, as \
+             withdraw_after says.",
+            humantime::format_duration(after)
+        ),
+        (None, None) => " What is published stays in place.".to_owned(),
+    }
 }
 
 pub(super) fn malformed(store: &Store) -> Condition {

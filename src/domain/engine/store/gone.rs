@@ -58,6 +58,12 @@ impl Store {
         !self.is_published() && (self.spec.discovered.is_none() || !unusable())
     }
 
+    /// The same by the wall clock, for people.
+    pub(in crate::domain::engine) fn gone_for_good_from(&self) -> Option<Timestamp> {
+        let (gone, after) = (self.gone?, self.spec.discovered?.withdraw_after?);
+        Some(gone.since.plus(after))
+    }
+
     /// When its secret will have been gone for longer than it stays published.
     pub(super) fn gone_for_good_at(&self) -> Option<Instant> {
         let (gone, after) = (self.gone?, self.spec.discovered?.withdraw_after?);

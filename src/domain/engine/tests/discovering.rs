@@ -85,6 +85,15 @@ fn it_is_withdrawn_after_the_time_that_the_configuration_says_and_then_forgotten
     world.secrets.remove("acme");
     world.pass(DAY - HOUR);
     assert_eq!(world.published("acme"), Some((1, "token-1".into())));
+    // The end is told beforehand: it was not known yet when the incident opened, and then it is.
+    let remedy = &world.messages[0].incident.remedy;
+    assert!(
+        remedy.ends_with("once Vault has not listed the secret for 1day, as withdraw_after says."),
+        "{remedy}"
+    );
+    let until = world.found[0].gone_since.unwrap().plus(DAY);
+    let remedy = world.snapshot().incidents[0].remedy.clone();
+    assert!(remedy.contains(&format!("What is published stays in place until {until}; ")), "{remedy}");
     // The time goes on while the daemon does not run.
     world.restart();
     world.pass(30 * MINUTE);
@@ -95,11 +104,32 @@ fn it_is_withdrawn_after_the_time_that_the_configuration_says_and_then_forgotten
     assert_eq!(names(&mut world), ["bravo"]);
     let last = world.messages.last().unwrap();
     assert_eq!((last.kind, last.incident.cause), (MessageKind::Resolved, Cause::SecretMissing));
-    assert_eq!(last.resolution, Some(Resolution::NoLongerConfigured));
+    assert_eq!(last.resolution, Some(Resolution::StayedAway));
     assert_eq!(world.published("bravo"), Some((1, "token-1".into())));
     add(&mut world, "acme");
     world.pass(2 * MINUTE);
     assert_eq!(world.published("acme"), Some((1, "token-1".into())));
+}
+
+#[test]
+fn whatever_was_wrong_with_a_store_whose_secret_stayed_away_ends_with_it_and_says_so() {
+    let mut world = world(&["acme", "bravo"], Some(DAY));
+    world.accept("acme", "user", "token-2");
+    world.pass(HOUR);
+    world.secrets.remove("acme");
+    world.pass(2 * DAY);
+    assert_eq!(names(&mut world), ["bravo"]);
+    let ends = world.messages.iter().filter(|message| message.kind == MessageKind::Resolved);
+    let ends: Vec<_> = ends.map(|message| (message.incident.cause, message.resolution.unwrap())).collect();
+    let [rejected, missing] =
+        [Cause::RegeneratedOrRevoked, Cause::SecretMissing].map(|cause| (cause, Resolution::StayedAway));
+    assert_eq!(ends, [rejected, missing]);
+    // What is configured no longer is another matter.
+    world.accept("bravo", "user", "token-2");
+    world.pass(HOUR);
+    world.settings.discoveries.clear();
+    world.configure(&[]);
+    assert_eq!(world.messages.last().unwrap().resolution, Some(Resolution::NoLongerConfigured));
 }
 
 #[test]

@@ -162,6 +162,73 @@ fn nobody_is_told_that_all_is_well_before_any_store_is_known() {
     assert_eq!(world.engine.outcome(), Some(Outcome::SecretUnusable));
 }
 
+/// A configured store that is published, and a path that cannot be listed.
+fn unlisted() -> World {
+    let mut world = World::discovering(&["acme"], None);
+    add(&mut world, "bravo");
+    world.names = Err(SourceFault::Forbidden);
+    world.start();
+    world.pass(HOUR - MINUTE);
+    let vitals = world.snapshot().vitals;
+    assert!(world.published("acme").is_some() && !vitals.ready && !vitals.started);
+    let line = world.engine.headline();
+    assert!(
+        line.contains("1 of 1 stores published (waiting for the list of those below secret/bc)"),
+        "{line}"
+    );
+    world
+}
+
+#[test]
+fn nobody_is_told_that_all_is_well_before_it_is_known_which_stores_there_are_beside_the_configured_ones() {
+    let mut world = unlisted();
+    world.names = Ok(());
+    // Between the listing and its stores nothing is well either.
+    world.slow = vec!["restock"];
+    world.pass_until(|world| !world.kept_back.is_empty());
+    let vitals = world.snapshot().vitals;
+    assert!(!vitals.ready && !vitals.started);
+    world.slow = vec!["publish"];
+    for event in std::mem::take(&mut world.kept_back) {
+        world.send(event);
+    }
+    world.pass(SECOND);
+    let vitals = world.snapshot().vitals;
+    assert!(!vitals.ready && !vitals.started, "bravo is waited for");
+    world.release();
+    let vitals = world.snapshot().vitals;
+    assert!(world.published("bravo").is_some() && vitals.ready && vitals.started);
+}
+
+#[test]
+fn a_listing_that_does_not_come_holds_up_what_is_published_for_a_time_only() {
+    let mut world = unlisted();
+    world.pass(3 * MINUTE);
+    let vitals = world.snapshot().vitals;
+    assert!(vitals.ready && vitals.started);
+    assert!(!world.engine.headline().contains("waiting"), "{}", world.engine.headline());
+}
+
+#[test]
+fn a_restart_goes_on_with_what_was_found_before_although_no_listing_comes() {
+    let mut world = World::discovering(&["acme"], None);
+    add(&mut world, "bravo");
+    world.start();
+    world.pass(2 * MINUTE);
+    assert!(world.snapshot().vitals.started);
+    world.names = Err(SourceFault::Forbidden);
+    world.restart();
+    world.pass(MINUTE);
+    let vitals = world.snapshot().vitals;
+    assert!(vitals.ready && vitals.started);
+    // What was found, and is not published, is waited for as ever.
+    world.disks.clear();
+    world.read_fault = Some(SourceFault::Unreachable("connection refused".into()));
+    world.restart();
+    world.pass(MINUTE);
+    assert!(!world.snapshot().vitals.ready);
+}
+
 #[test]
 fn a_secret_that_is_found_and_of_no_use_holds_up_nobody_else() {
     let mut world = World::discovering(&[], None);
