@@ -1,7 +1,9 @@
 //! The engine, played against a world in memory: no I/O, no waiting, every step repeatable.
 
 mod acknowledging;
+mod actions;
 mod certificates;
+
 mod discovering;
 mod files;
 mod finding;
