@@ -3,6 +3,7 @@
 mod acknowledging;
 mod actions;
 mod certificates;
+mod common;
 
 mod discovering;
 mod files;
