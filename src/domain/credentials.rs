@@ -92,7 +92,7 @@ pub enum StoreNameError {
 
 /// Where a store's legacy API is, normalised: `https://HOST[:PORT][/PREFIX]/api/v2/`.
 ///
-/// It is not a secret, but it is not shown either: it names the merchant's store.
+/// It is not a secret, and is shown by its host alone, where that changes: it names the merchant's store.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ApiPath(Url);
 

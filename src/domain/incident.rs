@@ -189,7 +189,7 @@ impl Severity {
 pub enum Resolution {
     /// A newer version of the same account was accepted and published.
     RegeneratedCaughtUp,
-    /// A newer version with another Username was accepted and published.
+    /// Another account, by its Username or its API Path, was accepted and published.
     AccountReplaced,
     /// The published credentials are accepted again.
     AcceptedAgain,
@@ -214,7 +214,7 @@ impl Resolution {
                 "regenerated, caught up: what Vault has now was accepted by the store and is published"
             }
             Self::AccountReplaced => {
-                "account replaced: what Vault has now, with another Username, was accepted and is published"
+                "account replaced: what Vault has now, with another Username or API Path, was accepted and is published"
             }
             Self::AcceptedAgain => "the store accepts the published credentials again",
             Self::Recovered => "the trouble is over",

@@ -172,6 +172,19 @@ impl Watch {
         }
     }
 
+    /// Whether another store publishes the account of the superseded set, or did.
+    fn is_used_by_others(&self, at: usize) -> bool {
+        let place = |set: &SetFacts| set.account.as_ref().map(|it| (it.user.clone(), it.host.clone()));
+        let store = &self.stores[at];
+        let Some(old) = store.ties.superseded.and_then(|(old, _)| store.sets.get(&old)).and_then(place)
+        else {
+            return false;
+        };
+        let others = self.stores.iter().enumerate().filter(|(other, _)| *other != at);
+        let mut sets = others.flat_map(|(_, other)| other.sets.values());
+        sets.any(|set| set.published && place(set).as_ref() == Some(&old))
+    }
+
     fn published(&self, at: usize) -> Option<&SetFacts> {
         let store = &self.stores[at];
         store.published.and_then(|key| store.sets.get(&key))
@@ -227,8 +240,8 @@ impl Watch {
         let store = &self.stores[at];
         let account =
             |key: Option<u64>| key.and_then(|key| store.sets.get(&key)).and_then(|set| set.account.as_ref());
-        let user = |account: &Account| account.user.clone();
-        let (old, new) = (account(store.ties.before).map(user), account(store.published).map(user));
+        let place = |account: &Account| (account.user.clone(), account.host.clone());
+        let (old, new) = (account(store.ties.before).map(place), account(store.published).map(place));
         let right = match message.resolution {
             Some(Resolution::RegeneratedCaughtUp) => old.is_some() && old == new,
             Some(Resolution::AccountReplaced) => old.is_some() && old != new,
@@ -285,7 +298,8 @@ impl Simulation {
         });
         let ties = &store.ties;
         let live = ties.superseded.is_some_and(|(_, since)| self.time < since + DAY)
-            && ties.alive >= settings.confirmations;
+            && ties.alive >= settings.confirmations
+            && !watch.is_used_by_others(at);
         let unwritten = store.publish_failed && store.waits_to_be_written(settings);
         let untold = ties.untold > RETRIES + 1 && ties.whole && store.told != store.published;
         for (deserved, cause) in [
@@ -313,6 +327,7 @@ impl Simulation {
         let dead = store.sets.get(&old).is_some_and(|set| set.rejected.count > 0);
         let patience = probe_bound(&watch.settings) + 70 * MINUTE;
         let right = !store.ties.other
+            || watch.is_used_by_others(at)
             || back
             || dead
             || store.ties.asked > 0

@@ -31,6 +31,8 @@ type Key = (Option<String>, Cause);
 #[derive(Debug)]
 pub(crate) struct Book {
     open: BTreeMap<Key, Entry>,
+    /// How many stores have an open incident of each cause.
+    stores: BTreeMap<Cause, usize>,
     pub(super) opened: BTreeMap<Cause, u64>,
 }
 
@@ -47,7 +49,12 @@ impl Book {
             let silent_until = silence.map(|left| now.instant.plus(left.min(SilenceSpan::LONGEST)));
             ((incident.store.clone(), incident.cause), Entry { incident, remind_at, silent_until })
         };
-        Self { open: open.into_iter().map(entry).collect(), opened: BTreeMap::new() }
+        let open: BTreeMap<Key, Entry> = open.into_iter().map(entry).collect();
+        let mut stores = BTreeMap::new();
+        for (_, cause) in open.keys().filter(|(store, _)| store.is_some()) {
+            *stores.entry(*cause).or_default() += 1;
+        }
+        Self { open, stores, opened: BTreeMap::new() }
     }
 
     /// Another interval is in force: what was to be repeated later than it says is repeated by then.
@@ -61,6 +68,11 @@ impl Book {
     /// How many incidents are open.
     pub(super) fn len(&self) -> usize {
         self.open.len()
+    }
+
+    /// How many stores have an open incident of this cause.
+    pub(super) fn count(&self, cause: Cause) -> usize {
+        self.stores.get(&cause).copied().unwrap_or(0)
     }
 
     /// Every open incident, the oldest first; a silence that is over is not shown any more.
@@ -155,6 +167,9 @@ impl Book {
             silenced_until: None,
         };
         *cx.shared.book.opened.entry(cause).or_default() += 1;
+        if key.0.is_some() {
+            *cx.shared.book.stores.entry(cause).or_default() += 1;
+        }
         let entry = Entry { incident, remind_at: cx.now.instant, silent_until: None };
         cx.shared.book.open.insert(key.clone(), entry);
         Self::write(&key, MessageKind::Opened, cx);
@@ -184,6 +199,9 @@ impl Book {
         let Some(mut entry) = cx.shared.book.open.remove(key) else {
             return;
         };
+        if let Some(count) = cx.shared.book.stores.get_mut(&key.1).filter(|_| key.0.is_some()) {
+            *count = count.saturating_sub(1);
+        }
         entry.incident.messages += 1;
         entry.incident.silenced_until = None;
         cx.actions.push(Action::Notify(message(&entry.incident, MessageKind::Resolved, Some(how), cx.now)));

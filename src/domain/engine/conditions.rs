@@ -1,8 +1,10 @@
 //! Which incidents a store should have now: the evidence table, as a pure function of what is known.
 
 mod certificate;
+pub(super) mod common;
 mod rejected;
 mod secret;
+mod superseded;
 mod unstable;
 mod words;
 
@@ -29,7 +31,7 @@ pub(super) fn judge(store: &Store, source_fault: Option<&str>, cx: &Context<'_>)
         (Cause::FilesUnstable, unstable::unstable(store, cx)),
         (Cause::ReloadFailed, reload_failed(store)),
         (Cause::Unacknowledged, unacknowledged(store, cx.now.instant)),
-        (Cause::SupersededLive, superseded_live(store, cx)),
+        (Cause::SupersededLive, superseded::live(store, cx)),
         (Cause::CertificateTrouble, certificate::trouble(store, cx)),
         (Cause::Unverified, unverified(store, cx)),
     ]
@@ -204,25 +206,6 @@ fn unacknowledged(store: &Store, now: Instant) -> Condition {
              has not read them still uses those that it has.",
             store.name()
         ),
-    )
-}
-
-fn superseded_live(store: &Store, cx: &Context<'_>) -> Condition {
-    let (Some(old), Some(good)) = (&store.superseded, &store.good) else { return Condition::Clear };
-    if !old.streak.is(VerdictKind::Accepted, cx.settings.confirmations) {
-        return Condition::Unknown;
-    }
-    holds(
-        vec![
-            format!("{} has been published since {}.", words::capital(&good.stamp.name()), old.since.wall),
-            format!(
-                "The store still accepts the credentials of {}, last at {}.",
-                old.name, old.streak.latest.wall
-            ),
-        ],
-        "If nobody needs the old account any more, delete it in the store's admin, under Advanced Settings > Legacy \
-         API Settings: whoever has its token can still use it."
-            .into(),
     )
 }
 

@@ -1,5 +1,6 @@
 //! What the state machines of the source and of the stores share.
 
+use super::accounts::Accounts;
 use super::book::Book;
 use super::budget::Budgets;
 use super::platform::Platform;
@@ -26,6 +27,9 @@ pub(crate) struct Shared {
     pub(super) budgets: Budgets,
     pub(super) platform: Platform,
     pub(super) tally: Tally,
+    pub(super) accounts: Accounts,
+    /// How many stores there are.
+    pub(super) stores: usize,
     /// When the machine went on after it had stood still: until then nobody could ask anything.
     pub(super) awake_since: Instant,
     /// Nothing is known that the source does not do now.
@@ -34,8 +38,16 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(super) fn new(book: Book, platform: Platform, now: Now) -> Self {
-        let (budgets, tally) = (Budgets::default(), Tally::default());
-        Self { book, budgets, platform, tally, awake_since: now.instant, source_works: true }
+        Self {
+            book,
+            budgets: Budgets::default(),
+            platform,
+            tally: Tally::default(),
+            accounts: Accounts::default(),
+            stores: 0,
+            awake_since: now.instant,
+            source_works: true,
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! then what is wanted is compared with what is known, and the difference is acted on. So a missed event, a
 //! restart or a hand-made change heals at the next pass.
 
+mod accounts;
 mod book;
 mod budget;
 mod conditions;
@@ -24,6 +25,7 @@ mod view;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use self::accounts::Accounts;
 use self::book::Book;
 use self::context::{Context, Shared};
 use self::listing::Listings;
@@ -385,6 +387,8 @@ impl Engine {
     fn reindex(&mut self, now: Now) {
         self.index = self.stores.iter().enumerate().map(|(at, store)| (store.name().clone(), at)).collect();
         self.stores_changed = true;
+        self.shared.stores = self.stores.len();
+        self.shared.accounts = Accounts::of(self.stores.iter().filter_map(Store::published_account));
         let (mut none, shared) = (Vec::new(), &mut self.shared);
         let cx = Context { now, settings: &self.settings, key: &self.key, actions: &mut none, shared };
         self.listings.regroup(&mut self.stores, &cx);

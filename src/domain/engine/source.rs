@@ -1,6 +1,7 @@
 //! The source's state machine: one token for all stores, kept alive, replaced only when it is dead.
 
 mod bearing;
+mod failing;
 mod incidents;
 mod token;
 
@@ -10,10 +11,10 @@ use std::time::Duration;
 use super::book::Book;
 use super::{Action, Context, TokenOrigin};
 use crate::domain::incident::Severity;
-use crate::domain::schedule::backoff;
 use crate::domain::source::{Lease, SourceFault, SourceFaultKind};
 use crate::domain::time::{Instant, Now, Timestamp};
 
+use self::failing::Spell;
 use self::token::{Token, lease_words};
 
 pub(super) use self::bearing::{Bearing, Trouble};
@@ -44,8 +45,10 @@ pub(super) struct Source {
     in_flight: Option<Call>,
     /// Why the last call or read failed as a whole; none: the source works.
     fault: Option<SourceFault>,
-    failures: u32,
-    failing_since: Option<Now>,
+    /// Log-ins are refused: since when, and with what.
+    refused: Option<Spell>,
+    /// The source does not serve, whatever it says to log-ins.
+    unavailable: Option<Spell>,
     next_try: Instant,
     /// A read was forbidden, and nobody knows yet whether that is because the token is dead.
     doubted: bool,
@@ -78,8 +81,8 @@ impl Source {
             token: None,
             in_flight: None,
             fault: None,
-            failures: 0,
-            failing_since: None,
+            refused: None,
+            unavailable: None,
             next_try: now.instant,
             doubted: false,
             asked_at: None,
@@ -156,6 +159,9 @@ impl Source {
 
     pub(super) const fn try_now(&mut self, now: Now) {
         self.next_try = now.instant;
+        if let Some(refused) = &mut self.refused {
+            refused.next_try = now.instant;
+        }
     }
 
     pub(super) fn logged_in(&mut self, result: Result<Lease, SourceFault>, cx: &mut Context<'_>) {
@@ -182,7 +188,11 @@ impl Source {
             // A token that still lives serves on: only its replacement failed.
             Err(fault) => {
                 let lost = matches!(fault, SourceFault::Lost(_) | SourceFault::Malformed(_));
+                let answered = matches!(fault, SourceFault::LoginRefused { .. });
                 self.fails(fault, if lost { LONGEST_LOSING_WAIT } else { LONGEST_WAIT }, cx);
+                if answered {
+                    self.answered_log_in(cx);
+                }
             }
         }
     }
@@ -228,6 +238,11 @@ impl Source {
             Err(SourceFault::Forbidden) if self.blind || (!self.proved && self.refused_before) => {
                 self.blind = true;
                 self.lives(cx);
+            }
+            // It was only asked whether the source serves again, and it does. What the token may do, reads tell: there is
+            // no other in its place.
+            Err(SourceFault::Forbidden) if self.refused.is_some() && !self.doubted => {
+                self.stays_refused(cx);
             }
             Err(fault) => {
                 self.refused_before = fault.kind() == SourceFaultKind::Forbidden;
@@ -322,7 +337,7 @@ impl Source {
     /// No names are wanted from now on, so no answer could end that they are not listed.
     pub(super) fn names_unwanted(&mut self) {
         if self.unlisted.take().is_some() && self.trouble().is_none() {
-            (self.failures, self.failing_since) = (0, None);
+            (self.refused, self.unavailable) = (None, None);
         }
     }
 
@@ -345,80 +360,6 @@ impl Source {
         let long_ago = |at: Instant| now.instant.since(at) >= BLIND_PATIENCE;
         self.token.is_some_and(|token| token.age(now) >= BLIND_PATIENCE)
             && self.last_used().is_none_or(long_ago)
-    }
-
-    fn token_in_doubt(&mut self, fault: SourceFault, cx: &mut Context<'_>) {
-        if fault.kind() == SourceFaultKind::Forbidden {
-            cx.say(None, Some(Severity::Warning), "the Vault token is dead; logging in again".into());
-            self.token = None;
-            self.doubted = false;
-            self.next_try = cx.now.instant;
-        } else {
-            self.fails(fault, LONGEST_WAIT, cx);
-        }
-    }
-
-    /// The token lives. That a log-in was refused which was to replace it is as true as before.
-    fn lives(&mut self, cx: &mut Context<'_>) {
-        if self.is_locked_out() {
-            self.signs_of_life += 1;
-            self.doubted = false;
-        } else {
-            self.works(cx);
-        }
-    }
-
-    /// The source does what it is asked about the token. Whether it also does what it is there for, only a
-    /// read can tell, where reads have failed.
-    fn works(&mut self, cx: &mut Context<'_>) {
-        self.last_attempt_at = Some(cx.now.wall);
-        self.last_success_at = Some(cx.now.wall);
-        self.signs_of_life += 1;
-        self.fault = None;
-        self.doubted = false;
-        self.recovered_if_well(cx);
-    }
-
-    fn recovered_if_well(&mut self, cx: &mut Context<'_>) {
-        if self.trouble().is_some() {
-            return;
-        }
-        let failures = std::mem::take(&mut self.failures);
-        if let Some(since) = self.failing_since.take() {
-            let lasted = humantime::format_duration(Duration::from_secs(
-                cx.now.instant.since(since.instant).as_secs(),
-            ));
-            let times = if failures > 1 { format!(" and {failures} tries") } else { String::new() };
-            cx.say(None, None, format!("Vault works again, after {lasted}{times}"));
-        }
-    }
-
-    /// `most` is how long the next try may wait, unless the source asks for more.
-    fn fails(&mut self, fault: SourceFault, most: Duration, cx: &mut Context<'_>) {
-        *self.errors.entry(fault.kind()).or_default() += 1;
-        self.fails_counted(fault, most, cx);
-    }
-
-    fn fails_counted(&mut self, fault: SourceFault, most: Duration, cx: &mut Context<'_>) {
-        self.last_attempt_at = Some(cx.now.wall);
-        let is_new = self.fault.as_ref().map(SourceFault::kind) != Some(fault.kind());
-        self.failing_since.get_or_insert(cx.now);
-        // Answers of reads that were under way together count as one failure.
-        if self.fault.is_none() || self.next_try <= cx.now.instant {
-            self.failures = self.failures.saturating_add(1);
-            let wait = backoff(&seed(cx), self.failures, FIRST_WAIT, most);
-            self.next_try = cx.now.instant.plus(wait.max(fault.pause().min(LONGEST_PAUSE)));
-        }
-        if is_new {
-            // Without the time of the next try: the same trouble has the same words, by which it is counted.
-            let most = humantime::format_duration(most.max(fault.pause().min(LONGEST_PAUSE)));
-            cx.say(
-                None,
-                Some(Severity::Warning),
-                format!("Vault: {fault}; trying again, at least every {most}"),
-            );
-        }
-        self.fault = Some(fault);
     }
 
     /// Acts on what is known: at most one call is under way.
@@ -452,7 +393,8 @@ impl Source {
             Some(_) if self.fault.is_some() => Some(self.next_try),
             Some(token) => token.act_at(origin),
         };
-        let grace = self.failing_since.map(|since| since.instant.plus(GRACE)).filter(|end| *end > now);
+        let grace =
+            self.unavailable.as_ref().map(|spell| spell.since.instant.plus(GRACE)).filter(|end| *end > now);
         self.due = self.due.into_iter().chain(grace).min();
     }
 
@@ -463,7 +405,9 @@ impl Source {
     /// What tells whether a failing source works again: a question that costs it little, or a new log-in
     /// when the log-in is what failed.
     fn remedy(&self, origin: TokenOrigin, now: Now) -> Call {
+        let too_soon = self.refused.as_ref().is_some_and(|refused| now.instant < refused.next_try);
         match self.token {
+            Some(_) if !self.is_locked_out() && too_soon => Call::LookUp,
             Some(token) if !self.is_locked_out() => token.call(origin, now).unwrap_or(Call::LookUp),
             Some(_) | None => Call::LogIn,
         }

@@ -11,7 +11,7 @@ impl Source {
     pub(super) fn log_in_refused(&self) -> Judged {
         let condition = match &self.fault {
             Some(fault @ (SourceFault::LoginRefused { .. } | SourceFault::LoginFile(_)))
-                if self.failures >= 2 =>
+                if self.refused.as_ref().is_some_and(|refused| refused.failures >= 2) =>
             {
                 let mut evidence = vec![format!("Vault: {fault}.")];
                 if let Some(end) = self.token_expires_at() {
@@ -57,21 +57,24 @@ impl Source {
     }
 
     pub(super) fn unavailable(&self, now: Now) -> Judged {
-        let condition = match (&self.fault, self.failing_since) {
-            (Some(fault), Some(since))
+        let condition = match (&self.fault, &self.unavailable) {
+            (Some(fault), Some(spell))
                 if fault.kind() == SourceFaultKind::Unavailable
-                    && now.instant.since(since.instant) >= GRACE =>
+                    && now.instant.since(spell.since.instant) >= GRACE =>
             {
                 Condition::Holds {
                     evidence: vec![
                         format!("Vault: {fault}."),
-                        format!("It has not worked since {}.", since.wall),
+                        format!("It has not worked since {}.", spell.since.wall),
                     ],
                     remedy: "Check that Vault runs, is unsealed and can be reached from here. Published \
                              credentials stay in place and are still checked against their stores meanwhile."
                         .into(),
                 }
             }
+            // It answers, and has left nothing unanswered since: a log-in that is refused has an incident of its own.
+            (Some(SourceFault::LoginRefused { .. }), None) => Condition::Clear,
+            (Some(SourceFault::LoginFile(_)), None) if self.token.is_some() => Condition::Clear,
             (Some(_), _) => Condition::Unknown,
             (None, None) if self.token.is_some() => Condition::Clear,
             (None, _) => Condition::Unknown,

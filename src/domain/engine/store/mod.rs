@@ -24,6 +24,7 @@ use crate::domain::credentials::{Credentials, FieldError, StoreName};
 use crate::domain::incident::{Cause, Resolution, Severity};
 use crate::domain::publication::{PublishFault, Published};
 use crate::domain::schedule::{next_turn, phase};
+use crate::domain::secret::Fingerprint;
 use crate::domain::source::SourceFault;
 use crate::domain::time::{Instant, Now, Timestamp};
 use crate::domain::verdict::VerdictKind;
@@ -104,6 +105,8 @@ pub(super) struct Store {
     pub(super) disk: Disk,
     /// The last good set: what is published, or was before the disk lost it.
     pub(super) good: Option<Published>,
+    /// The account of that set.
+    account: Option<Fingerprint>,
     pub(super) candidate: Option<Candidate>,
     pub(super) candidate_rejection: Option<Rejection>,
     pub(super) superseded: Option<Superseded>,
@@ -189,6 +192,7 @@ impl Store {
             inherited: false,
             disk: Disk::Unknown,
             good: None,
+            account: None,
             candidate: None,
             candidate_rejection: None,
             superseded: None,
@@ -397,6 +401,7 @@ impl Store {
         self.advance_superseded(cx);
         let judged = conditions::judge(self, source_fault, cx);
         self.hasten_reminders(&judged, cx);
+        let judged = judged.map(|judged| conditions::common::told(self, judged, cx));
         let known = self.rejection.is_none() || self.is_told_rejected(cx);
         // A generation that was published since, by a life that ended before it could say so, may hold other values.
         let opened = cx.shared.book.opened_at(&self.spec.name, Cause::RegeneratedOrRevoked);

@@ -117,7 +117,9 @@ impl Store {
     }
 
     /// Takes a set as the last good one.
-    pub(super) fn adopt(&mut self, published: Published, accepted: Option<Now>, cx: &Context<'_>) {
+    pub(super) fn adopt(&mut self, published: Published, accepted: Option<Now>, cx: &mut Context<'_>) {
+        let account = published.credentials.account(cx.key);
+        cx.shared.accounts.replaced(self.account.replace(account), account);
         let candidate = self.candidate.take_if(|c| c.credentials.same_as(&published.credentials));
         if candidate.is_some() {
             self.candidate_rejection = None;
@@ -166,7 +168,7 @@ impl Store {
         };
         let after = if failures > 0 { format!(", after {failures} failures") } else { String::new() };
         let text = format!("{what} {}{why} as generation {}{after}", stamp.version, stamp.generation);
-        self.say(cx, None, text);
+        self.say(cx, None, text + &self.change_of_place(&published, cx));
         if same_files.is_some() {
             self.resolution = self.resolution.or(Some(Resolution::AcceptedAgain));
         }
@@ -189,7 +191,8 @@ impl Store {
         }
         self.replaced();
         self.resolution = self.good.as_ref().map(|good| {
-            if good.credentials.same_account(&published.credentials) {
+            let (old, new) = (&good.credentials, &published.credentials);
+            if old.same_account(new) && old.api_path() == new.api_path() {
                 Resolution::RegeneratedCaughtUp
             } else {
                 Resolution::AccountReplaced
@@ -201,7 +204,7 @@ impl Store {
             self.want_read(cx.now.instant);
         }
         if let Some(old) = self.good.take().filter(|_| accepted.is_some()) {
-            self.supersede(old, &published.credentials, cx.now);
+            self.supersede(old, &published.credentials, cx);
         }
         self.adopt(published, accepted, cx);
         if accepted.is_none() {

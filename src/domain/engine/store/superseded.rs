@@ -8,6 +8,7 @@ use super::{Rejection, Store, Streak};
 use crate::domain::credentials::Credentials;
 use crate::domain::incident::Resolution;
 use crate::domain::publication::Published;
+use crate::domain::secret::Fingerprint;
 use crate::domain::time::{Instant, Now};
 use crate::domain::verdict::{Verdict, VerdictKind};
 
@@ -20,6 +21,8 @@ pub(in crate::domain::engine) struct Superseded {
     pub(super) credentials: Arc<Credentials>,
     /// What it is called.
     pub(in crate::domain::engine) name: String,
+    pub(in crate::domain::engine) generation: u64,
+    account: Fingerprint,
     pub(in crate::domain::engine) since: Now,
     pub(in crate::domain::engine) streak: Streak,
     rejection: Option<Rejection>,
@@ -27,6 +30,11 @@ pub(in crate::domain::engine) struct Superseded {
 }
 
 impl Superseded {
+    /// The host that may still accept it.
+    pub(in crate::domain::engine) fn host(&self) -> &str {
+        self.credentials.api_path().host()
+    }
+
     pub(super) fn ends(&self) -> Instant {
         self.since.instant.plus(WATCH)
     }
@@ -34,17 +42,22 @@ impl Superseded {
 
 impl Store {
     /// Takes leave of the published set because another one takes its place.
-    pub(super) fn supersede(&mut self, old: Published, new: &Credentials, now: Now) {
+    pub(super) fn supersede(&mut self, old: Published, new: &Credentials, cx: &Context<'_>) {
+        let (now, account) = (cx.now, old.credentials.account(cx.key));
         // What is known to be dead needs no watching, and an account whose address alone changed is the same.
         let dead = self.rejection.is_some();
         let other = !old.credentials.same_account(new) || !old.credentials.same_token(new);
+        // Nobody may be told to delete an account that another store uses.
+        let used = cx.shared.accounts.is_of_another(account, self.account);
         // Of one that still works, nobody will know whether it dies.
         let live =
             self.superseded.take().is_some_and(|older| older.streak.kind() == Some(VerdictKind::Accepted));
         self.superseded_end = live.then_some(Resolution::NoLongerWatched);
-        self.superseded = (other && !dead).then(|| Superseded {
-            credentials: old.credentials,
+        self.superseded = (other && !dead && !used).then(|| Superseded {
             name: old.stamp.name(),
+            generation: old.stamp.generation,
+            account,
+            credentials: old.credentials,
             since: now,
             streak: Streak::default(),
             rejection: None,
@@ -85,8 +98,42 @@ impl Store {
         }
     }
 
-    /// Forgets the superseded set when its time is over.
+    /// What a set that takes the place of the published one has of another place; nothing, where it has not.
+    pub(super) fn change_of_place(&self, new: &Published, cx: &Context<'_>) -> String {
+        let Some(good) = self.good.as_ref().filter(|_| new.stamp.verified_at.is_some()) else {
+            return String::new();
+        };
+        let (old, account) = (good.credentials.api_path(), new.credentials.account(cx.key));
+        let (before, now) = (old.host(), new.credentials.api_path().host());
+        let host = if before == now {
+            String::new()
+        } else {
+            format!("; its host is {now}, and was {before} before")
+        };
+        let is_new = self.account != Some(account);
+        let used = is_new && cx.shared.accounts.is_of_another(account, self.account);
+        format!("{host}{}", if used { "; another store publishes the same account" } else { "" })
+    }
+
+    /// The account of the published set.
+    pub(in crate::domain::engine) const fn published_account(&self) -> Option<Fingerprint> {
+        self.account
+    }
+
+    /// Whether another store publishes the same account as this one.
+    pub(in crate::domain::engine) fn shares_its_account(&self, cx: &Context<'_>) -> bool {
+        self.account.is_some_and(|account| cx.shared.accounts.is_of_another(account, self.account))
+    }
+
+    /// Forgets the superseded set when its time is over, or when its account is in use again.
     pub(super) fn advance_superseded(&mut self, cx: &mut Context<'_>) {
+        let is_used = |old: &mut Superseded| cx.shared.accounts.is_of_another(old.account, self.account);
+        if let Some(old) = self.superseded.take_if(is_used) {
+            self.superseded_end = Some(Resolution::NoLongerWatched);
+            let text =
+                format!("another store publishes the account of {}, which is not watched any more", old.name);
+            self.say(cx, None, text);
+        }
         if self.superseded.as_ref().is_some_and(|old| cx.now.instant >= old.ends()) {
             self.superseded = None;
             self.superseded_end = Some(Resolution::NoLongerWatched);

@@ -1,7 +1,10 @@
 //! The engine, played against a world in memory: no I/O, no waiting, every step repeatable.
 
 mod acknowledging;
+mod actions;
 mod certificates;
+mod common;
+
 mod discovering;
 mod files;
 mod finding;

@@ -121,3 +121,91 @@ fn a_superseded_set_that_somebody_restores_is_the_published_one_and_nothing_else
     assert_eq!(world.published("acme"), Some((3, "token-1".into())));
     assert_eq!(world.said(), []);
 }
+
+/// Two stores, of which the first accepts the other's account too, so that a mistake is published.
+fn pasted() -> World {
+    let mut world = World::new(&["alpha", "beta"]);
+    world.write("beta", "user", "token-b");
+    world.accept("beta", "user", "token-b");
+    world.pass(HOUR);
+    let both = [("user", "token-1"), ("user", "token-b")].map(|(user, token)| (user.into(), token.into()));
+    world.shops.insert("alpha".into(), Shop::Accepts(both.to_vec()));
+    paste(&mut world);
+    world
+}
+
+fn paste(world: &mut World) {
+    world.hosts.insert("alpha".into(), "beta");
+    world.write("alpha", "user", "token-b");
+    world.pass(20 * MINUTE);
+    assert_eq!(world.published("alpha"), Some((2, "token-b".into())));
+}
+
+#[test]
+fn another_stores_set_in_the_wrong_secret_is_told_as_such() {
+    let world = pasted();
+    assert_eq!(world.said(), [(MessageKind::Opened, Cause::SupersededLive)]);
+    let incident = &world.messages[0].incident;
+    let evidence = incident.evidence.join(" ");
+    for part in [
+        "Its host, alpha.mybigcommerce.com, still accepts the credentials of version 1,",
+        "Version 2 is for another host, beta.mybigcommerce.com.",
+        "Another store publishes the same account as version 2",
+    ] {
+        assert!(evidence.contains(part), "{evidence}");
+    }
+    assert!(incident.remedy.contains("delete nothing"), "{}", incident.remedy);
+    let line = "its host is beta.mybigcommerce.com, and was alpha.mybigcommerce.com before; another store publishes the \
+                same account";
+    assert!(world.decided.iter().any(|text| text.contains(line)), "{:?}", world.decided);
+}
+
+#[test]
+fn an_account_that_another_store_uses_is_never_called_old() {
+    let mut world = pasted();
+    world.hosts.clear();
+    world.write("alpha", "user", "token-1");
+    world.pass(HOUR);
+    assert_eq!(world.published("alpha"), Some((3, "token-1".into())));
+    assert_eq!(world.said()[1..], [(MessageKind::Resolved, Cause::SupersededLive)]);
+    assert_eq!(world.messages[1].resolution, Some(Resolution::NoLongerWatched));
+}
+
+#[test]
+fn a_replaced_account_that_another_store_comes_to_use_is_not_watched_any_more() {
+    let mut world = pasted();
+    // What belongs to the first is written to the second's secret by mistake, or on purpose.
+    world.hosts.insert("beta".into(), "alpha");
+    world.write("beta", "user", "token-1");
+    world.accept("beta", "user", "token-1");
+    world.pass(20 * MINUTE);
+    assert_eq!(world.said()[1..], [(MessageKind::Resolved, Cause::SupersededLive)]);
+    // The second has gone since, and what it used is nobody's.
+    world.configure(&["alpha"]);
+    world.pass(20 * MINUTE);
+    assert_eq!(world.said().len(), 2);
+    world.hosts.clear();
+    world.write("alpha", "user", "token-1");
+    world.pass(20 * MINUTE);
+    assert_eq!(world.said()[2..], [(MessageKind::Opened, Cause::SupersededLive)]);
+}
+
+#[test]
+fn a_rejection_that_ends_at_another_host_is_no_regeneration() {
+    let mut world = World::new(&["alpha", "beta"]);
+    world.pass(HOUR);
+    world.accept("alpha", "user", "token-b");
+    world.pass(HOUR);
+    paste(&mut world);
+    assert_eq!(world.messages[1].resolution, Some(Resolution::AccountReplaced));
+}
+
+#[test]
+fn two_versions_of_one_number_are_told_apart() {
+    let mut world = replaced();
+    world.secrets.insert("acme".into(), (2, "user".into(), Some("token-1".into())));
+    world.pass(30 * MINUTE);
+    let evidence = world.messages[0].incident.evidence.join(" ");
+    assert!(evidence.contains("Version 2 (generation 3) has been published"), "{evidence}");
+    assert!(evidence.contains("accepts the credentials of version 2 (generation 2)"), "{evidence}");
+}

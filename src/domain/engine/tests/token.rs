@@ -274,3 +274,70 @@ fn an_hour_of_any_failure_costs_few_log_ins() {
         assert!(["one", "two", "three"].iter().all(|store| world.published(store).is_some()), "{name}");
     }
 }
+
+/// A world whose token serves on while the log-in that is to replace it is refused.
+fn locked_out(duration: Duration) -> World {
+    let mut world = World::new(&["acme"]);
+    world.log_in = lease(duration, false);
+    world.pass(MINUTE);
+    world.log_in = Err(SourceFault::LoginRefused { status: 400, message: "invalid secret ID".into() });
+    world.pass(duration * 3 / 4);
+    assert_eq!(world.said(), [(MessageKind::Opened, Cause::SourceLoginRefused)]);
+    world
+}
+
+#[test]
+fn a_hiccup_while_log_ins_are_refused_is_no_incident_and_the_token_goes_on_serving() {
+    for answer in [lease(HOUR, false), Err(SourceFault::Forbidden)] {
+        let mut world = locked_out(HOUR);
+        world.look_up = answer.clone();
+        let log_ins = world.calls("log in");
+        world.read_fault = Some(SourceFault::Unavailable { status: 503 });
+        world.pass_until(|world| world.snapshot().source.error.unwrap().contains("503"));
+        world.read_fault = None;
+        world.write("acme", "user", "token-2");
+        world.accept("acme", "user", "token-2");
+        world.pass(10 * SECOND);
+        assert_eq!(world.published("acme"), Some((2, "token-2".into())), "{answer:?}");
+        world.pass(3 * MINUTE);
+        assert_eq!(world.said().len(), 1, "{answer:?}: {:?}", world.said());
+        assert!(world.calls("log in") - log_ins <= 5, "{answer:?}: {}", world.calls("log in") - log_ins);
+        assert!(world.decided.iter().any(|text| text.contains("answers again")), "{:?}", world.decided);
+    }
+}
+
+#[test]
+fn a_vault_that_answers_only_to_refuse_the_log_in_is_not_called_unavailable() {
+    let mut world = World::new(&["acme"]);
+    world.pass(10 * MINUTE);
+    world.read_fault = Some(SourceFault::Sealed);
+    let sealed = Err(SourceFault::Sealed);
+    (world.look_up, world.renew, world.log_in) = (sealed.clone(), sealed.clone(), sealed);
+    world.pass(2 * HOUR);
+    assert_eq!(world.said(), [(MessageKind::Opened, Cause::SourceUnavailable)]);
+    world.log_in = Err(SourceFault::LoginRefused { status: 400, message: "invalid secret ID".into() });
+    world.pass(2 * MINUTE);
+    let cause =
+        [(MessageKind::Resolved, Cause::SourceUnavailable), (MessageKind::Opened, Cause::SourceLoginRefused)];
+    assert_eq!(world.said()[1..], cause);
+}
+
+#[test]
+fn a_vault_that_reads_nothing_and_refuses_log_ins_is_both_and_is_asked_little() {
+    let mut world = locked_out(DAY);
+    world.read_fault = Some(SourceFault::Unavailable { status: 500 });
+    let calls = |world: &World| ["log in", "look up", "read"].map(|call| world.calls(call));
+    let before = calls(&world);
+    world.pass(HOUR);
+    assert_eq!(world.said()[1..], [(MessageKind::Opened, Cause::SourceUnavailable)]);
+    let after = calls(&world);
+    for (before, after) in before.into_iter().zip(after) {
+        assert!(after - before <= 90, "log-ins, questions, reads: {:?}", calls(&world));
+    }
+    world.read_fault = None;
+    world.pass(3 * MINUTE);
+    assert_eq!(world.said()[2..], [(MessageKind::Resolved, Cause::SourceUnavailable)]);
+    world.log_in = lease(DAY, false);
+    world.pass(2 * MINUTE);
+    assert_eq!(world.said()[3..], [(MessageKind::Resolved, Cause::SourceLoginRefused)]);
+}

@@ -21,10 +21,11 @@ impl World {
             }
         };
         let counted = !self.unversioned;
+        let host = self.hosts.get(store).copied().or(self.host).unwrap_or(store);
         Ok(SecretVersion {
             version: Version::numbered(*number).filter(|_| counted).unwrap_or_default(),
             created_at: self.written_at.get(store).copied().filter(|_| counted),
-            fields: Ok(fields(self.host.unwrap_or(store), user, token.as_deref())),
+            fields: Ok(fields(host, user, token.as_deref())),
         })
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::actions::kind;
 use super::shops::Shop;
 use crate::domain::credentials::{AddressPolicy, Field, Fields, StoreName};
 use crate::domain::discovery::Found;
@@ -40,6 +41,8 @@ pub(super) struct World {
     pub(super) unversioned: bool,
     /// The host of every API Path; none: each store has its own.
     pub(super) host: Option<&'static str>,
+    /// Those of single stores.
+    pub(super) hosts: BTreeMap<String, &'static str>,
     pub(super) read_fault: Option<SourceFault>,
     /// Stores whose secrets alone cannot be read.
     pub(super) read_faults: BTreeMap<String, SourceFault>,
@@ -81,6 +84,8 @@ pub(super) struct World {
     /// The open incidents as they were last kept.
     pub(super) ledger: BTreeMap<String, Incident>,
     pub(super) replies: Vec<Reply>,
+    /// What was decided, and said in the log.
+    pub(super) decided: Vec<String>,
     pub(super) publications: Vec<(String, GenerationStamp)>,
     /// How often each kind of action was asked for.
     pub(super) calls: BTreeMap<&'static str, u64>,
@@ -144,6 +149,7 @@ impl World {
             written_at: BTreeMap::new(),
             unversioned: false,
             host: None,
+            hosts: BTreeMap::new(),
             read_fault: None,
             read_faults: BTreeMap::new(),
             listing: Err(SourceFault::NotKeyValue("the server does not list".into())),
@@ -171,6 +177,7 @@ impl World {
             messages: Vec::new(),
             ledger: BTreeMap::new(),
             replies: Vec::new(),
+            decided: Vec::new(),
             publications: Vec::new(),
             calls: BTreeMap::new(),
             probed_at: Vec::new(),
@@ -430,7 +437,10 @@ impl World {
                 self.replies.push(reply);
                 return None;
             }
-            Action::Say(_) => return None,
+            Action::Say(decision) => {
+                self.decided.push(decision.text);
+                return None;
+            }
         })
     }
 
@@ -460,27 +470,6 @@ impl World {
             }
             OnDisk::Nothing | OnDisk::Damaged(_) => None,
         }
-    }
-}
-
-fn kind(action: &Action) -> &'static str {
-    match action {
-        Action::LogIn => "log in",
-        Action::Renew => "renew",
-        Action::LookUp => "look up",
-        Action::Inspect { .. } => "inspect",
-        Action::Read { .. } => "read",
-        Action::List { .. } => "list",
-        Action::Restock { .. } => "restock",
-        Action::Probe { .. } => "probe",
-        Action::Publish { .. } => "publish",
-        Action::Withdraw { .. } => "withdraw",
-        Action::Reload { .. } => "reload",
-        Action::Remember { .. } => "remember",
-        Action::Notify(_) => "notify",
-        Action::Keep(_) => "keep",
-        Action::Reply(_) => "reply",
-        Action::Say(_) => "say",
     }
 }
 
