@@ -31,7 +31,7 @@ impl Validate {
     }
 
     fn look_further(&self, config: Config) -> Result<Config, ConfigError> {
-        check_certificate(&config)?;
+        check_certificate(&config).map_err(|error| error.located(self.file.path()))?;
         config.check_hardening(self.file.path())?;
         Ok(config)
     }
