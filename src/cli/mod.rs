@@ -138,8 +138,9 @@ impl ConfigFile {
     /// Reads and checks the configuration, and looks whether what it names is there.
     fn load(&self, environment: &Environment) -> Result<Config, ConfigError> {
         let config = Config::load(&self.config, environment)?;
-        preflight(&config)?;
-        check_templates(&config)?;
+        preflight(&config)
+            .and_then(|()| check_templates(&config))
+            .map_err(|error| error.located(&self.config))?;
         Ok(config)
     }
 

@@ -7,10 +7,11 @@ use std::time::Duration;
 use clap::Args;
 use tracing::Level;
 
-use crate::config::{Config, Environment, LogFormat};
+use crate::config::{Config, Environment, LogFormat, MAX_FILE_SIZE};
 use crate::daemon::{self, DaemonError, Start};
 use crate::system::clock::Clock;
 use crate::system::errors::chain;
+use crate::system::files::Known;
 use crate::system::hardening;
 use crate::system::logging::{self, Format};
 #[cfg(feature = "otel")]
@@ -40,6 +41,8 @@ pub(super) struct Run {
 impl Run {
     pub(super) fn main(self, environment: &Arc<Environment>) -> Exit {
         let clock = Clock::start();
+        // Before it is loaded: a change meanwhile is one that the daemon has to see.
+        let known = Known::look(self.file.path(), MAX_FILE_SIZE);
         let config = match self.file.load(environment) {
             Ok(config) => config,
             Err(error) => {
@@ -80,8 +83,15 @@ impl Run {
         let ended = if self.one_time {
             runtime.block_on(one_time(config, self.wait, clock))
         } else {
-            let path = self.file.path().to_owned();
-            let start = Start { config, path, environment: environment.clone(), clock, levels, confinement };
+            let start = Start {
+                config,
+                path: self.file.path().to_owned(),
+                known,
+                environment: environment.clone(),
+                clock,
+                levels,
+                confinement,
+            };
             runtime.block_on(daemon::run(start)).map(|()| Exit::Good)
         };
         #[cfg(feature = "otel")]

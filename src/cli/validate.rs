@@ -32,7 +32,7 @@ impl Validate {
     }
 
     fn look_further(&self, config: Config) -> Result<(Config, Option<String>), ConfigError> {
-        let doubt = check_certificate(&config)?;
+        let doubt = check_certificate(&config).map_err(|error| error.located(self.file.path()))?;
         config.check_hardening(self.file.path())?;
         Ok((config, doubt))
     }

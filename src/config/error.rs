@@ -96,7 +96,8 @@ pub enum Place {
     File(String),
     /// In a variable of the environment.
     Variable(&'static str),
-    /// On the machine: what the configuration names is not there or cannot be used.
+    /// On the machine: what the configuration names is not there or cannot be used. [`ConfigError::located`] finds the
+    /// line that names it.
     Host,
 }
 

@@ -22,15 +22,21 @@ pub struct NamedFile<'a> {
     pub path: &'a Path,
     /// The largest size that is read, in bytes.
     pub most: u64,
+    /// Whether it is read with the configuration only; any other is read anew when it is needed or has changed.
+    pub read_at_load: bool,
 }
 
 impl<'a> NamedFile<'a> {
     fn secret<P: AsRef<Path>>(key: impl Into<Cow<'static, str>>, path: &'a P) -> Self {
-        Self { key: key.into(), path: path.as_ref(), most: MAX_SECRET_SIZE }
+        Self { key: key.into(), path: path.as_ref(), most: MAX_SECRET_SIZE, read_at_load: false }
     }
 
     fn certificates<P: AsRef<Path>>(key: impl Into<Cow<'static, str>>, path: &'a P) -> Self {
-        Self { key: key.into(), path: path.as_ref(), most: MAX_CERTIFICATES_SIZE }
+        Self { key: key.into(), path: path.as_ref(), most: MAX_CERTIFICATES_SIZE, read_at_load: false }
+    }
+
+    fn certificates_at_load<P: AsRef<Path>>(key: impl Into<Cow<'static, str>>, path: &'a P) -> Self {
+        Self { read_at_load: true, ..Self::certificates(key, path) }
     }
 }
 
@@ -39,7 +45,9 @@ impl<'a> NamedFile<'a> {
 pub fn named_files(config: &Config) -> Vec<NamedFile<'_>> {
     let mut files = Vec::new();
     vault(&config.vault, &mut files);
-    files.extend(config.check.ca_file.as_ref().map(|path| NamedFile::certificates("check.ca_file", path)));
+    files.extend(
+        config.check.ca_file.as_ref().map(|path| NamedFile::certificates_at_load("check.ca_file", path)),
+    );
     listener(&config.http, &mut files);
     channels(&config.alerts, &mut files);
     for (at, reload) in reloads(config) {
@@ -62,7 +70,7 @@ pub fn named_files(config: &Config) -> Vec<NamedFile<'_>> {
         for (index, file) in list.list.iter().enumerate() {
             if let Format::Template { file, escape: _ } = &file.format {
                 let key = format!("{}[{index}].template", list.at).into();
-                files.push(NamedFile { key, path: file, most: MAX_TEMPLATE_SIZE });
+                files.push(NamedFile { key, path: file, most: MAX_TEMPLATE_SIZE, read_at_load: true });
             }
         }
     }
@@ -152,5 +160,7 @@ fn channels<'a>(alerts: &'a Alerts, files: &mut Vec<NamedFile<'a>>) {
         ("alerts.alertmanager.ca_file", alertmanager.as_ref().and_then(|channel| channel.ca_file.as_ref())),
     ];
     files.extend(secrets.into_iter().flatten().map(|(key, path)| NamedFile::secret(key, path)));
-    files.extend(authorities.into_iter().filter_map(|(key, path)| Some(NamedFile::certificates(key, path?))));
+    files.extend(
+        authorities.into_iter().filter_map(|(key, path)| Some(NamedFile::certificates_at_load(key, path?))),
+    );
 }

@@ -10,7 +10,7 @@ use super::{
 };
 
 /// The largest configuration that is read, in bytes: some ten thousand stores.
-const MAX_FILE_SIZE: u64 = 4 << 20;
+pub const MAX_FILE_SIZE: u64 = 4 << 20;
 
 impl Config {
     /// Reads and checks a file; what it leaves out is taken from the environment or is a default.
@@ -81,7 +81,10 @@ pub(super) fn text_of(path: &Path) -> Result<(String, String), ConfigError> {
     };
     let metadata = std::fs::metadata(path).map_err(unreadable)?;
     if metadata.len() > MAX_FILE_SIZE {
-        let message = format!("the configuration is larger than {MAX_FILE_SIZE} bytes");
+        let message = format!(
+            "the configuration is larger than {MAX_FILE_SIZE} bytes; say with --config where the right one is, or divide it \
+             among several daemons"
+        );
         return Err(ConfigError::of_file(&file, message));
     }
     let bytes = std::fs::read(path).map_err(unreadable)?;

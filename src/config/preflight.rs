@@ -14,7 +14,7 @@ use super::{Config, Hook};
 /// changes and reads nothing: a file is opened, not read.
 ///
 /// # Errors
-/// Everything that cannot be used, with its path and the reason of the system.
+/// Everything that cannot be used, with its path, the reason of the system and what to do.
 pub fn preflight(config: &Config) -> Result<(), ConfigError> {
     let mut problems = Vec::new();
     let mut look = |key: &str, result: Result<(), String>| {
@@ -55,10 +55,12 @@ pub fn preflight(config: &Config) -> Result<(), ConfigError> {
 fn runnable(path: &Path) -> Result<(), String> {
     let shown = path.display();
     if !metadata(path)?.is_file() {
-        return Err(format!("{shown} is no regular file"));
+        return Err(format!("{shown} is no regular file; name a program"));
     }
-    access(path, Access::EXEC_OK)
-        .map_err(|error| format!("{shown} cannot be run: {}", io::Error::from(error)))
+    access(path, Access::EXEC_OK).map_err(|error| {
+        let error = io::Error::from(error);
+        format!("{shown} cannot be run: {error}; let the daemon's user run it")
+    })
 }
 
 /// The kind is looked at before the file is opened: opening a pipe would wait for its writer.
@@ -66,23 +68,30 @@ fn readable(path: &Path, most: u64) -> Result<(), String> {
     let shown = path.display();
     let metadata = metadata(path)?;
     if !metadata.is_file() {
-        return Err(format!("{shown} is no regular file"));
+        return Err(format!("{shown} is no regular file; name a file"));
     }
     if metadata.len() == 0 {
-        return Err(format!("{shown} is empty"));
+        return Err(format!("{shown} is empty; put into it what it is for"));
     }
     if metadata.len() > most {
-        return Err(format!("{shown} has {} bytes; at most {most} are read", metadata.len()));
+        return Err(format!(
+            "{shown} has {} bytes; at most {most} are read: name the right file",
+            metadata.len()
+        ));
     }
-    File::open(path).map(drop).map_err(|error| format!("{shown} cannot be opened: {error}"))
+    File::open(path)
+        .map(drop)
+        .map_err(|error| format!("{shown} cannot be opened: {error}; let the daemon's user read it"))
 }
 
 fn listable(path: &Path) -> Result<(), String> {
     let shown = path.display();
     if !metadata(path)?.is_dir() {
-        return Err(format!("{shown} is no directory"));
+        return Err(format!("{shown} is no directory; name one"));
     }
-    std::fs::read_dir(path).map(drop).map_err(|error| format!("{shown} cannot be listed: {error}"))
+    std::fs::read_dir(path)
+        .map(drop)
+        .map_err(|error| format!("{shown} cannot be listed: {error}; let the daemon's user read it"))
 }
 
 /// A directory that is not there yet can be created in its nearest ancestor that is.
@@ -91,17 +100,19 @@ fn writable(path: &Path) -> Result<(), String> {
         let shown = ancestor.display();
         let missing = if depth == 0 { "" } else { ", in which it would be created," };
         match std::fs::metadata(ancestor) {
-            Ok(metadata) if !metadata.is_dir() => return Err(format!("{shown}{missing} is no directory")),
+            Ok(metadata) if !metadata.is_dir() => {
+                return Err(format!("{shown}{missing} is no directory; name another one"));
+            }
             Ok(_) => {
                 return access(ancestor, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| {
                     let error = io::Error::from(error);
-                    format!("{shown}{missing} cannot be written: {error}")
+                    format!("{shown}{missing} cannot be written: {error}; let the daemon's user write it, or name another one")
                 });
             }
             // A link that leads nowhere is there, yet nothing can be created in its place.
             Err(error) if error.kind() == io::ErrorKind::NotFound && ancestor.symlink_metadata().is_err() => {
             }
-            Err(error) => return Err(format!("{shown} cannot be looked at: {error}")),
+            Err(error) => return Err(format!("{shown} cannot be looked at: {error}; correct the path")),
         }
     }
     Ok(())
@@ -121,9 +132,12 @@ fn apart(output: &Path, state: &Path) -> Result<(), String> {
 fn metadata(path: &Path) -> Result<Metadata, String> {
     std::fs::metadata(path).map_err(|error| {
         if error.kind() == io::ErrorKind::NotFound {
-            format!("{} does not exist", path.display())
+            format!("{} does not exist; put it there, or correct the path", path.display())
         } else {
-            format!("{} cannot be looked at: {error}", path.display())
+            format!(
+                "{} cannot be looked at: {error}; let the daemon's user reach it, or correct the path",
+                path.display()
+            )
         }
     })
 }

@@ -1,5 +1,7 @@
 //! Why the daemon cannot start, or had to end.
 
+use std::path::Path;
+
 use crate::alert::fault::BuildError;
 use crate::alert::ledger::LedgerError;
 use crate::config::ConfigError;
@@ -64,6 +66,11 @@ pub enum DaemonError {
 }
 
 impl DaemonError {
+    /// The same, with the lines of a configuration's file where it is about its keys.
+    pub(super) fn located(self, file: &Path) -> Self {
+        if let Self::Files(error) = self { Self::Files(error.located(file)) } else { self }
+    }
+
     /// A task that ended by a panic, or at all.
     pub(super) fn ended(part: &'static str, end: Result<(), tokio::task::JoinError>) -> Self {
         let reason = match end.map_err(tokio::task::JoinError::try_into_panic) {

@@ -1,5 +1,7 @@
 //! What the daemon's loop waits for.
 
+use std::path::PathBuf;
+
 use crate::alert::delivery::DeliveryEvent;
 use crate::domain::credentials::StoreName;
 use crate::domain::engine::Event;
@@ -13,8 +15,10 @@ pub(super) enum Happening {
     Signal(Signal),
     /// A piece of work has ended, or its time has come.
     Event(Event),
-    /// The configuration file has changed.
-    FileChanged,
+    /// The configuration file has changed, or a file that is read with it.
+    FileChanged(PathBuf),
+    /// A configuration that was refused is to be tried again.
+    Retry,
     /// Somebody has touched published files.
     Disturbed(Disturbed<StoreName>),
     /// Somebody wants to know how things stand.

@@ -1,14 +1,14 @@
 //! The daemon's loop: one select over everything that can happen.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep_until, timeout};
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
-use crate::config::{Config, Environment, preflight};
+use crate::config::{Config, Environment, MAX_FILE_SIZE, preflight};
 use crate::domain::credentials::StoreName;
 use crate::domain::engine::{About, Engine, Event, FirstCheck, Reply, SourceChange};
 use crate::domain::incident::Severity;
@@ -24,6 +24,7 @@ use crate::system::blocking;
 use crate::system::clock::Clock;
 use crate::system::directories::Disturbed;
 use crate::system::errors::chain;
+use crate::system::files::Known;
 use crate::system::logging::Levels;
 use crate::system::service::{self, State};
 use crate::system::signals::{Signal, Signals, Wish};
@@ -32,13 +33,14 @@ use super::adapters::{Adapters, now};
 use super::alerts::{Alerts, Channels};
 use super::confinement::Confinement;
 use super::error::DaemonError;
-use super::file_watch::watch_file;
+use super::file_watch::{watch_files, watched};
 use super::happening::Happening;
 use super::listeners::{self, Listeners};
 use super::manager::Manager;
 use super::output_watch::OutputWatch;
 use super::pulse::{Pulse, usage};
 use super::restock::{restock, take_stock};
+use super::retry::Retry;
 use super::services::{Service, any_ended};
 use super::settings::{mounts, settings, source_change, stores, tell_dropped};
 use super::snapshots::{hand_out, statuses};
@@ -59,6 +61,8 @@ pub struct Start {
     pub config: Config,
     /// The file that it came from; watched, and read again when it changes or SIGHUP comes.
     pub path: PathBuf,
+    /// What that file held before it was loaded.
+    pub known: Known,
     /// The environment that it was read under.
     pub environment: Arc<Environment>,
     /// The clocks.
@@ -102,7 +106,9 @@ struct Live {
     access: Access,
     listeners: Listeners,
     file_watch: Option<Service>,
-    file_changed: mpsc::Receiver<()>,
+    changed: mpsc::Sender<PathBuf>,
+    file_changed: mpsc::Receiver<PathBuf>,
+    retry: Retry,
     output_watch: OutputWatch,
     status: ConfigurationStatus,
     manager: Manager,
@@ -111,8 +117,10 @@ struct Live {
 
 impl Live {
     async fn open(start: Start, signals: Signals) -> Result<Self, DaemonError> {
-        let Start { config, path, environment, clock, levels, confinement } = start;
+        let Start { config, path, known, environment, clock, levels, confinement } = start;
         let config = take_stock(config).await;
+        // Before they are read: what changes meanwhile is read too early.
+        let (files, config) = blocking::run(move || (watched(known, &config), config)).await;
         let state = config.state.directory.clone();
         let key = blocking::run(move || key::load_or_create(&state)).await.map_err(DaemonError::Key)?;
         let key = Arc::new(key);
@@ -141,7 +149,9 @@ impl Live {
                 metrics_store_limit: config.http.metrics_store_limit,
                 ..ConfigurationStatus::default()
             },
-            file_watch: Some(watch_file(&path, changed)),
+            file_watch: Some(watch_files(files, changed.clone())),
+            changed,
+            retry: Retry::default(),
             config,
             path,
             environment,
@@ -193,7 +203,8 @@ impl Live {
                     }
                 }
                 Happening::Event(event) => self.handle(event).await,
-                Happening::FileChanged => self.reload("the configuration file has changed").await?,
+                Happening::FileChanged(path) => self.reload(&self.says(&path)).await?,
+                Happening::Retry => self.retry().await?,
                 Happening::Disturbed(disturbed) => self.disturb(disturbed).await,
                 Happening::Asked(request) => self.answer(request).await,
                 Happening::Requested(request) => self.oblige(request).await,
@@ -212,7 +223,8 @@ impl Live {
             signal = self.signals.next() => Happening::Signal(signal),
             event = self.work.next() => Happening::Event(event?),
             () = sleep_until(due) => Happening::Event(Event::Tick),
-            Some(()) = self.file_changed.recv() => Happening::FileChanged,
+            Some(path) = self.file_changed.recv() => Happening::FileChanged(path),
+            () = self.retry.due() => Happening::Retry,
             Some(disturbed) = self.output_watch.disturbed.recv() => Happening::Disturbed(disturbed),
             Some(request) = self.asked.recv() => Happening::Asked(request),
             Some(request) = self.requested.recv() => Happening::Requested(request),
@@ -324,11 +336,36 @@ impl Live {
         Ok(false)
     }
 
+    fn says(&self, changed: &Path) -> String {
+        if *changed == self.path {
+            "the configuration file has changed".to_owned()
+        } else {
+            format!("{}, which is read with the configuration, has changed", changed.display())
+        }
+    }
+
     /// Loads the configuration anew: the whole of it, or nothing.
     async fn reload(&mut self, why: &str) -> Result<(), DaemonError> {
         info!(why, "loading the configuration anew");
         self.manager.reloading();
-        match self.prepare().await {
+        let prepared = self.prepare().await;
+        self.take(prepared).await
+    }
+
+    /// Loads the configuration anew that was refused. As long as that is for the same reason, nobody needs to know.
+    async fn retry(&mut self) -> Result<(), DaemonError> {
+        let prepared = self.prepare().await;
+        if prepared.as_ref().err().is_some_and(|reason| self.status.error.as_ref() == Some(reason)) {
+            debug!("the new configuration is still refused, for the same reason");
+            self.retry.go_on();
+            return Ok(());
+        }
+        self.manager.reloading();
+        self.take(prepared).await
+    }
+
+    async fn take(&mut self, prepared: Result<Prepared, String>) -> Result<(), DaemonError> {
+        match prepared {
             Ok(prepared) => self.apply(prepared).await?,
             Err(reason) => {
                 let text = format!("the new configuration is refused, the old one stays in force: {reason}");
@@ -336,6 +373,7 @@ impl Live {
                 self.work.timeline.happened(now(&self.clock).wall, Some(Severity::Critical), &text);
                 self.status.refused += 1;
                 self.status.error = Some(reason);
+                self.retry.begin();
             }
         }
         Ok(())
@@ -344,13 +382,20 @@ impl Live {
     /// Everything that can fail, before anything is changed.
     async fn prepare(&self) -> Result<Prepared, String> {
         let (path, environment, key) = (self.path.clone(), self.environment.clone(), self.key.clone());
-        let config = blocking::run(move || Config::load(&path, &environment)).await;
-        let mut config = config.map_err(|error| error.to_string())?;
+        let loaded = blocking::run(move || {
+            // As at the start: a change while it is loaded is another one.
+            let known = Known::look(&path, MAX_FILE_SIZE);
+            Config::load(&path, &environment).map(|config| (known, config))
+        });
+        let (known, config) = loaded.await.map_err(|error| error.to_string())?;
         // Before the files are looked at: what was given up looks like a lack of permissions.
         self.confinement.admits(&config, &self.path)?;
-        config = blocking::run(move || preflight(&config).map(|()| config))
-            .await
-            .map_err(|error| error.to_string())?;
+        let path = self.path.clone();
+        let usable = blocking::run(move || match preflight(&config) {
+            Ok(()) => Ok((watched(known, &config), config)),
+            Err(error) => Err(error.located(&path).to_string()),
+        });
+        let (files, mut config) = usable.await?;
         config.restock(&self.config.found());
         if config.state != self.config.state {
             return Err("state.directory cannot change while the daemon runs; restart it".into());
@@ -360,10 +405,10 @@ impl Live {
         }
         let listeners = Listeners::prepare(&self.config, &config).await?;
         // Last, because it may make the output directory.
-        let held = self.claim.place();
+        let (path, held) = (self.path.clone(), self.claim.place());
         let (config, adapters, channels, claim) = blocking::run(move || {
             let channels = Channels::build(&config, &key).map_err(|error| chain(&error))?;
-            let adapters = Adapters::build(&config, key).map_err(|error| chain(&error))?;
+            let adapters = Adapters::build(&config, key).map_err(|error| chain(&error.located(&path)))?;
             let claim =
                 Claim::take_beside(&config.output.directory, held).map_err(|error| error.to_string())?;
             Ok::<_, String>((config, adapters, channels, claim))
@@ -371,11 +416,11 @@ impl Live {
         .await?;
         let output_watch = OutputWatch::start();
         let adapters = adapters.watching(output_watch.directories.clone());
-        Ok(Prepared { config, adapters, channels, claim, listeners, output_watch })
+        Ok(Prepared { config, files, adapters, channels, claim, listeners, output_watch })
     }
 
     async fn apply(&mut self, prepared: Prepared) -> Result<(), DaemonError> {
-        let Prepared { config, mut adapters, channels, claim, listeners, output_watch } = prepared;
+        let Prepared { config, files, mut adapters, channels, claim, listeners, output_watch } = prepared;
         let source = source_change(&self.config.vault, &config.vault);
         let old_vault = match source {
             SourceChange::Kept => {
@@ -387,6 +432,10 @@ impl Live {
         };
         self.listeners.apply(listeners).await?;
         self.alerts.replace(channels).await?;
+        if let Some(service) = self.file_watch.take() {
+            service.stop().await?;
+        }
+        self.file_watch = Some(watch_files(files, self.changed.clone()));
         // What was watched may be elsewhere now; whatever happens meanwhile, the new configuration has all looked at.
         if let Some(service) = std::mem::replace(&mut self.output_watch, output_watch).service {
             service.stop().await?;
@@ -406,6 +455,7 @@ impl Live {
         self.status.loaded_at = now(&self.clock).wall;
         self.status.reloads += 1;
         self.status.error = None;
+        self.retry.end();
         self.status.verify_before_publish = config.check.verify_before_publish;
         self.status.metrics_store_limit = config.http.metrics_store_limit;
         let before = std::mem::replace(&mut self.config, config);
@@ -443,6 +493,7 @@ impl Live {
 
 struct Prepared {
     config: Config,
+    files: Vec<Known>,
     adapters: Adapters,
     channels: Channels,
     claim: Option<Claim>,

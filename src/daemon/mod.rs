@@ -17,6 +17,7 @@ mod output_watch;
 mod pass;
 mod pulse;
 mod restock;
+mod retry;
 mod services;
 mod settings;
 mod snapshots;

@@ -130,10 +130,13 @@ async fn a_broken_configuration_is_refused_whole_and_the_old_one_stays() {
     let broken =
         good.replace(world.configuration.secret_id_file().to_str().unwrap(), missing.to_str().unwrap());
     world.configuration.write_text(&broken);
+    let line = good.lines().position(|line| line.starts_with("secret_id_file = ")).unwrap() + 1;
     wait_until("the missing file is told", async || {
         let status = daemon.status().await;
         let error = status["configuration"]["error"].as_str().unwrap_or_default();
-        error.contains("secret_id_file") && error.contains("does not exist")
+        error.contains(&format!("config.toml:{line}:"))
+            && error.contains("secret_id_file")
+            && error.contains("does not exist")
     })
     .await;
 

@@ -35,3 +35,4 @@ mod state;
 mod validate;
 mod vault;
 mod vault_tls;
+mod watching;

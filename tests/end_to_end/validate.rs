@@ -234,3 +234,38 @@ async fn what_is_wrong_with_files_and_templates_is_found_without_any_values() {
     }
     assert_eq!((machine, content), (2, 3));
 }
+
+#[tokio::test]
+async fn what_the_machine_does_not_have_is_told_by_line_and_key_and_what_to_do() {
+    let (home, mut configuration) = configuration();
+    let nowhere = home.path().join("nowhere").display().to_string();
+    let template = format!(
+        "path = \"stores/acme\"\n[[stores.files]]\nname = \"a.json\"\nformat = \"template\"\ntemplate = \"{nowhere}\"\n"
+    );
+    configuration.edit("path = \"stores/acme\"\n", &template);
+    std::fs::remove_file(configuration.role_id_file()).unwrap();
+    configuration.output = configuration.secret_id_file().join("output");
+    let told = |stderr: &str, start: &str, key: &str, advice: &str| {
+        let text = configuration.text();
+        let line = text.lines().position(|line| line.starts_with(start)).unwrap() + 1;
+        let column = start.len() + 1;
+        let place = format!("config.toml:{line}:{column}: {key}: ");
+        let found = stderr.lines().any(|line| line.contains(&place) && line.ends_with(advice));
+        assert!(found, "{place} {advice}: {stderr}");
+    };
+    let finished = validate(&configuration).await;
+    assert_eq!(finished.code, Some(2), "{finished:?}");
+    let missing = "does not exist; put it there, or correct the path";
+    told(&finished.stderr, "role_id_file = ", "vault.auth.approle.role_id_file", missing);
+    told(&finished.stderr, "template = ", "stores[0].files[0].template", missing);
+    told(&finished.stderr, "directory = ", "output.directory", "correct the path");
+    assert_eq!(finished.stderr.lines().count(), 3, "{finished:?}");
+
+    // What is wrong inside of a template too.
+    configuration.output = home.path().join("output");
+    std::fs::write(configuration.role_id_file(), "something").unwrap();
+    std::fs::write(&nowhere, "{{ tokn }}").unwrap();
+    let finished = validate(&configuration).await;
+    let place = finished.stderr.contains("config.toml:") && finished.stderr.contains("files[0].template: ");
+    assert!(finished.code == Some(2) && place, "{finished:?}");
+}

@@ -195,3 +195,66 @@ fn a_directory_that_cannot_be_written_is_refused() {
     let found = complaints(&config);
     assert!(found.len() == 1 && found[0].1.contains("cannot be written"), "{found:?}");
 }
+
+#[test]
+fn a_key_is_told_with_its_line_and_one_that_the_file_does_not_have_with_where_it_comes_from() {
+    let root = tempfile::tempdir().unwrap();
+    let file = root.path().join("config.toml");
+    let nowhere = root.path().join("nowhere").display().to_string();
+    let text = format!(
+        r#"[vault]
+address = "https://vault.example:8200"
+auth.jwt = {{ role = "r", token_file = "{nowhere}" }}
+[output]
+directory = "/run/credentials"
+files = [
+  {{ name = "a", format = "json" }},
+  {{ name = "b.json", format = "template", template = "{nowhere}" }},
+]
+[[stores]]
+name = "one"
+path = "stores/one"
+[[stores]]
+name = "two"
+path = "stores/two"
+[stores.reload]
+url = "https://app.example"
+bearer_token_file = "{nowhere}"
+"#
+    );
+    fs::write(&file, &text).unwrap();
+    let config = Config::load(&file, &environment(&[("VAULT_CACERT", &nowhere)])).unwrap();
+    let error = preflight(&config).unwrap_err().located(&file);
+    let found: Vec<String> = error
+        .problems()
+        .iter()
+        .filter(|problem| problem.message.contains("nowhere"))
+        .map(|problem| problem.to_string().replace(root.path().to_str().unwrap(), ""))
+        .collect();
+    let missing = "/nowhere does not exist; put it there, or correct the path";
+    let expected = [
+        format!("/config.toml:3:39: vault.auth.*.token_file: {missing}"),
+        format!("/config.toml:8:54: output.files[1].template: {missing}"),
+        format!("/config.toml:18:21: stores[1].reload.bearer_token_file: {missing}"),
+        format!(
+            "/config.toml: vault.tls.ca_file: {missing}; that is the default or comes from the environment: the \
+             file does not say it"
+        ),
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn the_files_that_are_read_with_the_configuration_only_are_known() {
+    let root = tempfile::tempdir().unwrap();
+    let config = config(root.path(), |text| {
+        text.replace(
+            "[[stores]]",
+            "ca_file = \"ROOT/ca.pem\"\n[check]\nca_file = \"ROOT/ca.pem\"\n[[stores]]",
+        ) + "[[stores.files]]\nname = \"a.json\"\nformat = \"template\"\ntemplate = \"ROOT/a.j2\"\n\
+               [stores.reload]\nurl = \"https://app.example\"\nca_file = \"ROOT/ca.pem\"\n"
+    });
+    let named = named_files(&config);
+    let found: Vec<&str> = named.iter().filter(|file| file.read_at_load).map(|file| &*file.key).collect();
+    assert_eq!(found, ["check.ca_file", "alerts.webhook.ca_file", "stores[0].files[0].template"]);
+}
