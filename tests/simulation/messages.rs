@@ -81,8 +81,9 @@ impl Watch {
         let at = incident.store.as_deref().map(index);
         let news = at.and_then(|at| self.dead_candidate(at, incident.cause));
         let open = self.book.entry(key).or_insert(new);
+        let early = time < open.last_message + open.pause.saturating_sub(open.leapt);
         open.told.push(Arc::new(message));
-        open.news.extend(news);
+        open.news.extend(news.filter(|_| early));
         (open.last_message, open.silent_until) = (time, 0);
         (open.leapt, open.set_back) = (0, 0);
         open.pause = repeat_after(&self.settings, open.told.len());
@@ -95,12 +96,14 @@ impl Watch {
         set.and_then(|set| set.failing_since).map(|since| since.max(store.published_since))
     }
 
-    /// What was written in answer to an alert and is rejected as well, which is told once.
-    fn dead_candidate(&self, at: usize, cause: Cause) -> Option<u64> {
+    /// What was written in answer to an alert and is rejected as well, which is told once. The same set may be written
+    /// again, or come back after it was deleted: that is another answer.
+    fn dead_candidate(&self, at: usize, cause: Cause) -> Option<(u64, u64)> {
         let store = &self.stores[at];
-        let (key, _) =
+        let (key, since) =
             store.candidate.filter(|_| matches!(cause, Cause::RegeneratedOrRevoked | Cause::BadWrite))?;
-        store.sets.get(&key).filter(|set| set.rejected.confirms(&self.settings)).map(|_| key)
+        let set = store.sets.get(&key)?;
+        (set.rejected.confirms(&self.settings) && set.rejected.last >= since).then_some((key, since))
     }
 
     pub(crate) fn is_open(&self, store: Option<&str>, cause: Cause) -> bool {

@@ -202,8 +202,8 @@ pub(crate) struct Open {
     pub(crate) silent_until: u64,
     /// When somebody wanted them again, which stands once it is kept.
     pub(crate) heard_at: Option<u64>,
-    /// Which sets that were written meanwhile it has told of.
-    pub(crate) news: BTreeSet<u64>,
+    /// Which candidates have had it told again before its turn, each with the moment since which it is one.
+    pub(crate) news: BTreeSet<(u64, u64)>,
     pub(crate) opened: u64,
 }
 
