@@ -16,15 +16,18 @@ const MAX_WAIT: Duration = Duration::from_secs(60 * 60);
 const MAX_HOST_LENGTH: usize = 253;
 
 /// Reads the body as it comes, at most [`MAX_BODY`] bytes, whatever length was announced. A connection whose
-/// body was not read to its end is closed with the response.
-pub(super) async fn body(response: &mut Response) -> Result<Vec<u8>, reqwest::Error> {
+/// body was not read to its end is closed with the response. What came of one that broke off, or did not end in
+/// time, is returned with the reason.
+pub(super) async fn body(response: &mut Response) -> (Vec<u8>, Option<reqwest::Error>) {
     let mut body = Vec::new();
-    while body.len() < MAX_BODY
-        && let Some(chunk) = response.chunk().await?
-    {
-        body.extend(chunk.iter().take(MAX_BODY - body.len()));
+    while body.len() < MAX_BODY {
+        match response.chunk().await {
+            Ok(Some(chunk)) => body.extend(chunk.iter().take(MAX_BODY - body.len())),
+            Ok(None) => break,
+            Err(error) => return (body, Some(error)),
+        }
     }
-    Ok(body)
+    (body, None)
 }
 
 /// The facts of an answer to a request for `url`.

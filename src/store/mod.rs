@@ -19,8 +19,8 @@ use std::net::IpAddr;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::HeaderValue;
 use http::header::{ACCEPT, AUTHORIZATION, InvalidHeaderValue};
+use http::{HeaderValue, StatusCode};
 use reqwest::tls::TlsInfo;
 use url::Host;
 use zeroize::Zeroizing;
@@ -83,7 +83,11 @@ impl Prober {
             .send()
             .await
             .map_err(|error| fault::of(&error))?;
-        let body = answer::body(&mut response).await.map_err(|error| fault::of(&error))?;
+        let (body, cut) = answer::body(&mut response).await;
+        // A status alone says that the store refuses; that it accepts, only a whole body does.
+        if let Some(error) = cut.filter(|_| response.status() == StatusCode::OK) {
+            return Err(fault::of(&error));
+        }
         let mut answer = answer::of(response.status().as_u16(), response.headers(), body, &url, now);
         let tls = response.extensions().get::<TlsInfo>();
         answer.certificate = tls.and_then(TlsInfo::peer_certificate).and_then(certificate::validity);

@@ -281,6 +281,27 @@ fn a_connection_that_ends_too_early_is_broken() {
 }
 
 #[test]
+fn a_refusal_counts_though_its_body_does_not_come_whole() {
+    for (status, stalls) in [(401, false), (401, true), (503, false)] {
+        let authority = Authority::new();
+        let server = Server::start(authority.certify("localhost"), move |mut stream| {
+            read_request(&mut stream);
+            let head = format!("HTTP/1.1 {status} No\r\nContent-Length: 64\r\nRetry-After: 7\r\n\r\n[{{");
+            let _ = stream.write_all(head.as_bytes());
+            if stalls {
+                stream.wait_for_end();
+            }
+        });
+        let mut check = check(&authority);
+        check.timeout = Duration::from_secs(if stalls { 2 } else { 20 });
+        let answer = answer(probe(&check, &format!("localhost:{}", server.port())));
+        assert_eq!((answer.status, answer.body.as_slice()), (status, &b"[{"[..]));
+        assert_eq!(answer.wait, Some(Duration::from_secs(7)));
+        assert!(answer.certificate.is_some());
+    }
+}
+
+#[test]
 fn a_store_that_does_not_answer_is_given_up() {
     let before: [&[u8]; 3] =
         [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"];

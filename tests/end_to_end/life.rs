@@ -217,6 +217,21 @@ async fn a_store_that_forbids_moves_or_breaks_is_never_called_regenerated() {
     daemon.stop().await;
 }
 
+#[tokio::test]
+async fn a_regenerated_token_is_told_though_no_answer_comes_whole() {
+    use bc_secrets_sync::sandbox::store::Behaviour;
+    let mut world = World::start().await;
+    let account = world.add_store("acme").await;
+    let daemon = world.daemon().await;
+    daemon.settled().await;
+    world.bigcommerce.set_behaviour("acme", Behaviour::Cut);
+    world.bigcommerce.regenerate_token("acme");
+    world.wait_messages(1).await;
+    assert_eq!(world.told(), [about("acme", "regenerated_or_revoked", "opened")]);
+    assert_eq!(world.published("acme"), Some(as_published(&account)));
+    daemon.stop().await;
+}
+
 fn time(value: &serde_json::Value) -> bc_secrets_sync::domain::time::Timestamp {
     bc_secrets_sync::domain::time::Timestamp::parse(value.as_str().unwrap()).unwrap()
 }

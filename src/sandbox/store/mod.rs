@@ -62,6 +62,8 @@ pub enum Behaviour {
     Hang,
     /// Begins a valid answer and closes the connection in the middle of its body.
     Disconnect,
+    /// As [`Behaviour::Normal`], but closes the connection in the middle of the body.
+    Cut,
     /// As [`Behaviour::Normal`], after a delay.
     Slow(Duration),
     /// A 200, the beginning of a valid answer, and then white space for ever.

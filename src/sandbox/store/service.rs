@@ -41,6 +41,9 @@ impl Handler for Platform {
                 Answer::Whole(scripted(status, &headers, body))
             }
             Some(Behaviour::Hang) => std::future::pending().await,
+            Some(Behaviour::Cut) => {
+                Answer::CutShort(self.legacy_api(store, resource, &request, Form::AsAsked))
+            }
             Some(Behaviour::Disconnect) => Answer::CutShort(time_as_json()),
             Some(Behaviour::Endless) => Answer::Endless(typed(JSON, format!("{{\"time\":{}", unix_time()))),
         }

@@ -209,6 +209,19 @@ async fn a_disconnecting_store_begins_an_answer_and_closes() {
 }
 
 #[tokio::test]
+async fn a_cut_answer_has_its_status_and_not_its_whole_body() {
+    let (platform, client) = start().await;
+    let account = platform.create_account("toys", "sync");
+    platform.set_behaviour("toys", Behaviour::Cut);
+    for expected in [200, 401] {
+        let response = ask(&client, &account).send().await.unwrap();
+        assert_eq!(response.status(), expected);
+        assert!(!response.text().await.unwrap_err().is_timeout());
+        platform.regenerate_token("toys");
+    }
+}
+
+#[tokio::test]
 async fn a_slow_store_answers_after_its_delay() {
     let (platform, client) = start().await;
     let account = platform.create_account("toys", "sync");
