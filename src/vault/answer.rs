@@ -17,6 +17,8 @@ use super::login::Token;
 
 /// The longest quotation of a server's reason, in characters.
 const MAX_QUOTATION: usize = 200;
+/// The longest time that is believed, a hundred years: what is longer lasts for ever to us, and no clock overflows.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// What an answer comes to that [`is_no_namespace`].
 pub(super) const NO_NAMESPACE: &str =
@@ -221,7 +223,7 @@ pub(super) fn looked_up(answer: &Answer) -> Result<Lease, SourceFault> {
     // In its last second a token has 0 seconds left, which alone would say "for ever".
     let ends = data.expire_time.is_some();
     Ok(Lease {
-        duration: Duration::from_secs(if ends { data.ttl.max(1) } else { data.ttl }),
+        duration: seconds(if ends { data.ttl.max(1) } else { data.ttl }),
         renewable: data.renewable.unwrap_or(false),
     })
 }
@@ -299,13 +301,18 @@ pub(super) fn is_no_namespace(answer: &Answer) -> bool {
             .is_some_and(|errors| errors.iter().any(|error| error.contains("namespace not found")))
 }
 
+/// A time as the server gives it.
+pub(super) fn seconds(number: u64) -> Duration {
+    Duration::from_secs(number).min(LONGEST)
+}
+
 fn auth(answer: &Answer) -> Result<Auth, SourceFault> {
     let parsed: Authenticated = serde_json::from_slice(&answer.body).map_err(|_| not_vault())?;
     parsed.auth.ok_or_else(not_vault)
 }
 
 fn lease(auth: &Auth) -> Lease {
-    Lease { duration: Duration::from_secs(auth.lease_duration), renewable: auth.renewable }
+    Lease { duration: seconds(auth.lease_duration), renewable: auth.renewable }
 }
 
 /// The server's own reasons; `None` when the body is not of Vault's making.

@@ -18,7 +18,7 @@ use crate::config;
 use crate::domain::source::SourceFault;
 use crate::system::{crypto, errors};
 
-use super::answer::Answer;
+use super::answer::{self, Answer};
 use super::login::Token;
 use super::{tls, unreachable};
 
@@ -334,7 +334,7 @@ fn pause(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     let seconds: u64 = digits.then(|| text.parse().ok()).flatten()?;
-    (seconds > 0).then(|| Duration::from_secs(seconds))
+    (seconds > 0).then(|| answer::seconds(seconds))
 }
 
 fn shown(address: &Url) -> Result<Url, BuildError> {

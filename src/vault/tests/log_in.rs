@@ -53,6 +53,24 @@ async fn approle_sends_both_files_without_a_token_and_uses_the_token_it_gets() {
 }
 
 #[tokio::test]
+async fn a_time_that_no_clock_can_count_is_a_hundred_years() {
+    const HUNDRED_YEARS: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+    let longest = |renewable| Lease { duration: HUNDRED_YEARS, renewable };
+    let looked_up = r#"{"data":{"ttl":18446744073709551615,"renewable":true}}"#;
+    let renewed = r#"{"auth":{"lease_duration":18446744073709551615,"renewable":false}}"#;
+    let replies = vec![
+        Reply::new("200 OK", looked_up),
+        Reply::new("200 OK", renewed),
+        Reply::with_header("503 Unavailable", "Retry-After: 18446744073709551615", ""),
+    ];
+    let server = Server::start(replies).await;
+    let vault = Vault::new(&config(&server.address(), given())).unwrap();
+    assert_eq!(vault.log_in().await, Ok(longest(true)));
+    assert_eq!(vault.renew().await, Ok(longest(false)));
+    assert_eq!(vault.renew().await, Err(SourceFault::Busy { status: 503, pause: HUNDRED_YEARS }));
+}
+
+#[tokio::test]
 async fn a_failed_log_in_leaves_the_token_in_use() {
     let directory = tempfile::tempdir().unwrap();
     let replies = [("200 OK", LOGGED_IN), ("500 Oops", ""), ("200 OK", LOGGED_IN)];

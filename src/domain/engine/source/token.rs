@@ -54,7 +54,11 @@ impl Token {
     fn two_thirds(self, seed: &str, turn: u64) -> Option<Instant> {
         let duration = self.end().map(|_| self.lease.duration)?;
         let earlier = phase(seed, &format!("renew {turn}"), duration / 10);
-        Some(self.since.instant.plus((duration * 2 / 3).saturating_sub(Duration::from_millis(earlier))))
+        Some(
+            self.since
+                .instant
+                .plus((duration.saturating_mul(2) / 3).saturating_sub(Duration::from_millis(earlier))),
+        )
     }
 
     fn end(self) -> Option<Instant> {
@@ -81,7 +85,7 @@ impl Token {
     }
 
     fn dwindles(self) -> bool {
-        self.lease.duration * 2 < self.longest
+        self.lease.duration.saturating_mul(2) < self.longest
     }
 
     /// How much of it is left, when it was last looked at, before somebody is told that it runs out: only of one that

@@ -341,3 +341,15 @@ fn a_vault_that_reads_nothing_and_refuses_log_ins_is_both_and_is_asked_little() 
     world.pass(2 * MINUTE);
     assert_eq!(world.said()[3..], [(MessageKind::Resolved, Cause::SourceLoginRefused)]);
 }
+
+#[test]
+fn a_lease_without_measure_is_no_trouble() {
+    for (renewable, mut world) in
+        [(true, installation(1)), (false, installation(1)), (true, given(lease(Duration::MAX, true)))]
+    {
+        world.log_in = lease(Duration::MAX, renewable);
+        world.renew = lease(Duration::MAX, renewable);
+        world.pass(2 * DAY);
+        assert_eq!((world.calls("log in"), world.calls("renew")), (1, 0));
+    }
+}
