@@ -8,7 +8,7 @@ use ::http::{HeaderMap, HeaderValue, StatusCode};
 use reqwest::{Client, RequestBuilder};
 use url::Url;
 
-use crate::system::http;
+use crate::system::{http, names};
 
 pub(super) use crate::system::http::{Transport, host};
 
@@ -44,8 +44,8 @@ impl Poster {
         ca_file: Option<&Path>,
         transport: Transport,
     ) -> Result<Self, BuildError> {
-        let client =
-            http::client(timeout, ca_file, transport).map_err(|error| BuildError::of(keys.section, error))?;
+        let client = http::client(timeout, ca_file, transport, &names::CHANNELS)
+            .map_err(|error| BuildError::of(keys.section, error))?;
         Ok(Self { client, timeout, keys })
     }
 

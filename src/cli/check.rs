@@ -12,8 +12,8 @@ use crate::domain::time::Timestamp;
 use crate::domain::verdict::{Verdict, VerdictKind};
 use crate::domain::version::Version;
 use crate::store::Prober;
-use crate::system::hardening;
 use crate::system::signals::Signals;
+use crate::system::{hardening, names};
 use crate::vault::Vault;
 
 use self::survey::Survey;
@@ -68,7 +68,7 @@ impl Check {
         };
         // Nothing to be done about what could not be done: this command ends at once.
         let _undone = hardening::harden();
-        let runtime = match runtime(config.check.concurrency + 8) {
+        let runtime = match runtime(names::threads(config.check.concurrency) + 8) {
             Ok(runtime) => runtime,
             Err(error) => {
                 complain(&error);

@@ -14,7 +14,7 @@ use crate::system::http::{ClientError, authorities};
 use crate::system::socket_path::SocketPath;
 use crate::system::{crypto, short_file};
 
-use super::{DEFAULT_CONFIG, Exit, unreachable};
+use super::{DEFAULT_CONFIG, Exit, runtime, unreachable};
 
 /// Longer than the daemon's loop may take.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -197,6 +197,14 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
+/// Waits for an answer, and for nothing that hangs in the system's resolver when nobody waits for that any more.
+pub(super) fn wait<T>(asking: impl Future<Output = Result<T, AskError>>) -> Result<T, AskError> {
+    let runtime = runtime(2).map_err(AskError::Runtime)?;
+    let answer = runtime.block_on(asking);
+    runtime.shutdown_background();
+    answer
+}
+
 impl Line {
     /// The listener at an address. Nothing is sent yet.
     fn by_url(url: &str, token_file: Option<&Path>, ca_file: Option<&Path>) -> Result<Self, AskError> {
@@ -333,7 +341,25 @@ pub(super) fn incident_id(text: &str) -> Result<String, &'static str> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+
     use super::*;
+
+    #[test]
+    fn a_lookup_that_hangs_does_not_hold_up_who_has_an_answer() {
+        let (gate, opened) = mpsc::channel::<()>();
+        let (sender, answers) = mpsc::channel();
+        std::thread::spawn(move || {
+            let answer = wait(async {
+                tokio::task::spawn_blocking(move || opened.recv());
+                tokio::task::yield_now().await;
+                Ok(7)
+            });
+            sender.send(answer.unwrap()).unwrap();
+        });
+        assert_eq!(answers.recv_timeout(Duration::from_secs(20)), Ok(7));
+        drop(gate);
+    }
 
     #[test]
     fn only_what_may_be_an_id_is_taken() {

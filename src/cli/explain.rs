@@ -9,9 +9,9 @@ use crate::domain::incident::{Incident, Severity};
 use crate::domain::snapshot::StoreState;
 use crate::domain::time::Timestamp;
 
-use super::client::{AskError, Asked};
+use super::Exit;
+use super::client::{AskError, Asked, wait};
 use super::output::{ago, ahead, columns, complain, finish, plain, wrap};
-use super::{Exit, runtime};
 
 /// Wider lines are hard to read.
 const WIDEST: usize = 100;
@@ -88,8 +88,7 @@ impl Explain {
 
     fn ask(&self, environment: &Environment) -> Result<Page, AskError> {
         let line = self.asked.line(environment)?;
-        let runtime = runtime(2).map_err(AskError::Runtime)?;
-        runtime.block_on(line.ask(Method::GET, &["status"], None))
+        wait(line.ask(Method::GET, &["status"], None))
     }
 
     fn text(&self, page: &Page, width: Option<usize>) -> Result<String, AskError> {

@@ -9,9 +9,9 @@ use crate::config::Environment;
 use crate::domain::incident::Incident;
 use crate::observe::Incidents as Page;
 
-use super::client::{AskError, Asked, incident_id};
+use super::Exit;
+use super::client::{AskError, Asked, incident_id, wait};
 use super::output::{Output, ago, ahead, columns, complain, finish, in_memory_only, plain, table, wrap};
-use super::{Exit, runtime};
 
 /// Wider lines are hard to read.
 const WIDEST: usize = 100;
@@ -59,8 +59,7 @@ impl Incidents {
 
     fn ask(&self, environment: &Environment) -> Result<Page, AskError> {
         let line = self.asked.line(environment)?;
-        let runtime = runtime(2).map_err(AskError::Runtime)?;
-        runtime.block_on(line.ask(Method::GET, &["v1", "incidents"], None))
+        wait(line.ask(Method::GET, &["v1", "incidents"], None))
     }
 
     /// The incidents that are wanted, the most serious first and then the oldest.

@@ -6,9 +6,9 @@ use reqwest::Method;
 use crate::config::Environment;
 use crate::observe::{LevelBody, LevelSpan, LogLevel};
 
-use super::client::{AskError, Daemon};
+use super::Exit;
+use super::client::{AskError, Daemon, wait};
 use super::output::{complain, finish, in_words, plain};
-use super::{Exit, runtime};
 
 const OTHERWISE: &str = "; set log.level in the configuration and reload it";
 
@@ -77,7 +77,6 @@ impl LogLevelCommand {
             Some(Wanted::Trace) => level("trace"),
         };
         let line = self.daemon.by_socket(environment, OTHERWISE)?;
-        let runtime = runtime(2).map_err(AskError::Runtime)?;
-        runtime.block_on(line.ask(method, &["v1", "log-level"], body))
+        wait(line.ask(method, &["v1", "log-level"], body))
     }
 }

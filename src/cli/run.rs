@@ -12,10 +12,10 @@ use crate::daemon::{self, DaemonError, Start};
 use crate::system::clock::Clock;
 use crate::system::errors::chain;
 use crate::system::files::Known;
-use crate::system::hardening;
 use crate::system::logging::{self, Format};
 #[cfg(feature = "otel")]
 use crate::system::traces;
+use crate::system::{hardening, names};
 
 use super::output::complain;
 use super::{ConfigFile, Exit, runtime};
@@ -70,8 +70,8 @@ impl Run {
             }
         };
         confinement.tell();
-        // Each probe and each hook may hold a thread in the system's resolver; the disk must not wait for it.
-        let runtime = match runtime(config.check.concurrency + daemon::HOOK_LIMIT + 8) {
+        // Lookups of names may hold all of their threads for long, and each hook one; the disk has its own.
+        let runtime = match runtime(names::threads(config.check.concurrency) + daemon::HOOK_LIMIT + 8) {
             Ok(runtime) => runtime,
             Err(error) => {
                 fail(&error, format);

@@ -7,9 +7,9 @@ use crate::config::Environment;
 use crate::domain::incident::SilenceSpan;
 use crate::observe::{SilenceBody, Silenced};
 
-use super::client::{AskError, Daemon, incident_id};
+use super::Exit;
+use super::client::{AskError, Daemon, incident_id, wait};
 use super::output::{complain, finish, plain};
-use super::{Exit, runtime};
 
 const OTHERWISE: &str = "; incidents cannot be silenced without it";
 
@@ -67,8 +67,7 @@ fn ask(
     body: Option<String>,
 ) -> Result<Silenced, AskError> {
     let line = daemon.by_socket(environment, OTHERWISE)?;
-    let runtime = runtime(2).map_err(AskError::Runtime)?;
-    runtime.block_on(line.ask(method, &["v1", "incidents", incident, "silence"], body))
+    wait(line.ask(method, &["v1", "incidents", incident, "silence"], body))
 }
 
 fn end(asked: Result<Silenced, AskError>) -> Exit {

@@ -13,11 +13,11 @@ use crate::domain::snapshot::{StateStatus, StoreState};
 use crate::domain::time::Timestamp;
 use crate::system::errors::chain;
 
-use super::client::{AskError, Asked, Line};
+use super::Exit;
+use super::client::{AskError, Asked, Line, wait};
 use super::output::{
     Output, ago, ahead, columns, complain, finish, fit, in_memory_only, in_words, plain, rows, table, wrap,
 };
-use super::{Exit, runtime};
 
 /// A loop that moves less often than this is stuck.
 const STUCK_MS: u64 = 30_000;
@@ -131,8 +131,7 @@ impl Status {
 
     fn show(&self, environment: &Environment) -> Result<Exit, AskError> {
         let line = self.asked.line(environment)?;
-        let runtime = runtime(2).map_err(AskError::Runtime)?;
-        runtime.block_on(async {
+        wait(async {
             let mut text = self.ask(&line, environment).await?;
             if !self.watch {
                 return Ok(finish(&text, Exit::Good));

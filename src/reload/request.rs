@@ -10,7 +10,7 @@ use crate::config;
 use crate::domain::publication::ReloadFault;
 use crate::domain::secret::Secret;
 use crate::system::http::{self, Transport, host, unreachable};
-use crate::system::{blocking, errors, short_file};
+use crate::system::{blocking, errors, names, short_file};
 
 const STORE: &str = "bc-secrets-sync-store";
 const GENERATION: &str = "bc-secrets-sync-generation";
@@ -68,7 +68,8 @@ fn advice(status: StatusCode, request: &HookRequest) -> &'static str {
 }
 
 fn prepare(request: &HookRequest) -> Result<(Client, Option<HeaderValue>), ReloadFault> {
-    let client = http::client(request.timeout, request.ca_file.as_deref(), Transport::of(&request.url))
+    let transport = Transport::of(&request.url);
+    let client = http::client(request.timeout, request.ca_file.as_deref(), transport, &names::HOOKS)
         .map_err(|error| ReloadFault::new(errors::chain(&error)))?;
     let Some(path) = &request.bearer_token_file else { return Ok((client, None)) };
     let unusable = |why: &dyn std::fmt::Display| {

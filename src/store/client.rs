@@ -15,7 +15,7 @@ use rustls_platform_verifier::BuilderVerifierExt;
 
 use super::resolve::PolicyResolver;
 use crate::config::Check;
-use crate::system::crypto;
+use crate::system::{crypto, names};
 
 /// Why the probe cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -95,7 +95,7 @@ pub(super) fn build(check: &Check) -> Result<Client, BuildError> {
         .tcp_keepalive_interval(None)
         .tcp_keepalive_retries(None)
         .tcp_user_timeout(None)
-        .dns_resolver(Arc::new(PolicyResolver::new(check.hosts.addresses)))
+        .dns_resolver(Arc::new(PolicyResolver::new(names::STORES.clone(), check.hosts.addresses)))
         .build()
         .map_err(BuildError::Client)
 }

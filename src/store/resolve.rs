@@ -4,9 +4,9 @@ use std::io;
 use std::net::SocketAddr;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use tokio::net::lookup_host;
 
 use crate::domain::credentials::AddressPolicy;
+use crate::system::names::Names;
 
 /// The most addresses of one name that are tried.
 const MAX_ADDRESSES: usize = 16;
@@ -15,6 +15,7 @@ const MAX_ADDRESSES: usize = 16;
 /// points to a private address leads nowhere. The connection is made to the very addresses that were checked.
 #[derive(Debug)]
 pub(super) struct PolicyResolver {
+    names: Names,
     addresses: AddressPolicy,
 }
 
@@ -33,18 +34,18 @@ pub(super) enum ResolveError {
 }
 
 impl PolicyResolver {
-    pub(super) fn new(addresses: AddressPolicy) -> Self {
-        Self { addresses }
+    pub(super) fn new(names: Names, addresses: AddressPolicy) -> Self {
+        Self { names, addresses }
     }
 }
 
 impl Resolve for PolicyResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let policy = self.addresses;
+        let (names, policy) = (self.names.clone(), self.addresses);
         Box::pin(async move {
             // Port 0 stands for the port of the URL.
-            let found = lookup_host((name.as_str(), 0)).await.map_err(ResolveError::Lookup)?;
-            let allowed = allowed(found, policy)?;
+            let found = names.look_up(name.as_str().to_owned()).await.map_err(ResolveError::Lookup)?;
+            let allowed = allowed(found.into_iter(), policy)?;
             Ok(Box::new(allowed.into_iter()) as Addrs)
         })
     }
@@ -80,6 +81,23 @@ mod tests {
         let left = |policy| allowed(mixed.clone().into_iter(), policy).unwrap();
         assert_eq!(left(AddressPolicy::PublicOnly), public);
         assert_eq!(left(AddressPolicy::AllowPrivate), mixed);
+    }
+
+    #[tokio::test]
+    async fn what_was_looked_up_is_held_against_the_policy() {
+        let names = Names::by(1, |host| match host {
+            "mixed.example" => Ok(addresses(&["10.0.0.1", "93.184.215.14"])),
+            "private.example" => Ok(addresses(&["10.0.0.1"])),
+            _ => Err(io::Error::other("no such name")),
+        });
+        let resolver = PolicyResolver::new(names, AddressPolicy::PublicOnly);
+        let resolve = async |name: &str| match resolver.resolve(name.parse().unwrap()).await {
+            Ok(found) => Ok(found.collect::<Vec<_>>()),
+            Err(error) => Err(*error.downcast::<ResolveError>().unwrap()),
+        };
+        assert_eq!(resolve("mixed.example").await.unwrap(), addresses(&["93.184.215.14"]));
+        assert!(matches!(resolve("private.example").await, Err(ResolveError::NotAllowed)));
+        assert!(matches!(resolve("nowhere.example").await, Err(ResolveError::Lookup(_))));
     }
 
     #[test]

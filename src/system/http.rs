@@ -10,6 +10,7 @@ use reqwest::{Certificate, Client, redirect, retry};
 use url::Url;
 
 use super::crypto;
+use super::names::Names;
 
 const USER_AGENT: &str = concat!("bc-secrets-sync/", env!("CARGO_PKG_VERSION"));
 
@@ -53,7 +54,7 @@ pub enum ClientError {
 }
 
 /// Prepares a client whose requests take no longer than `timeout`. Reads the file of authorities, or else the
-/// system's where there is something to verify. Blocks on the disk.
+/// system's where there is something to verify. `names` says whose threads look up its hosts. Blocks on the disk.
 ///
 /// # Errors
 /// The authorities cannot be read, or there are none.
@@ -61,6 +62,7 @@ pub fn client(
     timeout: Duration,
     ca_file: Option<&Path>,
     transport: Transport,
+    names: &Names,
 ) -> Result<Client, ClientError> {
     crypto::choose();
     let builder = Client::builder()
@@ -71,6 +73,7 @@ pub fn client(
         .no_proxy()
         .http1_only()
         .timeout(timeout)
+        .dns_resolver(names.clone())
         // Requests are rare: a kept connection would mostly be a dead one.
         .pool_max_idle_per_host(0);
     let builder = match ca_file {

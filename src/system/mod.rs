@@ -13,6 +13,7 @@ pub mod hardening;
 pub mod http;
 mod journal;
 pub mod logging;
+pub mod names;
 pub mod panics;
 pub mod process;
 pub mod service;

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::config;
 use crate::system::files::{Stamp, stamp};
+use crate::system::names::Names;
 
 use super::files;
 use super::transport::BuildError;
@@ -56,6 +57,7 @@ pub(super) fn renamed(address: &Url, name: &str) -> Result<Url, BuildError> {
 
 /// Resolves names with the system's resolver, one of them as if it were another.
 pub(super) struct Resolver {
+    pub(super) names: Names,
     /// The name that stands for the host, and the host.
     pub(super) alias: Option<(String, String)>,
 }
@@ -66,13 +68,14 @@ impl Resolve for Resolver {
             Some((alias, host)) if alias == name.as_str() => host.clone(),
             Some(_) | None => name.as_str().to_owned(),
         };
+        let names = self.names.clone();
         Box::pin(async move {
             // The port comes from the URL.
             if let Ok(address) = host.parse::<IpAddr>() {
                 return Ok(Box::new(std::iter::once(SocketAddr::new(address, 0))) as Addrs);
             }
-            let found = tokio::net::lookup_host((host, 0)).await.map_err(NotResolved)?;
-            Ok(Box::new(found.collect::<Vec<_>>().into_iter()) as Addrs)
+            let found = names.look_up(host).await.map_err(NotResolved)?;
+            Ok(Box::new(found.into_iter()) as Addrs)
         })
     }
 }
@@ -148,4 +151,23 @@ fn identity(certificate: &Path, key: &Path) -> Result<Identity, BuildError> {
 
 fn file(path: &Path) -> Result<Zeroizing<Vec<u8>>, BuildError> {
     files::read(path, LIMIT).map_err(|source| BuildError::File { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_name_that_stands_for_the_host_is_looked_up_as_the_host() {
+        let names = Names::by(1, |host| match host {
+            "vault.internal" => Ok(vec![SocketAddr::from(([192, 0, 2, 1], 0))]),
+            _ => Err(io::Error::other("another name")),
+        });
+        let resolver = Resolver { names, alias: Some(("vault.test".into(), "vault.internal".into())) };
+        for (name, found) in [("vault.test", true), ("vault.internal", true), ("other.test", false)] {
+            assert_eq!(resolver.resolve(name.parse().unwrap()).await.is_ok(), found, "{name}");
+        }
+    }
 }

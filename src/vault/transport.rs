@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use crate::config;
 use crate::domain::source::SourceFault;
-use crate::system::{crypto, errors};
+use crate::system::{crypto, errors, names};
 
 use super::answer::{self, Answer};
 use super::login::Token;
@@ -139,7 +139,7 @@ impl Recipe {
             .connect_timeout(self.timeout.min(CONNECT_TIMEOUT))
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(self.concurrency.max(1))
-            .dns_resolver(tls::Resolver { alias: self.alias.clone() });
+            .dns_resolver(tls::Resolver { names: names::VAULT.clone(), alias: self.alias.clone() });
         if let Some(socket) = &self.socket {
             client = client.unix_socket(socket.as_path());
         }
