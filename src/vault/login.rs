@@ -1,6 +1,7 @@
 //! Gets a token: from a file, from the configuration, or by logging in.
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,7 +11,6 @@ use rustify::endpoint::Endpoint;
 use rustify::enums::{RequestMethod, RequestType, ResponseType};
 use rustify::errors::ClientError;
 use serde_json::json;
-use tokio::task;
 use tokio::time;
 use vaultrs::api::auth::approle::requests::LoginWithApproleRequest;
 use vaultrs::api::auth::kubernetes::requests::LoginWithKubernetesRequest;
@@ -21,6 +21,7 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::config::Auth;
 use crate::domain::secret::Secret;
 use crate::domain::source::{Lease, SourceFault};
+use crate::system::blocking::Turns;
 
 use super::transport::{self, Transport};
 use super::wrapping::Wrapping;
@@ -84,90 +85,62 @@ pub(super) struct LogIn {
 }
 
 enum Method {
-    TokenFile(PathBuf),
+    TokenFile(CredentialFile),
     Token(Secret),
-    AppRole { mount: String, role_id_file: PathBuf, secret_id_file: PathBuf, wrapping: Option<Wrapping> },
-    Jwt { mount: String, role: Option<String>, token_file: PathBuf },
-    Certificate { mount: String, role: Option<String> },
-    Userpass { mount: String, username: String, password_file: PathBuf },
+    AppRole {
+        mount: String,
+        role_id_file: CredentialFile,
+        secret_id_file: CredentialFile,
+        wrapping: Option<Wrapping>,
+    },
+    Jwt {
+        mount: String,
+        role: Option<String>,
+        token_file: CredentialFile,
+    },
+    Certificate {
+        mount: String,
+        role: Option<String>,
+    },
+    Userpass {
+        mount: String,
+        username: String,
+        password_file: CredentialFile,
+    },
 }
 
-impl LogIn {
-    pub(super) fn new(auth: &Auth, timeout: Duration) -> Self {
-        let method = match auth {
-            Auth::TokenFile(file) => Method::TokenFile(file.clone()),
-            Auth::Token(token) => Method::Token(Secret::new(token.expose().to_owned())),
-            Auth::AppRole { mount, role_id_file, secret_id_file, wrapping_path } => Method::AppRole {
-                mount: mount.clone(),
-                role_id_file: role_id_file.clone(),
-                secret_id_file: secret_id_file.clone(),
-                wrapping: wrapping_path.clone().map(Wrapping::new),
-            },
-            Auth::Jwt { mount, role, token_file } => {
-                Method::Jwt { mount: mount.clone(), role: role.clone(), token_file: token_file.clone() }
-            }
-            Auth::Certificate { mount, role } => {
-                Method::Certificate { mount: mount.clone(), role: role.clone() }
-            }
-            Auth::Userpass { mount, username, password_file } => Method::Userpass {
-                mount: mount.clone(),
-                username: username.clone(),
-                password_file: password_file.clone(),
-            },
-        };
-        Self { method, timeout }
+/// A file with a credential for Vault itself.
+struct CredentialFile {
+    path: PathBuf,
+    /// However often it is tried anew, a disk that hangs takes one thread.
+    turns: Turns,
+}
+
+impl CredentialFile {
+    fn new(path: &Path) -> Self {
+        Self { path: path.to_owned(), turns: Turns::new(1) }
     }
 
-    pub(super) async fn log_in(&self, transport: &Transport) -> Result<(Token, Lease), SourceFault> {
-        match &self.method {
-            Method::TokenFile(file) => {
-                let text = self.credential("token", file).await?;
-                let origin = format!("the token in {}", file.display());
-                given(transport, text, &origin).await
-            }
-            Method::Token(token) => {
-                let text = Zeroizing::new(token.expose().trim().to_owned());
-                given(transport, text, "the token from BAO_TOKEN or VAULT_TOKEN").await
-            }
-            Method::AppRole { mount, role_id_file, secret_id_file, wrapping } => {
-                let role_id = self.credential("role ID", role_id_file).await?;
-                let secret_id = match wrapping {
-                    None => self.credential("secret ID", secret_id_file).await?,
-                    Some(wrapping) => {
-                        let token = self.credential("wrapping token", secret_id_file).await?;
-                        wrapping.secret_id(transport, token).await?
-                    }
-                };
-                approle(transport, mount, &role_id, &secret_id).await
-            }
-            Method::Jwt { mount, role, token_file } => {
-                let token = self.credential("JSON Web Token", token_file).await?;
-                jwt(transport, mount, role.as_deref(), &token).await
-            }
-            Method::Certificate { mount, role } => {
-                let request = LogInWithCertificate { mount: transport::path(mount)?, name: role.as_deref() };
-                answer::logged_in(&transport.send_log_in(&request).await?, &[])
-            }
-            Method::Userpass { mount, username, password_file } => {
-                let password = self.credential("password", password_file).await?;
-                userpass(transport, mount, username, &password).await
-            }
-        }
+    /// Reads the credential, without the white space around it. `what` it is, is said where it cannot be read.
+    async fn read(&self, what: &str, limit: Duration) -> Result<Zeroizing<String>, SourceFault> {
+        self.read_by(files::read, what, limit).await
     }
 
-    /// Reads a credential for Vault itself from a file, without the white space around it.
-    async fn credential(&self, what: &str, path: &Path) -> Result<Zeroizing<String>, SourceFault> {
+    async fn read_by(
+        &self,
+        read: impl FnOnce(&Path, usize) -> io::Result<Zeroizing<Vec<u8>>> + Send + 'static,
+        what: &str,
+        limit: Duration,
+    ) -> Result<Zeroizing<String>, SourceFault> {
         let fault = |why: &str| {
-            SourceFault::LoginFile(format!("the {what} cannot be read from {}: {why}", path.display()))
+            SourceFault::LoginFile(format!("the {what} cannot be read from {}: {why}", self.path.display()))
         };
-        let owned = path.to_owned();
-        let reading = task::spawn_blocking(move || files::read(&owned, LIMIT));
-        let bytes = match time::timeout(self.timeout, reading).await {
-            Ok(Ok(Ok(bytes))) => bytes,
-            Ok(Ok(Err(error))) => return Err(fault(&files::words(&error))),
-            Ok(Err(_)) => return Err(fault("reading it was broken off")),
-            Err(_) => return Err(fault("the file system does not answer")),
-        };
+        let path = self.path.clone();
+        let reading = self.turns.run(move || read(&path, LIMIT));
+        let bytes = time::timeout(limit, reading)
+            .await
+            .map_err(|_| fault("the file system does not answer"))?
+            .map_err(|error| fault(&files::words(&error)))?;
         let text = str::from_utf8(&bytes).map_err(|_| fault("it is not UTF-8 text"))?.trim();
         if text.is_empty() {
             return Err(fault("it is empty; write the value into it"));
@@ -178,6 +151,72 @@ impl LogIn {
             ));
         }
         Ok(Zeroizing::new(text.to_owned()))
+    }
+}
+
+impl LogIn {
+    pub(super) fn new(auth: &Auth, timeout: Duration) -> Self {
+        let method = match auth {
+            Auth::TokenFile(file) => Method::TokenFile(CredentialFile::new(file)),
+            Auth::Token(token) => Method::Token(Secret::new(token.expose().to_owned())),
+            Auth::AppRole { mount, role_id_file, secret_id_file, wrapping_path } => Method::AppRole {
+                mount: mount.clone(),
+                role_id_file: CredentialFile::new(role_id_file),
+                secret_id_file: CredentialFile::new(secret_id_file),
+                wrapping: wrapping_path.clone().map(Wrapping::new),
+            },
+            Auth::Jwt { mount, role, token_file } => Method::Jwt {
+                mount: mount.clone(),
+                role: role.clone(),
+                token_file: CredentialFile::new(token_file),
+            },
+            Auth::Certificate { mount, role } => {
+                Method::Certificate { mount: mount.clone(), role: role.clone() }
+            }
+            Auth::Userpass { mount, username, password_file } => Method::Userpass {
+                mount: mount.clone(),
+                username: username.clone(),
+                password_file: CredentialFile::new(password_file),
+            },
+        };
+        Self { method, timeout }
+    }
+
+    pub(super) async fn log_in(&self, transport: &Transport) -> Result<(Token, Lease), SourceFault> {
+        match &self.method {
+            Method::TokenFile(file) => {
+                let text = file.read("token", self.timeout).await?;
+                let origin = format!("the token in {}", file.path.display());
+                given(transport, text, &origin).await
+            }
+            Method::Token(token) => {
+                let text = Zeroizing::new(token.expose().trim().to_owned());
+                given(transport, text, "the token from BAO_TOKEN or VAULT_TOKEN").await
+            }
+            Method::AppRole { mount, role_id_file, secret_id_file, wrapping } => {
+                let role_id = role_id_file.read("role ID", self.timeout).await?;
+                let secret_id = match wrapping {
+                    None => secret_id_file.read("secret ID", self.timeout).await?,
+                    Some(wrapping) => {
+                        let token = secret_id_file.read("wrapping token", self.timeout).await?;
+                        wrapping.secret_id(transport, token).await?
+                    }
+                };
+                approle(transport, mount, &role_id, &secret_id).await
+            }
+            Method::Jwt { mount, role, token_file } => {
+                let token = token_file.read("JSON Web Token", self.timeout).await?;
+                jwt(transport, mount, role.as_deref(), &token).await
+            }
+            Method::Certificate { mount, role } => {
+                let request = LogInWithCertificate { mount: transport::path(mount)?, name: role.as_deref() };
+                answer::logged_in(&transport.send_log_in(&request).await?, &[])
+            }
+            Method::Userpass { mount, username, password_file } => {
+                let password = password_file.read("password", self.timeout).await?;
+                userpass(transport, mount, username, &password).await
+            }
+        }
     }
 }
 
@@ -273,5 +312,50 @@ impl Endpoint for LogInWithCertificate<'_> {
     fn body(&self) -> Result<Option<Vec<u8>>, ClientError> {
         let body = self.name.map_or_else(|| json!({}), |name| json!({ "name": name }));
         Ok(Some(body.to_string().into_bytes()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use tokio::sync::mpsc::unbounded_channel;
+
+    use super::*;
+
+    /// Long enough that only a hang reaches it.
+    const LONG: Duration = Duration::from_secs(20);
+
+    #[tokio::test]
+    async fn a_disk_that_hangs_takes_one_thread_however_often_it_is_tried() {
+        let file = CredentialFile::new(Path::new("/mount/secret-id"));
+        let (gate, opened) = mpsc::channel::<()>();
+        let (begun, mut beginnings) = unbounded_channel();
+        let again = begun.clone();
+        let hangs = move |_: &Path, _: usize| {
+            begun.send(()).unwrap();
+            // Until the gate is dropped.
+            let _opened = opened.recv();
+            Ok(Zeroizing::new(b"an old one".to_vec()))
+        };
+        tokio::select! {
+            biased;
+            _ = file.read_by(hangs, "secret ID", LONG) => panic!("the gate is closed"),
+            begun = beginnings.recv() => begun.unwrap(),
+        }
+        for _ in 0..3 {
+            let again = again.clone();
+            let tries = move |_: &Path, _: usize| {
+                again.send(()).unwrap();
+                Ok(Zeroizing::default())
+            };
+            let fault = file.read_by(tries, "secret ID", Duration::from_millis(10)).await.unwrap_err();
+            let words = "the secret ID cannot be read from /mount/secret-id: the file system does not answer";
+            assert_eq!(fault, SourceFault::LoginFile(words.into()));
+        }
+        drop(gate);
+        let answers = |_: &Path, _: usize| Ok(Zeroizing::new(b"a-secret-id\n".to_vec()));
+        assert_eq!(*file.read_by(answers, "secret ID", LONG).await.unwrap(), "a-secret-id");
+        assert!(beginnings.try_recv().is_err(), "another thread has tried");
     }
 }

@@ -10,12 +10,13 @@ use hyper::body::Bytes;
 use reqwest::Proxy;
 use reqwest::redirect::Policy;
 use rustify::endpoint::Endpoint;
-use tokio::{task, time};
+use tokio::time;
 use url::Url;
 use zeroize::Zeroizing;
 
 use crate::config;
 use crate::domain::source::SourceFault;
+use crate::system::blocking::Turns;
 use crate::system::{crypto, errors, names};
 
 use super::answer::{self, Answer};
@@ -103,6 +104,8 @@ pub(super) struct Transport {
     client: Mutex<Current>,
     recipe: Arc<Recipe>,
     address: String,
+    /// However often they are looked for, files on a disk that hangs take one thread.
+    looks: Turns,
 }
 
 /// The client in use, and the files that it was made from.
@@ -193,7 +196,7 @@ impl Transport {
         // Before they are read: what changes meanwhile is then seen as a change.
         let files = recipe.files();
         let client = Mutex::new(Current { client: recipe.client()?, files });
-        Ok(Self { client, recipe: Arc::new(recipe), address })
+        Ok(Self { client, recipe: Arc::new(recipe), address, looks: Turns::new(1) })
     }
 
     /// Makes the client anew if the files that it was made from have changed. The one in use stays when they
@@ -203,12 +206,17 @@ impl Transport {
         if recipe.base.scheme() != "https" {
             return;
         }
-        let looking = task::spawn_blocking(move || {
+        let before = known.clone();
+        let looking = self.looks.run(move || {
             let files = recipe.files();
-            (files != known).then(|| (recipe.client(), files))
+            (files != before).then(|| (recipe.client(), files))
         });
-        let Ok(Ok(Some((made, files)))) = time::timeout(self.recipe.timeout, looking).await else { return };
+        let Ok(Some((made, files))) = time::timeout(self.recipe.timeout, looking).await else { return };
         let mut current = self.current();
+        if current.files != known {
+            // Somebody else has seen the change meanwhile, and said so.
+            return;
+        }
         // Also where they are of no use: that is said once for each change.
         current.files = files;
         match made {
@@ -373,4 +381,47 @@ fn unanswered(error: reqwest::Error) -> Unanswered {
 fn unbuilt() -> Unanswered {
     let words = "the request could not be built; check vault.address and the store's mount and path";
     Unanswered { fault: SourceFault::Malformed(words.into()), was_sent: false }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_look_that_hangs_takes_one_thread_and_the_next_one_is_made_when_it_has_ended() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("ca.pem");
+        std::fs::write(&file, "one").unwrap();
+        // Not read where nothing is verified, but looked at.
+        let tls = config::Tls { ca_file: Some(file.clone()), skip_verify: true, ..config::Tls::default() };
+        let transport = Transport::new(&config::Vault {
+            address: "https://127.0.0.1:1".parse().unwrap(),
+            proxy: None,
+            namespace: None,
+            timeout: Duration::from_millis(20),
+            poll_interval: Duration::from_secs(30),
+            concurrency: 2,
+            revoke_token_on_exit: true,
+            tls,
+            auth: config::Auth::TokenFile(PathBuf::new()),
+        })
+        .unwrap();
+        let known = transport.current().files.clone();
+        let (gate, opened) = mpsc::channel::<()>();
+        // Given up at once, and still under way until the gate is dropped.
+        let hung = time::timeout(Duration::ZERO, transport.looks.run(move || opened.recv())).await;
+        assert!(hung.is_err());
+        std::fs::write(&file, "another").unwrap();
+        transport.refresh().await;
+        assert_eq!(transport.current().files, known, "another thread has looked");
+        drop(gate);
+        let seen = async {
+            while transport.current().files == known {
+                transport.refresh().await;
+            }
+        };
+        time::timeout(Duration::from_secs(20), seen).await.unwrap();
+    }
 }
