@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use url::Url;
 
+pub use crate::domain::publication::Output;
+
 use crate::domain::credentials::{FieldNames, HostPolicy, StoreName};
 use crate::domain::discovery::{Discovered, Discovery};
 use crate::domain::engine::OnRejection;
@@ -209,21 +211,6 @@ pub struct Check {
     pub ca_file: Option<PathBuf>,
     /// Whether only accepted credentials are published.
     pub verify_before_publish: bool,
-}
-
-/// `[output]`: where credentials are published.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Output {
-    /// The directory that holds one directory a store.
-    pub directory: PathBuf,
-    /// Mode of the files.
-    pub file_mode: u32,
-    /// Mode of the directories.
-    pub directory_mode: u32,
-    /// Owner of files and directories, by number.
-    pub owner: Option<u32>,
-    /// Group of files and directories, by number.
-    pub group: Option<u32>,
 }
 
 /// `[state]`.

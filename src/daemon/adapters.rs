@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tracing::Span;
 
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::domain::credentials::StoreName;
-use crate::domain::engine::{Action, Event};
+use crate::domain::engine::{Action, Event, SourceChange};
 use crate::domain::publication::{Note, Told};
 use crate::domain::secret::FingerprintKey;
 use crate::domain::time::{Instant, Now, Timestamp};
@@ -20,8 +20,22 @@ use crate::system::directories::Directories;
 use crate::vault::Vault;
 
 use super::error::DaemonError;
-use super::settings::Noted;
+use super::settings::{Noted, same_server, source_change};
 use super::spans;
+
+/// A connection that is replaced.
+pub(super) struct Before {
+    vault: Vault,
+    same_server: bool,
+    same_token: bool,
+}
+
+impl Before {
+    pub(super) fn of(vault: &Vault, old: &config::Vault, new: &config::Vault) -> Self {
+        let same_token = source_change(old, new) == SourceChange::Kept;
+        Self { vault: vault.clone(), same_server: same_server(old, new), same_token }
+    }
+}
 
 /// What talks to the outside under one configuration.
 #[derive(Clone, Debug)]
@@ -38,7 +52,24 @@ pub(super) struct Adapters {
 impl Adapters {
     /// Builds all of them or none, and then makes the output directory. Nothing is sent. Blocks on the disk.
     pub(super) fn build(config: &Config, key: Arc<FingerprintKey>) -> Result<Self, DaemonError> {
-        let vault = Vault::new(&config.vault).map_err(DaemonError::Vault)?;
+        Self::around(Vault::new(&config.vault).map_err(DaemonError::Vault)?, config, key)
+    }
+
+    /// As [`Adapters::build`], in the place of others, with what their connection knows as far as that is of use.
+    pub(super) fn build_after(
+        before: &Before,
+        config: &Config,
+        key: Arc<FingerprintKey>,
+    ) -> Result<Self, DaemonError> {
+        let Before { vault, same_server, same_token } = before;
+        let vault = match (same_server, same_token) {
+            (false, _) => Vault::new(&config.vault),
+            (true, keep_token) => vault.succeeded(&config.vault, *keep_token),
+        };
+        Self::around(vault.map_err(DaemonError::Vault)?, config, key)
+    }
+
+    fn around(vault: Vault, config: &Config, key: Arc<FingerprintKey>) -> Result<Self, DaemonError> {
         let prober = Prober::new(&config.check).map_err(DaemonError::Check)?;
         let publisher = Publisher::of(config, key).map_err(DaemonError::Files)?;
         publisher.prepare().map_err(DaemonError::Directory)?;

@@ -1,9 +1,11 @@
 //! The HTTP listener and the control socket, as the daemon opens, replaces and closes them.
 
-use tracing::info;
+use std::net::SocketAddr;
+
+use tracing::{error, info};
 
 use crate::config::Config;
-use crate::observe::{self, Access, Listener, Pages, Rules};
+use crate::observe::{self, Access, Listener, ObserveError, Pages, Rules};
 use crate::system::blocking;
 use crate::system::errors::chain;
 
@@ -28,6 +30,11 @@ pub(super) struct Prepared {
 enum Change {
     Keep,
     Replace(Option<Listener>),
+    /// The address is not free, and it may be that our own listener has it.
+    TakeOver {
+        old: SocketAddr,
+        new: SocketAddr,
+    },
 }
 
 impl Listeners {
@@ -75,7 +82,13 @@ impl Listeners {
         let http = if old.http.listen == new.http.listen {
             Change::Keep
         } else if let Some(address) = new.http.listen {
-            Change::Replace(Some(observe::bind(address).await.map_err(|error| chain(&error))?))
+            match (observe::bind(address).await, old.http.listen) {
+                (Ok(listener), _) => Change::Replace(Some(listener)),
+                (Err(ObserveError::AddressInUse { .. }), Some(old)) if old.port() == address.port() => {
+                    Change::TakeOver { old, new: address }
+                }
+                (Err(error), _) => return Err(chain(&error)),
+            }
         } else {
             Change::Replace(None)
         };
@@ -89,6 +102,28 @@ impl Listeners {
             Change::Replace(None)
         };
         Ok(Prepared { rules, http, control })
+    }
+
+    /// Where only our own listener may be in the way of the new one: closes it and opens the other, or opens it again. What
+    /// waits to be accepted meanwhile is lost, so this comes last, when nothing else can be refused.
+    pub(super) async fn take_over(&mut self, prepared: &mut Prepared) -> Result<(), String> {
+        let Change::TakeOver { old, new } = prepared.http else { return Ok(()) };
+        stop(self.http.take()).await.map_err(|error| chain(&error))?;
+        match observe::bind(new).await {
+            Ok(listener) => {
+                prepared.http = Change::Replace(Some(listener));
+                Ok(())
+            }
+            Err(refused) => {
+                match observe::bind(old).await {
+                    Ok(listener) => self.http = Some(self.serve_http(listener)),
+                    Err(error) => {
+                        error!("nobody is answered over HTTP until a restart: {}", chain(&error))
+                    }
+                }
+                Err(chain(&refused))
+            }
+        }
     }
 
     /// Replaces what has changed.

@@ -29,15 +29,16 @@ use crate::system::logging::Levels;
 use crate::system::service::{self, State};
 use crate::system::signals::{Signal, Signals, Wish};
 
-use super::adapters::{Adapters, now};
+use super::adapters::{Adapters, Before, now};
 use super::alerts::{Alerts, Channels};
 use super::confinement::Confinement;
 use super::error::DaemonError;
 use super::file_watch::{watch_files, watched};
 use super::happening::Happening;
-use super::listeners::{self, Listeners};
+use super::listeners::Listeners;
 use super::manager::Manager;
 use super::output_watch::OutputWatch;
+use super::prepared::Prepared;
 use super::pulse::{Pulse, usage};
 use super::restock::{restock, take_stock};
 use super::retry::Retry;
@@ -380,7 +381,7 @@ impl Live {
     }
 
     /// Everything that can fail, before anything is changed.
-    async fn prepare(&self) -> Result<Prepared, String> {
+    async fn prepare(&mut self) -> Result<Prepared, String> {
         let (path, environment, key) = (self.path.clone(), self.environment.clone(), self.key.clone());
         let loaded = blocking::run(move || {
             // As at the start: a change while it is loaded is another one.
@@ -403,17 +404,21 @@ impl Live {
         if config.log.format != self.config.log.format {
             return Err("log.format cannot change while the daemon runs; restart it".into());
         }
-        let listeners = Listeners::prepare(&self.config, &config).await?;
+        let mut listeners = Listeners::prepare(&self.config, &config).await?;
+        let before = Before::of(&self.work.adapters.vault, &self.config.vault, &config.vault);
         // Last, because it may make the output directory.
         let (path, held) = (self.path.clone(), self.claim.place());
         let (config, adapters, channels, claim) = blocking::run(move || {
             let channels = Channels::build(&config, &key).map_err(|error| chain(&error))?;
-            let adapters = Adapters::build(&config, key).map_err(|error| chain(&error.located(&path)))?;
+            let adapters =
+                Adapters::build_after(&before, &config, key).map_err(|error| chain(&error.located(&path)))?;
             let claim =
                 Claim::take_beside(&config.output.directory, held).map_err(|error| error.to_string())?;
             Ok::<_, String>((config, adapters, channels, claim))
         })
         .await?;
+        // Nothing can fail after it.
+        self.listeners.take_over(&mut listeners).await?;
         let output_watch = OutputWatch::start();
         let adapters = adapters.watching(output_watch.directories.clone());
         Ok(Prepared { config, files, adapters, channels, claim, listeners, output_watch })
@@ -424,8 +429,9 @@ impl Live {
         let source = source_change(&self.config.vault, &config.vault);
         let old_vault = match source {
             SourceChange::Kept => {
-                // The connection that holds the token.
-                adapters.vault = self.work.adapters.vault.clone();
+                if self.config.vault.timeout == config.vault.timeout {
+                    adapters.vault = self.work.adapters.vault.clone();
+                }
                 None
             }
             SourceChange::Replaced => Some(self.work.adapters.vault.clone()),
@@ -489,14 +495,4 @@ impl Live {
         info!("stopped");
         stopped.and(closed)
     }
-}
-
-struct Prepared {
-    config: Config,
-    files: Vec<Known>,
-    adapters: Adapters,
-    channels: Channels,
-    claim: Option<Claim>,
-    listeners: listeners::Prepared,
-    output_watch: OutputWatch,
 }

@@ -43,6 +43,7 @@ pub(super) fn settings(config: &Config, first_check: FirstCheck) -> Settings {
             }
         },
         hosts: config.check.hosts.clone(),
+        output: config.output.clone(),
         gate: if config.check.verify_before_publish { Gate::Verified } else { Gate::Open },
         first_check,
         discoveries: config.discover.iter().map(|discover| discover.discovery.clone()).collect(),
@@ -109,10 +110,14 @@ pub(super) fn source_change(old: &Vault, new: &Vault) -> SourceChange {
     let same = old.address == new.address
         && old.proxy == new.proxy
         && old.namespace == new.namespace
-        && old.timeout == new.timeout
         && same_tls(&old.tls, &new.tls)
         && same_auth(&old.auth, &new.auth);
     if same { SourceChange::Kept } else { SourceChange::Replaced }
+}
+
+/// Whether a secret ID that the old connection has unwrapped is one of the server that is configured now.
+pub(super) fn same_server(old: &Vault, new: &Vault) -> bool {
+    old.address == new.address && old.namespace == new.namespace
 }
 
 fn same_tls(old: &Tls, new: &Tls) -> bool {

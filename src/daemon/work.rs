@@ -9,6 +9,7 @@ use tracing::{Instrument, Span};
 
 use crate::alert::ledger::Change;
 use crate::config::Config;
+use crate::domain::credentials::StoreName;
 use crate::domain::discovery::Found;
 use crate::domain::engine::{Action, Engine, Event, Reply};
 use crate::system::clock::Clock;
@@ -16,6 +17,7 @@ use crate::system::clock::Clock;
 use super::adapters::{Adapters, now};
 use super::diary::{self, Diary};
 use super::error::DaemonError;
+use super::queue::Queue;
 use super::spans;
 use super::timeline::Timeline;
 
@@ -24,9 +26,6 @@ const DISK_LIMIT: usize = 2;
 /// How many apps are told at once: enough that some that hang do not hold up the others, and few enough that all
 /// of their commands fit beside the apps.
 pub const HOOK_LIMIT: usize = 16;
-/// How much of it is handed over to a thread at once, where more waits than there are threads: handing over costs
-/// about as much as the work itself. A stop waits for what was handed over.
-const DISK_BATCH: usize = 8;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lane {
@@ -35,14 +34,6 @@ enum Lane {
     Probe,
     Disk,
     Hook,
-}
-
-#[derive(Debug, Default)]
-struct Queue {
-    /// Bounded by the engine: it asks for one thing of a kind for a store at a time.
-    waiting: VecDeque<Action>,
-    running: usize,
-    limit: usize,
 }
 
 /// What follows from an event and comes before everything else.
@@ -60,6 +51,8 @@ struct Done {
     lane: Lane,
     epoch: u64,
     events: Vec<Event>,
+    /// The stores whose disks it was about.
+    stores: Vec<StoreName>,
 }
 
 /// The engine and everything that it has asked for.
@@ -146,6 +139,9 @@ impl Work {
         if other_stores {
             let engine = &self.engine;
             self.timeline.follow(engine.store_count(), |store| engine.has_store(store));
+            let [.., disk, _] = &mut self.queues;
+            disk.forget(|store| engine.has_store(store));
+            self.done.retain(|event| store_of(event).is_none_or(|store| engine.has_store(store)));
         }
         first
     }
@@ -158,14 +154,17 @@ impl Work {
             while let Some(action) = self.queue(lane).next() {
                 let span = spans::of(&action);
                 let task = self.adapters.clone().perform(action, clock).instrument(span);
-                self.tasks
-                    .spawn(async move { Done { lane, epoch, events: task.await.into_iter().collect() } });
+                self.tasks.spawn(async move {
+                    let (events, stores) = (task.await.into_iter().collect(), Vec::new());
+                    Done { lane, epoch, events, stores }
+                });
             }
         }
         let lane = Lane::Disk;
         while let Some(actions) = self.queue(lane).batch() {
+            let stores = actions.iter().filter_map(Queue::store_of).cloned().collect();
             let task = self.adapters.clone().perform_on_disk(actions).in_current_span();
-            self.tasks.spawn(async move { Done { lane, epoch, events: task.await } });
+            self.tasks.spawn(async move { Done { lane, epoch, events: task.await, stores } });
         }
     }
 
@@ -224,9 +223,12 @@ impl Work {
         let done = done.map_err(|end| DaemonError::ended("a piece of work", Err(end)))?;
         let queue = self.queue(done.lane);
         queue.running = queue.running.saturating_sub(1);
+        let orphans = queue.ended(&done.stores);
         let outdated = done.epoch != self.epoch && matches!(done.lane, Lane::Source | Lane::Read);
         if !outdated {
-            self.done.extend(done.events);
+            // A store of the same name that was added since knows nothing of it.
+            let is_wanted = |event: &Event| store_of(event).is_none_or(|store| !orphans.contains(store));
+            self.done.extend(done.events.into_iter().filter(is_wanted));
         }
         Ok(())
     }
@@ -247,53 +249,24 @@ impl Work {
     }
 }
 
-impl Queue {
-    fn next(&mut self) -> Option<Action> {
-        if self.running >= self.limit {
-            return None;
-        }
-        let action = self.waiting.pop_front()?;
-        self.running += 1;
-        Some(action)
-    }
-
-    /// Drops all but notes of what an app knows: without them the next life would tell it of the same content again.
-    fn drop_waiting(&mut self) {
-        self.waiting.retain(|action| matches!(action, Action::Remember { .. }));
-    }
-
-    /// As many as may be handed over at once; no more than their share, so that no thread is without work.
-    fn batch(&mut self) -> Option<Vec<Action>> {
-        let share = self.waiting.len() / self.limit.saturating_sub(self.running).max(1);
-        let first = self.next()?;
-        let more = share.clamp(1, DISK_BATCH).saturating_sub(1).min(self.waiting.len());
-        Some(std::iter::once(first).chain(self.waiting.drain(..more)).collect())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::credentials::StoreName;
-    use crate::domain::publication::{GenerationId, Note, Told};
-    use crate::domain::secret::Fingerprint;
-    use crate::domain::time::Timestamp;
-
-    #[test]
-    fn a_stop_drops_what_waits_but_not_the_notes_of_what_apps_know() {
-        let store = StoreName::parse("acme").unwrap();
-        let published_at = Timestamp::from_millis(1);
-        let fingerprint = Fingerprint::parse("00000000000000ff").unwrap();
-        let generation = GenerationId { generation: 2, fingerprint, published_at };
-        let note = Note::Told(Told { generation, told_at: published_at });
-        let waiting = VecDeque::from([
-            Action::Inspect { store: store.clone() },
-            Action::Remember { store: store.clone(), note },
-            Action::Withdraw { store },
-        ]);
-        let mut queue = Queue { waiting, running: 0, limit: DISK_LIMIT };
-        queue.drop_waiting();
-        let left = queue.batch().unwrap();
-        assert!(matches!(left.as_slice(), [Action::Remember { .. }]), "{left:?}");
+/// The store of whose disk this tells.
+const fn store_of(event: &Event) -> Option<&StoreName> {
+    match event {
+        Event::Inspected { store, .. }
+        | Event::PublishEnded { store, .. }
+        | Event::Withdrawn { store, .. } => Some(store),
+        Event::Tick
+        | Event::LoggedIn(_)
+        | Event::Renewed(_)
+        | Event::LookedUp(_)
+        | Event::Read { .. }
+        | Event::Listed { .. }
+        | Event::Disturbed { .. }
+        | Event::Probed { .. }
+        | Event::Reloaded { .. }
+        | Event::CheckNow
+        | Event::Asked(_)
+        | Event::Restocked { .. }
+        | Event::Configured { .. } => None,
     }
 }

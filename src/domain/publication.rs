@@ -1,6 +1,7 @@
 //! What is published: one generation, its stamp, and why publishing failed.
 
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -135,6 +136,21 @@ pub struct Published {
     pub stamp: GenerationStamp,
 }
 
+/// Where credentials are published, and with which rights: `[output]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// The directory that holds one directory a store.
+    pub directory: PathBuf,
+    /// Mode of the files.
+    pub file_mode: u32,
+    /// Mode of the directories.
+    pub directory_mode: u32,
+    /// Owner of files and directories, by number.
+    pub owner: Option<u32>,
+    /// Group of files and directories, by number.
+    pub group: Option<u32>,
+}
+
 /// What was found where a store's generation belongs.
 #[derive(Clone, Debug)]
 pub enum OnDisk {
@@ -143,6 +159,8 @@ pub enum OnDisk {
     /// Something is there that is not a generation as this configuration publishes it; the reason, in words.
     /// Publishing again mends it.
     Damaged(String),
+    /// A whole generation, but a mode, an owner or a group is not the configured one; which, in words.
+    OtherRights(Published, String),
     /// A whole generation, whose files are not those that the configuration asks for: others are configured since.
     Outdated(Published),
     /// A whole generation.

@@ -142,6 +142,9 @@ impl Publisher {
                     .and_then(|names| sweep::remove_other_links(&directory, names, self.renderer(store)));
                 Inspection { swept, found: Ok(OnDisk::Published(published)) }
             }
+            Ok(Some(Generation::OtherRights(published, why))) => {
+                Inspection { swept: swept.map(drop), found: Ok(OnDisk::OtherRights(published, why)) }
+            }
             Ok(Some(Generation::Outdated(published))) => {
                 Inspection { swept: swept.map(drop), found: Ok(OnDisk::Outdated(published)) }
             }

@@ -50,8 +50,30 @@ impl From<Unread> for Result<OnDisk, PublishFault> {
 pub(super) enum Generation {
     /// Its files are those that are configured, and hold what they should.
     AsConfigured(Published),
+    /// So they are and do, but one of them, or a directory, has other rights than are configured; which, in words.
+    OtherRights(Published, String),
     /// Other files are configured since, or cannot be made of its values; what its own ones hold is not known.
     Outdated(Published),
+}
+
+/// The first file or directory that was found to have other rights than are configured, in words.
+///
+/// That is judged last: by the seal and the fingerprint, which nobody can make who has not the key, the set is told to
+/// be ours whoever could have written to it.
+#[derive(Default)]
+pub(super) struct OtherRights(Option<String>);
+
+impl OtherRights {
+    fn note(&mut self, name: &str, difference: Option<String>) {
+        if let (None, Some(why)) = (&self.0, difference) {
+            self.0 = Some(format!("{name}: {why}"));
+        }
+    }
+
+    /// For whom they are damage.
+    pub(super) fn refuse(self) -> Result<(), Unread> {
+        self.0.map_or(Ok(()), |why| Err(Unread::Damaged(why)))
+    }
 }
 
 /// A store's directory; none: nothing was ever published there.
@@ -91,7 +113,9 @@ pub(super) fn read_store(
         return Err(damage(DATA, "it points out of the store's directory"));
     };
     let ours = Ours::new(directory, output);
-    check_rights(store.as_str(), directory, ours.of_store(output, &directory.stat()?))?;
+    let mut others = OtherRights::default();
+    let is = directory.stat()?;
+    others.note(store.as_str(), ours.of_store(output, &is).difference(&is));
     let generation = match directory.open(target) {
         Ok(generation) => generation,
         Err(Errno::NOENT) => return Err(damage(DATA, "the generation that it points to is missing")),
@@ -100,12 +124,12 @@ pub(super) fn read_store(
         Err(error) => return Err(directory.fault("cannot open", target, error).into()),
     };
     watch.generation(&generation, store);
-    let published = read_generation(&generation, target, &ours, output, key)?;
+    let published = read_generation(&generation, target, &ours, output, key, &mut others)?;
     let rendering = match publisher.render(store, &published.credentials) {
         Ok(rendering) if rendering.fingerprint == published.stamp.files_fingerprint => rendering,
         Ok(_) | Err(_) => return Ok(Some(Generation::Outdated(published))),
     };
-    check_files(&generation, &rendering, &ours, output)?;
+    check_files(&generation, &rendering, &ours, output, &mut others)?;
     for name in rendering.files.iter().map(|file| file.name).chain([STAMP]) {
         match directory.link(name)? {
             Link::To(target) if target == link_target(name) => {}
@@ -114,7 +138,10 @@ pub(super) fn read_store(
             Link::Other => return Err(damage(name, "it is not a link")),
         }
     }
-    Ok(Some(Generation::AsConfigured(published)))
+    Ok(Some(match others.0 {
+        Some(why) => Generation::OtherRights(published, why),
+        None => Generation::AsConfigured(published),
+    }))
 }
 
 /// Compares the files of a generation with what they should hold; its values were read and compared already.
@@ -123,6 +150,7 @@ pub(super) fn check_files(
     rendering: &Rendering<'_>,
     ours: &Ours<'_>,
     output: &Output,
+    others: &mut OtherRights,
 ) -> Result<(), Unread> {
     let rights = Rights::of_files(output);
     for file in rendering.files.iter().filter(|file| !ALWAYS.contains(&file.name)) {
@@ -130,9 +158,7 @@ pub(super) fn check_files(
             Content::Unfit(why) => return Err(damage(file.name, why)),
             Content::Whole(content, stat) => (content, stat),
         };
-        if let Some(why) = rights.difference(&stat).or_else(|| ours.difference(&stat)) {
-            return Err(damage(file.name, &why));
-        }
+        others.note(file.name, rights.difference(&stat).or_else(|| ours.difference(&stat)));
         if *content != file.content.as_bytes() {
             return Err(damage(file.name, "it was edited"));
         }
@@ -147,17 +173,18 @@ pub(super) fn read_generation(
     ours: &Ours<'_>,
     output: &Output,
     key: &FingerprintKey,
+    others: &mut OtherRights,
 ) -> Result<Published, Unread> {
-    check_rights(name, generation, Rights::of_directories(output))?;
-    if let Some(why) = ours.difference(&generation.stat()?) {
-        return Err(damage(name, &why));
-    }
+    let is = generation.stat()?;
+    others.note(name, Rights::of_directories(output).difference(&is).or_else(|| ours.difference(&is)));
     let rights = Rights::of_files(output);
-    let is_wrong = |stat: &Stat| rights.difference(stat).or_else(|| ours.difference(stat));
-    let stamp = read_stamp(generation, is_wrong, Some(key))?;
-    let username = read_value(generation, USERNAME, is_wrong)?;
-    let api_token = read_value(generation, API_TOKEN, is_wrong)?;
-    let api_path = read_value(generation, API_PATH, is_wrong)?;
+    let mut judge = |name: &str, stat: &Stat| {
+        others.note(name, rights.difference(stat).or_else(|| ours.difference(stat)));
+    };
+    let stamp = read_stamp(generation, &mut judge, Some(key))?;
+    let username = read_value(generation, USERNAME, &mut judge)?;
+    let api_token = read_value(generation, API_TOKEN, &mut judge)?;
+    let api_path = read_value(generation, API_PATH, &mut judge)?;
     let as_written = Secret::new(api_path.expose().to_owned());
     let fields = Fields {
         username: Field::Text(username),
@@ -186,19 +213,17 @@ pub(super) fn read_generation(
     Ok(Published { credentials: Arc::new(credentials), stamp })
 }
 
-/// Reads a generation's stamp; what is wrong with the rights of its file is asked where they matter, and its seal is
-/// looked at where there is a key.
+/// Reads a generation's stamp; the rights of its file are judged where they matter, and its seal is looked at where there
+/// is a key.
 pub(super) fn read_stamp(
     generation: &Directory,
-    is_wrong: impl Fn(&Stat) -> Option<String>,
+    judge: impl FnOnce(&str, &Stat),
     key: Option<&FingerprintKey>,
 ) -> Result<GenerationStamp, Unread> {
     let content = match generation.read(STAMP, MAX_STAMP_LENGTH)? {
         Content::Unfit(why) => return Err(damage(STAMP, why)),
         Content::Whole(content, stat) => {
-            if let Some(why) = is_wrong(&stat) {
-                return Err(damage(STAMP, &why));
-            }
+            judge(STAMP, &stat);
             content
         }
     };
@@ -215,31 +240,18 @@ pub(super) fn read_stamp(
     Ok(stamp)
 }
 
-fn read_value(
-    generation: &Directory,
-    name: &str,
-    is_wrong: impl Fn(&Stat) -> Option<String>,
-) -> Result<Secret, Unread> {
+fn read_value(generation: &Directory, name: &str, judge: impl FnOnce(&str, &Stat)) -> Result<Secret, Unread> {
     let (mut content, stat) = match generation.read(name, MAX_FIELD_LENGTH)? {
         Content::Unfit(why) => return Err(damage(name, why)),
         Content::Whole(content, stat) => (content, stat),
     };
-    if let Some(why) = is_wrong(&stat) {
-        return Err(damage(name, &why));
-    }
+    judge(name, &stat);
     match String::from_utf8(std::mem::take(&mut *content)) {
         Ok(text) => Ok(Secret::new(text)),
         Err(error) => {
             error.into_bytes().zeroize();
             Err(damage(name, "it is not text in UTF-8"))
         }
-    }
-}
-
-fn check_rights(name: &str, directory: &Directory, rights: Rights) -> Result<(), Unread> {
-    match rights.difference(&directory.stat()?) {
-        None => Ok(()),
-        Some(why) => Err(damage(name, &why)),
     }
 }
 

@@ -141,7 +141,7 @@ fn number_of(directory: &Directory, name: &str) -> Result<Option<u64>, PublishFa
         Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ACCESS) => return Ok(None),
         Err(error) => return Err(directory.fault("cannot open", name, error)),
     };
-    match read_stamp(&generation, |_| None, None) {
+    match read_stamp(&generation, |_, _| {}, None) {
         Ok(stamp) => Ok(Some(stamp.generation)),
         Err(Unread::Damaged(_)) => Ok(None),
         Err(Unread::Fault(fault)) => Err(fault),

@@ -93,6 +93,7 @@ impl Place {
             OnDisk::Nothing => None,
             OnDisk::Damaged(why) => panic!("damaged: {why}"),
             OnDisk::Outdated(published) => panic!("outdated: {:?}", published.stamp),
+            OnDisk::OtherRights(_, why) => panic!("other rights: {why}"),
             OnDisk::Published(published) => {
                 assert!(published.credentials.same_as(&credentials(published.stamp.generation)));
                 Some(published.stamp.generation)
@@ -103,8 +104,24 @@ impl Place {
     fn damage(&self) -> String {
         match self.read() {
             OnDisk::Damaged(why) => why,
-            other @ (OnDisk::Nothing | OnDisk::Outdated(_) | OnDisk::Published(_)) => {
+            other @ (OnDisk::Nothing
+            | OnDisk::Outdated(_)
+            | OnDisk::OtherRights(..)
+            | OnDisk::Published(_)) => {
                 panic!("not damaged: {other:?}")
+            }
+        }
+    }
+
+    /// What has other rights than are configured, in a set that is whole.
+    fn other_rights(&self) -> String {
+        match self.read() {
+            OnDisk::OtherRights(published, why) => {
+                assert!(published.credentials.same_as(&credentials(published.stamp.generation)));
+                why
+            }
+            other @ (OnDisk::Nothing | OnDisk::Outdated(_) | OnDisk::Damaged(_) | OnDisk::Published(_)) => {
+                panic!("not that: {other:?}")
             }
         }
     }

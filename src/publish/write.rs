@@ -11,7 +11,7 @@ use super::layout::{
     ALWAYS, API_PATH, API_TOKEN, DATA, DATA_TEMPORARY, STAMP, USERNAME, generation_name, generation_of,
     link_target, link_temporary,
 };
-use super::read::{Generation, Unread, check_files, read_generation, read_store};
+use super::read::{Generation, OtherRights, Unread, check_files, read_generation, read_store};
 use super::render::{Refusal, Rendering};
 use super::rights::{Ours, Rights};
 use super::seal::sealed;
@@ -59,7 +59,9 @@ pub(super) fn publish(
         Ok(Some(Generation::AsConfigured(read))) if publication.is_what_was_read(read) => {
             return Ok(publication.done());
         }
-        Ok(Some(Generation::AsConfigured(read) | Generation::Outdated(read))) => read.stamp.generation,
+        Ok(Some(
+            Generation::AsConfigured(read) | Generation::OtherRights(read, _) | Generation::Outdated(read),
+        )) => read.stamp.generation,
         // What cannot be read is written anew. Who asks for that need not know the numbers that were given before.
         Ok(None) | Err(_) => highest_number(&publication.directory),
     };
@@ -209,11 +211,15 @@ impl Publication<'_> {
         self.reach(Step::ReadBackStaged, name)?;
         let Publisher { output, key, .. } = self.publisher;
         let ours = Ours::new(&self.directory, output);
-        match read_generation(&generation, name, &ours, output, key) {
+        let mut others = OtherRights::default();
+        match read_generation(&generation, name, &ours, output, key, &mut others) {
             Ok(read) if !self.is_what_was_read(&read) => {
                 Err(self.differs(name, "it holds something else than what was written"))
             }
-            Ok(_) => self.read_back(name, check_files(&generation, self.rendering, &ours, output)),
+            Ok(_) => {
+                let checked = check_files(&generation, self.rendering, &ours, output, &mut others);
+                self.read_back(name, checked.and_then(|()| others.refuse()))
+            }
             Err(unread) => self.read_back(name, Err(unread)),
         }
     }
@@ -261,6 +267,8 @@ impl Publication<'_> {
         self.reach(Step::SyncNames, "")?;
         self.directory.sync()?;
         self.reach(Step::Swap, DATA)?;
+        // Whoever takes it for a leftover, or tidies up by hand, must not leave readers with a link to nothing.
+        self.directory.open(staged).map_err(|error| self.directory.fault("cannot publish", STAGED, error))?;
         self.directory.replace_link(DATA, staged, DATA_TEMPORARY)
     }
 

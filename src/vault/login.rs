@@ -182,6 +182,17 @@ impl LogIn {
         Self { method, timeout }
     }
 
+    /// What this one has unwrapped, the other one knows too, where it would unwrap the same.
+    pub(super) fn shared_with(&self, other: &mut Self) {
+        if let (
+            Method::AppRole { wrapping: Some(wrapping), .. },
+            Method::AppRole { wrapping: Some(theirs), .. },
+        ) = (&self.method, &mut other.method)
+        {
+            wrapping.shared_with(theirs);
+        }
+    }
+
     pub(super) async fn log_in(&self, transport: &Transport) -> Result<(Token, Lease), SourceFault> {
         match &self.method {
             Method::TokenFile(file) => {

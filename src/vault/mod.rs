@@ -40,8 +40,8 @@ pub struct Vault(Arc<Inner>);
 struct Inner {
     transport: Transport,
     log_in: LogIn,
-    token: Mutex<Option<Token>>,
-    mounts: Mounts,
+    token: Arc<Mutex<Option<Token>>>,
+    mounts: Arc<Mounts>,
 }
 
 impl Vault {
@@ -55,9 +55,23 @@ impl Vault {
         Ok(Self(Arc::new(Inner {
             transport: Transport::new(config)?,
             log_in: LogIn::new(&config.auth, config.timeout),
-            token: Mutex::new(None),
-            mounts: Mounts::default(),
+            token: Arc::default(),
+            mounts: Arc::default(),
         })))
+    }
+
+    /// As [`Vault::new`], for a connection to the same server in the place of this one. A wrapping token gives out its
+    /// secret ID once, so what was unwrapped is shared; and so is the token, where it is still of use (`keep_token`).
+    ///
+    /// # Errors
+    /// As [`Vault::new`].
+    pub fn succeeded(&self, config: &config::Vault, keep_token: bool) -> Result<Self, BuildError> {
+        let Inner { log_in: old, token, mounts, .. } = &*self.0;
+        let mut log_in = LogIn::new(&config.auth, config.timeout);
+        old.shared_with(&mut log_in);
+        let (token, mounts) =
+            if keep_token { (Arc::clone(token), Arc::clone(mounts)) } else { Default::default() };
+        Ok(Self(Arc::new(Inner { transport: Transport::new(config)?, log_in, token, mounts })))
     }
 
     /// The server's address as it may be shown: without user, password and query.

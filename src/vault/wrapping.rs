@@ -1,6 +1,6 @@
 //! A secret ID that comes wrapped: the file holds a token that gives it out once.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use vaultrs::api::sys::requests::{UnwrapRequest, WrappingLookupRequest};
 use zeroize::{Zeroize, Zeroizing};
@@ -16,7 +16,7 @@ use super::transport::Transport;
 pub(super) struct Wrapping {
     /// Where the wrapping token must have been made.
     path: String,
-    unwrapped: Mutex<Option<Unwrapped>>,
+    unwrapped: Arc<Mutex<Option<Unwrapped>>>,
 }
 
 struct Unwrapped {
@@ -26,7 +26,14 @@ struct Unwrapped {
 
 impl Wrapping {
     pub(super) fn new(path: String) -> Self {
-        Self { path, unwrapped: Mutex::new(None) }
+        Self { path, unwrapped: Arc::default() }
+    }
+
+    /// Whatever this one unwraps, or has unwrapped, the other one need not: it could not.
+    pub(super) fn shared_with(&self, other: &mut Self) {
+        if self.path == other.path {
+            other.unwrapped = Arc::clone(&self.unwrapped);
+        }
     }
 
     /// The secret ID that a wrapping token stands for.

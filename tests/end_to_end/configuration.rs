@@ -1,6 +1,7 @@
 //! A new configuration while the daemon runs: the whole of it, or nothing; and checks on demand.
 
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use bc_secrets_sync::sandbox::store::Account;
@@ -211,6 +212,114 @@ async fn another_place_and_another_address_are_taken_together_or_not_at_all() {
     world.wait_published("acme", &account).await;
     assert_eq!(published(&output, "acme"), Some(as_published(&account)));
     assert!(tokio::net::TcpStream::connect(old).await.is_err());
+    // The operator's own change is no damage.
+    published_anew(&daemon, "acme", "in the output directory that is configured now").await;
+    daemon.stop().await;
+}
+
+/// The set was published twice, the second time for this reason, and restored never.
+async fn published_anew(daemon: &Daemon, store: &str, why: &str) {
+    let count = async |what| daemon.metric(&format!("store_{what}_total{{store=\"{store}\"}}")).await;
+    wait_until("it is published anew", async || count("publications").await == Some(2.0)).await;
+    assert_eq!(count("restorations").await, Some(0.0));
+    let text = daemon.log_text();
+    assert!(text.contains(why) && !text.contains("was damaged"), "{text}");
+}
+
+#[tokio::test]
+async fn another_mode_is_given_to_what_is_published_and_is_no_damage() {
+    let mut world = World::start().await;
+    let account = world.add_store("acme").await;
+    let daemon = world.daemon().await;
+    daemon.settled().await;
+    let directory = format!("directory = \"{}\"", world.configuration.output.display());
+    world.configuration.edit(&directory, &format!("{directory}\nfile_mode = \"0400\""));
+    world.configuration.write();
+    published_anew(&daemon, "acme", "with the modes and owners that are configured now").await;
+    let file = world.configuration.output.join("acme/api_token");
+    assert_eq!(std::fs::metadata(file).unwrap().permissions().mode() & 0o7777, 0o400);
+    assert_eq!(world.published("acme"), Some(as_published(&account)));
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn the_same_port_at_another_address_is_taken_over_without_a_restart_or_left_as_it_was() {
+    let mut world = World::start().await;
+    world.add_store("acme").await;
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (inside, everywhere) = (format!("127.0.0.1:{port}"), format!("0.0.0.0:{port}"));
+    world.configuration.listen.clone_from(&inside);
+    let daemon = world.daemon().await;
+    daemon.settled().await;
+    let answers = async |address: &str| tokio::net::TcpStream::connect(address).await.is_ok();
+    // Nobody may be asked meanwhile: who waits for an answer of the old listener gets none.
+    let wait_in_force = async |count| {
+        wait_until("the configuration is in force", async || {
+            daemon.log_text().matches("the new configuration is in force").count() == count
+        })
+        .await;
+    };
+    let another = format!("127.0.0.2:{port}");
+    for (count, listen) in [(1, &everywhere), (2, &inside)] {
+        world.configuration.listen.clone_from(listen);
+        world.configuration.write();
+        wait_in_force(count).await;
+        assert_eq!(answers(&another).await, count == 1);
+    }
+
+    // Where another process is in the way, too, nothing changes.
+    let taken = TcpListener::bind(&another).unwrap();
+    world.configuration.listen = everywhere;
+    world.configuration.write();
+    wait_until("the address is refused", async || {
+        daemon.log_text().contains("another process listens there")
+    })
+    .await;
+    wait_until("it answers where it did", async || answers(&inside).await).await;
+    let status = daemon.status().await;
+    assert_eq!(
+        (&status["configuration"]["reloads"], &status["configuration"]["refused"]),
+        (&2.into(), &1.into())
+    );
+    drop(taken);
+    daemon.signal(Signal::HUP);
+    wait_in_force(3).await;
+    assert!(answers(&another).await);
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_secret_id_that_was_unwrapped_and_the_token_serve_on_when_only_the_timeout_changes() {
+    let mut world = World::start().await;
+    world.add_store("acme").await;
+    let path = "auth/approle/role/test/secret-id";
+    std::fs::write(world.configuration.secret_id_file(), world.bao.wrapped("POST", path).await).unwrap();
+    let file = format!("secret_id_file = \"{}\"", world.configuration.secret_id_file().display());
+    world.configuration.edit(&file, &format!("{file}\nsecret_id_wrapping_path = \"{path}\""));
+    let daemon = world.daemon().await;
+    daemon.settled().await;
+    let before = world.bao.accessors().await;
+
+    world.configuration.edit("timeout = \"5s\"\n\n[vault.auth", "timeout = \"4s\"\n\n[vault.auth");
+    world.configuration.write();
+    wait_reloads(&daemon, 1).await;
+    daemon.passes("acme", 2).await;
+    assert_eq!(world.bao.accessors().await, before, "the same token");
+
+    // Another source, as far as anybody can tell: the token is not used again, and the secret ID is.
+    let role_id = world.configuration.home().join("another-role-id");
+    std::fs::copy(world.configuration.role_id_file(), &role_id).unwrap();
+    let old = format!("role_id_file = \"{}\"", world.configuration.role_id_file().display());
+    world.configuration.edit(&old, &format!("role_id_file = \"{}\"", role_id.display()));
+    world.configuration.write();
+    wait_reloads(&daemon, 2).await;
+    wait_until("there is another token", async || {
+        let now = world.bao.accessors().await;
+        now.len() == 1 && now != before
+    })
+    .await;
+    daemon.passes("acme", 2).await;
+    assert_eq!(world.told(), []);
     daemon.stop().await;
 }
 

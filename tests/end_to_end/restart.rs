@@ -1,5 +1,7 @@
 //! Ends and new starts: nothing is published or told twice, and nothing that was owed is forgotten.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -45,6 +47,35 @@ async fn a_new_start_publishes_nothing_and_tells_nobody_again() {
     }
     assert_eq!(world.receiver.deliveries().len(), 1, "{:?}", world.told());
     assert_eq!(world.told(), [about("missing", "secret_missing", "opened")]);
+}
+
+#[tokio::test]
+async fn a_set_whose_mode_was_changed_while_nobody_ran_is_asked_about_and_alerted_on_without_vault() {
+    let mut world = World::start().await;
+    world.add_store("acme").await;
+    let daemon = world.daemon().await;
+    daemon.settled().await;
+    daemon.stop().await;
+
+    let file = world.configuration.output.join("acme/..data/api_token");
+    std::fs::set_permissions(&file, Permissions::from_mode(0o660)).unwrap();
+    world.bigcommerce.regenerate_token("acme");
+    world.bao.seal().await;
+    let before = world.published("acme");
+    let daemon = world.daemon().await;
+    world.wait_messages(1).await;
+    assert_eq!(world.told(), [about("acme", "regenerated_or_revoked", "opened")]);
+    assert_eq!(daemon.code("/readyz").await, 200);
+    assert_eq!(daemon.metric("store_restorations_total{store=\"acme\"}").await, Some(0.0));
+    assert_eq!(world.published("acme"), before);
+    let file = world.configuration.output.join("acme/api_token");
+    assert_eq!(std::fs::metadata(file).unwrap().permissions().mode() & 0o7777, 0o440);
+    let text = daemon.log_text();
+    assert!(
+        text.contains("other modes or owners than are configured now (api_token: its mode is 0660"),
+        "{text}"
+    );
+    daemon.stop().await;
 }
 
 #[tokio::test]

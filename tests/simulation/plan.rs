@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bc_secrets_sync::domain::credentials::AddressPolicy;
 use bc_secrets_sync::domain::engine::{FirstCheck, Gate, Settings, TokenOrigin};
+use bc_secrets_sync::domain::publication::Output;
 
 use crate::prng::Random;
 
@@ -105,6 +106,13 @@ impl Plan {
             repeat_interval: Duration::from_secs(4 * 3600),
             token_origin: TokenOrigin::Own,
             hosts: AddressPolicy::PublicOnly.into(),
+            output: Output {
+                directory: "/credentials".into(),
+                file_mode: 0o440,
+                directory_mode: 0o750,
+                owner: None,
+                group: None,
+            },
             gate: Gate::Verified,
             first_check: FirstCheck::InTurn,
             discoveries: Vec::new(),

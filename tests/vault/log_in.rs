@@ -246,6 +246,18 @@ async fn a_wrapped_secret_id_is_unwrapped_once_and_only_from_its_own_path() {
     vault.log_in().await.unwrap();
     vault.log_in().await.unwrap();
 
+    // So does another connection in the place of this one, as after a change of `[vault]`.
+    let mut hurried = config(server.address(), auth(path));
+    hurried.timeout /= 2;
+    let next = vault.succeeded(&hurried, false).unwrap();
+    read(&next, "stores/a").await.unwrap_err();
+    next.log_in().await.unwrap();
+    // Where the token is still of use, there is no need to log in.
+    server.write_secret("stores/a", json!({ "username": "u" })).await;
+    read(&next.succeeded(&hurried, true).unwrap(), "stores/a").await.unwrap();
+    let elsewhere = config(server.address(), auth("auth/approle/role/other/secret-id"));
+    vault.succeeded(&elsewhere, false).unwrap().log_in().await.unwrap_err();
+
     // Another process finds it used up, and says what that may mean.
     let late = Vault::new(&config(server.address(), auth(path))).unwrap();
     let message = refused(late.log_in().await);

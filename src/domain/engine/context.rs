@@ -32,7 +32,7 @@ pub(crate) struct Shared {
     pub(super) stores: usize,
     /// When the machine went on after it had stood still: until then nobody could ask anything.
     pub(super) awake_since: Instant,
-    /// Secrets are read and listed, as far as is known.
+    /// Nothing is known that the source does not do now.
     pub(super) source_works: bool,
 }
 

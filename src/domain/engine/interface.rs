@@ -8,7 +8,7 @@ use crate::domain::credentials::{Credentials, HostPolicy, StoreName};
 use crate::domain::discovery::{Discovered, Discovery, Found};
 use crate::domain::incident::{Incident, Message, Severity};
 use crate::domain::publication::{
-    Acknowledged, GenerationId, GenerationStamp, Note, OnDisk, PublishFault, Published, ReloadFault,
+    Acknowledged, GenerationId, GenerationStamp, Note, OnDisk, Output, PublishFault, Published, ReloadFault,
     Reloaded, Sign, Told,
 };
 use crate::domain::source::{Folder, Lease, Listing, SecretLocation, SecretVersion, SourceFault};
@@ -37,6 +37,8 @@ pub struct Settings {
     pub token_origin: TokenOrigin,
     /// Which hosts an API Path may name.
     pub hosts: HostPolicy,
+    /// Where they are published.
+    pub output: Output,
     /// Whether only accepted credentials are published.
     pub gate: Gate,
     /// When published credentials are first checked after a start.

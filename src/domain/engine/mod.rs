@@ -301,7 +301,7 @@ impl Engine {
         let usable = self.source.usable();
         self.listings.advance(usable, &mut cx);
         let fault = self.source.fault_words().filter(|_| !usable);
-        self.shared.source_works = self.source.serves();
+        self.shared.source_works = self.source.trouble().is_none();
         let mut due: BTreeSet<usize> = touched.into_iter().collect();
         while let Some(&(instant, at)) = self.timers.first() {
             if instant > now.instant {

@@ -114,13 +114,8 @@ impl Source {
         self.token.is_some() && !self.doubted && (self.fault.is_none() || self.is_locked_out())
     }
 
-    /// Whether secrets are read and listed, as far as is known.
-    pub(super) fn serves(&self) -> bool {
-        self.usable() && self.unread.is_none() && self.unlisted.is_none()
-    }
-
     /// What the source does not do now.
-    fn trouble(&self) -> Option<&SourceFault> {
+    pub(super) fn trouble(&self) -> Option<&SourceFault> {
         self.fault.as_ref().or(self.unread.as_ref()).or(self.unlisted.as_ref())
     }
 

@@ -245,6 +245,9 @@ impl Store {
             return "the rejected credentials were withdrawn".into();
         }
         if let (Disk::Absent(why), Some(_)) = (&self.disk, &self.good) {
+            if self.is_moved() {
+                return "publishing it in the output directory that is configured now".into();
+            }
             let why = why.as_deref().unwrap_or("it is gone");
             return format!("the published set was damaged ({why}); restoring it");
         }

@@ -6,10 +6,14 @@ use super::*;
 
 /// Publishes, does damage, and expects the reason; then publishes again and expects it mended.
 fn told(damage: impl FnOnce(&Place), why: &str) {
+    told_as(damage, Place::damage, why);
+}
+
+fn told_as(damage: impl FnOnce(&Place), told: impl Fn(&Place) -> String, why: &str) {
     let place = Place::new();
     place.publish(1);
     damage(&place);
-    let is = place.damage();
+    let is = told(&place);
     assert!(is.contains(why), "{is:?} does not say {why:?}");
     for secret in ["user1", "token1"] {
         assert!(!is.contains(secret), "{is}");
@@ -216,6 +220,7 @@ fn a_number_that_somebody_invented_is_not_gone_on_from() {
 
 #[test]
 fn rights_that_are_not_the_configured_ones() {
+    let told = |damage: fn(&Place), why| told_as(damage, Place::other_rights, why);
     told(|place| set_mode(file(place, "api_token"), 0o444), "api_token: its mode is 0444, not 0440");
     told(
         |place| set_mode(file(place, "generation.json"), 0o640),
@@ -223,6 +228,41 @@ fn rights_that_are_not_the_configured_ones() {
     );
     told(|place| set_mode(place.path(""), 0o755), "acme: its mode is 0755, not 0750");
     told(|place| set_mode(file(place, "..data"), 0o700), ": its mode is 0700, not 0750");
+}
+
+/// Rights say who could have written, and the seal and the fingerprint who has.
+#[test]
+fn other_rights_do_not_hide_what_else_is_wrong() {
+    let opened = |place: &Place| {
+        set_mode(place.path(""), 0o777);
+        set_mode(file(place, "..data"), 0o777);
+        set_mode(file(place, "generation.json"), 0o666);
+        set_mode(file(place, "api_token"), 0o666);
+    };
+    told_as(opened, Place::other_rights, "acme: its mode is 0777, not 0750");
+    told(
+        |place| {
+            opened(place);
+            fs::write(file(place, "api_token"), "token2").unwrap();
+        },
+        "one of them was edited",
+    );
+    told(
+        |place| {
+            opened(place);
+            let text = fs::read_to_string(file(place, "generation.json")).unwrap();
+            fs::write(file(place, "generation.json"), text.replace("\"version\":11", "\"version\":12"))
+                .unwrap();
+        },
+        "generation.json: its seal does not match",
+    );
+    told(
+        |place| {
+            opened(place);
+            replace_link(&place.path("username"), "..data/api_token");
+        },
+        "username: the link points elsewhere",
+    );
 }
 
 #[test]
@@ -235,8 +275,8 @@ fn another_owner_or_group_than_the_configured_one() {
         (None, Some(is.gid() + 1), format!("acme: its group is {}, not", is.gid())),
     ] {
         let output = config::Output { owner, group, ..place.output.clone() };
-        let Ok(OnDisk::Damaged(is)) = Publisher::new(&output, key()).inspect(&store()).found else {
-            panic!("not damaged");
+        let Ok(OnDisk::OtherRights(_, is)) = Publisher::new(&output, key()).inspect(&store()).found else {
+            panic!("they are as configured");
         };
         assert!(is.contains(&why), "{is}");
     }

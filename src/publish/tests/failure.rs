@@ -105,6 +105,26 @@ fn a_swap_that_is_undone_leaves_its_generation_to_those_who_have_opened_it() {
 }
 
 #[test]
+fn a_staged_generation_that_somebody_took_away_is_not_swapped_in() {
+    let place = Place::new();
+    place.publish(1);
+    let (directory, before) = (place.path(""), place.generations());
+    let robbed = place.interrupted(move |reached| {
+        if reached == Step::Swap {
+            let staged = names(&directory).into_iter().filter(|name| name.starts_with("..20"));
+            for name in staged.filter(|name| !before.contains(name)) {
+                fs::remove_dir_all(directory.join(name)).unwrap();
+            }
+        }
+        Ok(())
+    });
+    let fault = place.try_publish(&robbed, 2).unwrap_err();
+    assert_eq!(fault.operation, "cannot publish", "{fault}");
+    assert!(fault.path.ends_with("acme/(new generation)"), "{fault}");
+    assert_eq!(place.published(), Some(1));
+}
+
+#[test]
 fn numbers_rise_also_when_what_was_published_cannot_be_read() {
     let place = Place::new();
     place.publish(6);

@@ -74,11 +74,11 @@ fn what_was_given_away_is_told_also_where_no_owner_is_configured() {
         return;
     }
     give(&data(&place).join("api_token"), Some(NOBODY), None).unwrap();
-    assert_eq!(place.damage(), "api_token: its owner is 65534, not 0");
+    assert_eq!(place.other_rights(), "api_token: its owner is 65534, not 0");
     place.publish(2);
     assert_eq!(place.published(), Some(2));
     give(&data(&place).join("username"), None, Some(NOBODY)).unwrap();
-    assert_eq!(place.damage(), "username: its group is 65534, not 0");
+    assert_eq!(place.other_rights(), "username: its group is 65534, not 0");
     place.publish(3);
     assert_eq!(place.published(), Some(3));
     // All of it, so that it is at one with itself.
@@ -86,7 +86,7 @@ fn what_was_given_away_is_told_also_where_no_owner_is_configured() {
     for name in ["username", "api_token", "api_path", "generation.json"] {
         give(&data(&place).join(name), Some(NOBODY), None).unwrap();
     }
-    assert!(place.damage().ends_with(": its owner is 65534, not 0"), "{}", place.damage());
+    assert!(place.other_rights().ends_with(": its owner is 65534, not 0"), "{}", place.other_rights());
     place.publish(4);
     assert_eq!(place.published(), Some(4));
 }
@@ -104,7 +104,7 @@ fn a_store_directory_that_was_given_away_is_taken_back_by_root_alone() {
         return;
     }
     give(NOBODY).unwrap();
-    assert_eq!(place.damage(), "acme: its owner is 65534, not 0");
+    assert_eq!(place.other_rights(), "acme: its owner is 65534, not 0");
     place.publish(2);
     assert_eq!(place.published(), Some(2));
     assert_eq!(fs::metadata(place.path("")).unwrap().uid(), 0);

@@ -8,6 +8,7 @@ mod order;
 mod privileges;
 mod readers;
 mod rig;
+mod slow;
 mod tracing;
 mod volumes;
 mod watches;

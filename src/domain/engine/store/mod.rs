@@ -6,6 +6,7 @@ mod checking;
 mod contest;
 mod gone;
 mod looking;
+mod placing;
 mod publishing;
 mod reading;
 mod reloading;
@@ -37,6 +38,7 @@ pub(super) use self::contest::AT_ONCE;
 use self::contest::Contest;
 use self::gone::Gone;
 use self::looking::Looks;
+use self::placing::Placing;
 use self::reloading::Reload;
 use self::reporting::Reports;
 use self::superseded::Superseded;
@@ -49,7 +51,7 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 pub(super) enum Disk {
     Unknown,
     Absent(Option<String>),
-    /// A whole set, in other files than are configured now.
+    /// A whole set, in other files, or with other rights, than are configured now.
     Outdated,
     Published,
 }
@@ -117,6 +119,7 @@ pub(super) struct Store {
     /// The look at the disk began under another configuration: what it saw may be elsewhere.
     inspection_outdated: bool,
     looks: Looks,
+    placing: Placing,
 
     reading: bool,
     /// A newer look at the source is wanted than the one that is under way.
@@ -200,6 +203,7 @@ impl Store {
             inspecting: false,
             inspection_outdated: false,
             looks: Looks::from(now.instant),
+            placing: Placing::default(),
             reading: false,
             reread: false,
             next_read: now.instant,
@@ -269,6 +273,11 @@ impl Store {
         matches!(self.disk, Disk::Published | Disk::Outdated)
     }
 
+    /// The last good set is to be published in an output directory that is configured since.
+    pub(super) const fn is_moved(&self) -> bool {
+        self.placing.is_moved()
+    }
+
     /// What is published is what the configuration asks for, as far as files go.
     pub(super) const fn is_up_to_date(&self) -> bool {
         matches!(self.disk, Disk::Published)
@@ -309,6 +318,7 @@ impl Store {
             self.candidate = None;
             self.candidate_rejection = None;
         }
+        self.placed(&old.output, &new.output);
         self.discovered(spec.discovered, cx.now);
         self.withdrawn = self.withdrawn && (spec.on_rejection == OnRejection::Withdraw || self.is_gone());
         self.spec = spec;

@@ -41,13 +41,26 @@ impl Store {
             return;
         }
         let absent = match result {
-            Ok(OnDisk::Published(published) | OnDisk::Outdated(published)) if self.is_older(&published) => {
+            Ok(found) if self.is_elsewhere(&found) => return self.seen_elsewhere(cx),
+            Ok(
+                OnDisk::Published(published)
+                | OnDisk::Outdated(published)
+                | OnDisk::OtherRights(published, _),
+            ) if self.is_older(&published) => {
                 Some(format!("generation {} was put back", published.stamp.generation))
             }
-            Ok(OnDisk::Published(published)) => return self.seen_published(published, cx),
-            Ok(OnDisk::Outdated(published)) => return self.seen_outdated(published, cx),
+            Ok(OnDisk::Published(published)) => {
+                self.placing.settle();
+                return self.seen_published(published, cx);
+            }
+            Ok(OnDisk::Outdated(published)) => {
+                return self.seen_outdated(published, None, "other files than are configured now", cx);
+            }
+            Ok(OnDisk::OtherRights(published, why)) if !self.placing.is_settled() => {
+                return self.seen_with_other_rights(published, &why, cx);
+            }
             Ok(OnDisk::Nothing) => None,
-            Ok(OnDisk::Damaged(why)) => Some(why),
+            Ok(OnDisk::Damaged(why) | OnDisk::OtherRights(_, why)) => Some(why),
             Err(fault) => Some(fault.to_string()),
         };
         if absent.is_some() || (self.good.is_some() && !self.withdrawn) {
@@ -71,13 +84,14 @@ impl Store {
     }
 
     /// Whether this is a generation from before the last good one: somebody has put it back, for nobody here does.
-    fn is_older(&self, published: &Published) -> bool {
+    pub(super) fn is_older(&self, published: &Published) -> bool {
         let good = self.good.as_ref().filter(|_| !self.withdrawn);
         good.is_some_and(|good| published.stamp.generation < good.stamp.generation)
     }
 
-    pub(super) fn seen_published(&mut self, published: Published, cx: &mut Context<'_>) {
+    fn seen_published(&mut self, published: Published, cx: &mut Context<'_>) {
         self.disk = Disk::Published;
+        self.placing.arrive();
         let same = self.good.as_ref().is_some_and(|good| good.credentials.same_as(&published.credentials));
         if same {
             return self.restamped(published.stamp, cx);
@@ -102,17 +116,21 @@ impl Store {
         };
     }
 
-    /// The set is whole and apps go on reading it, until it is published in the files that are configured now.
-    fn seen_outdated(&mut self, published: Published, cx: &mut Context<'_>) {
+    /// The set is whole and apps go on reading it, until it is published as it is configured now.
+    pub(super) fn seen_outdated(
+        &mut self,
+        published: Published,
+        severity: Option<Severity>,
+        differs: &str,
+        cx: &mut Context<'_>,
+    ) {
         let known = matches!(self.disk, Disk::Outdated);
         let generation = published.stamp.generation;
         self.seen_published(published, cx);
         self.disk = Disk::Outdated;
         if !known {
-            let text = format!(
-                "generation {generation} has other files than are configured now; publishing it anew"
-            );
-            self.say(cx, None, text);
+            let text = format!("generation {generation} has {differs}; publishing it anew");
+            self.say(cx, severity, text);
         }
     }
 
@@ -148,6 +166,7 @@ impl Store {
         cx: &mut Context<'_>,
     ) {
         self.publishing = false;
+        let in_force = self.placing.ended();
         self.looks.wrote(cx.now.instant);
         let published = match result {
             Ok(published) => published,
@@ -157,14 +176,18 @@ impl Store {
         let failures = std::mem::take(&mut self.publish_failures);
         self.disk = Disk::Published;
         self.withdrawn = false;
+        let news = if in_force { self.placing.wrote() } else { None };
         let stamp = &published.stamp;
         let same = self.good.as_ref().filter(|good| good.credentials.same_as(&published.credentials));
         let same_files = same.map(|good| good.stamp.files_fingerprint == stamp.files_fingerprint);
-        let (what, why) = match same_files {
-            Some(true) => ("restored", ""),
-            Some(false) => ("published", ", in the files that are configured now,"),
-            None if stamp.verified_at.is_none() => ("published", ", which nobody has asked the store about,"),
-            None => ("published", ", which the store accepted,"),
+        let (what, why) = match (same_files, news) {
+            (Some(true), None) => ("restored", String::new()),
+            (Some(true), Some(news)) => ("published", format!(", {news},")),
+            (Some(false), _) => ("published", ", in the files that are configured now,".to_owned()),
+            (None, _) if stamp.verified_at.is_none() => {
+                ("published", ", which nobody has asked the store about,".to_owned())
+            }
+            (None, _) => ("published", ", which the store accepted,".to_owned()),
         };
         let after = if failures > 0 { format!(", after {failures} failures") } else { String::new() };
         let text = format!("{what} {}{why} as generation {}{after}", stamp.version, stamp.generation);
@@ -173,6 +196,11 @@ impl Store {
             self.resolution = self.resolution.or(Some(Resolution::AcceptedAgain));
         }
         match same_files {
+            Some(true) if news.is_some() => {
+                self.count_publication(cx);
+                self.replaced();
+                return self.restamped(published.stamp, cx);
+            }
             Some(true) => {
                 self.restorations += 1;
                 cx.shared.tally.totals.restorations += 1;
@@ -278,6 +306,7 @@ impl Store {
         cx: &mut Context<'_>,
     ) {
         self.publishing = false;
+        let _elsewhere = self.placing.ended();
         self.looks.wrote(cx.now.instant);
         if let Err(fault) = result {
             return self.publish_failed(fault, cx);

@@ -4,7 +4,7 @@ mod acknowledging;
 mod actions;
 mod certificates;
 mod common;
-
+mod configured;
 mod discovering;
 mod files;
 mod finding;
@@ -15,6 +15,7 @@ mod listing;
 mod looking;
 mod nights;
 mod overlaps;
+mod placing;
 mod publishing;
 mod reloading;
 mod reports;

@@ -6,21 +6,21 @@ use std::time::Duration;
 
 use super::actions::kind;
 use super::shops::Shop;
-use crate::domain::credentials::{AddressPolicy, Field, Fields, StoreName};
 use crate::domain::discovery::Found;
 use crate::domain::engine::{
-    About, Acknowledge, Action, Engine, Event, FirstCheck, Gate, Hook, OnRejection, Reply, Request, Settings,
-    SourceChange, StoreSpec, TokenOrigin,
+    About, Acknowledge, Action, Engine, Event, Hook, Reply, Request, Settings, SourceChange, StoreSpec,
 };
 use crate::domain::incident::{Cause, Incident, Message, MessageKind};
 use crate::domain::publication::{
     Acknowledged, GenerationStamp, Note, OnDisk, PublishFault, Published, ReloadFault, Reloaded, Sign, Told,
 };
-use crate::domain::secret::{Fingerprint, FingerprintKey, Secret};
+use crate::domain::secret::{Fingerprint, FingerprintKey};
 use crate::domain::snapshot::{Snapshot, StoreStatus};
-use crate::domain::source::{Lease, ListedVersion, Listing, SecretLocation, SourceFault};
+use crate::domain::source::{Lease, ListedVersion, Listing, SourceFault};
 use crate::domain::time::{Instant, Now, Timestamp};
 use crate::domain::verdict::Validity;
+
+pub(super) use super::configured::{fields, output, settings, spec};
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
@@ -93,43 +93,6 @@ pub(super) struct World {
     /// The kinds of action whose answers are kept back until they are released.
     pub(super) slow: Vec<&'static str>,
     pub(super) kept_back: Vec<Event>,
-}
-
-pub(super) fn settings() -> Settings {
-    Settings {
-        poll_interval: MINUTE,
-        check_interval: 5 * MINUTE,
-        confirmations: 3,
-        confirmation_spacing: MINUTE,
-        stale_after: HOUR,
-        certificate_warning: Some(14 * DAY),
-        repeat_interval: 4 * HOUR,
-        token_origin: TokenOrigin::Own,
-        hosts: AddressPolicy::PublicOnly.into(),
-        gate: Gate::Verified,
-        first_check: FirstCheck::InTurn,
-        discoveries: Vec::new(),
-    }
-}
-
-pub(super) fn spec(name: &str) -> StoreSpec {
-    StoreSpec {
-        name: StoreName::parse(name).unwrap(),
-        location: Arc::new(SecretLocation::new("secret", format!("bc/{name}"))),
-        hook: Some(Hook { min_interval: Duration::ZERO, retries: 3, told: None }),
-        on_rejection: OnRejection::Keep,
-        acknowledge: Some(Acknowledge { within: None, last: None }),
-        discovered: None,
-    }
-}
-
-pub(super) fn fields(host: &str, user: &str, token: Option<&str>) -> Fields {
-    let text = |text: &str| Field::Text(Secret::new(text.into()));
-    Fields {
-        username: text(user),
-        api_token: token.map_or(Field::Missing, text),
-        api_path: text(&format!("https://{host}.mybigcommerce.com/api/v2/")),
-    }
 }
 
 impl World {
@@ -331,6 +294,7 @@ impl World {
                     found @ (OnDisk::Nothing
                     | OnDisk::Damaged(_)
                     | OnDisk::Outdated(_)
+                    | OnDisk::OtherRights(..)
                     | OnDisk::Published(_)) => found,
                 };
                 let sign = self.signs.get(store.as_str()).cloned().unwrap_or(Sign::None);
@@ -464,7 +428,9 @@ impl World {
     /// What is published for a store: version, 0 where it has none, and token.
     pub(super) fn published(&self, store: &str) -> Option<(u64, String)> {
         match self.disks.get(store)? {
-            OnDisk::Published(published) | OnDisk::Outdated(published) => {
+            OnDisk::Published(published)
+            | OnDisk::Outdated(published)
+            | OnDisk::OtherRights(published, _) => {
                 let version = published.stamp.version.number().unwrap_or_default();
                 Some((version, published.credentials.api_token().expose().to_owned()))
             }
