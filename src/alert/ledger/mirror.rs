@@ -39,7 +39,7 @@ pub(super) struct Entry {
     pub(super) last_message: Option<String>,
     /// The message itself, for a channel that hears of the incident later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) last: Option<Message>,
+    pub(super) last: Option<Box<Message>>,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(super) told: BTreeSet<String>,
 }
@@ -166,7 +166,8 @@ impl Mirror {
                         .as_ref()
                         .map(|message| message.id.clone())
                         .or_else(|| known.and_then(|entry| entry.last_message.clone()));
-                    let last = message.clone().or_else(|| known.and_then(|entry| entry.last.clone()));
+                    let last =
+                        message.clone().map(Box::new).or_else(|| known.and_then(|entry| entry.last.clone()));
                     let entry = Entry { incident: incident.clone(), last_message, last, told };
                     self.incidents.insert(id.as_str().to_owned(), entry.clone());
                     writes.push(Write::PutIncident(entry));
@@ -261,7 +262,7 @@ impl Mirror {
             entry.told.extend(notes);
             writes.push(Write::PutIncident(entry.clone()));
             self.last += 1;
-            let message = Arc::new(message);
+            let message: Arc<Message> = message.into();
             for (channel, queue) in self.queues.iter_mut().filter(|(channel, _)| channels.contains(*channel))
             {
                 // What still waits goes to the new address, too.
