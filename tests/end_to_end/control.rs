@@ -366,6 +366,7 @@ async fn a_live_socket_is_not_stolen_and_a_new_configuration_moves_it() {
 
     let mut other = world.configuration.clone();
     other.state = world.configuration.home().join("other-state");
+    other.output = world.configuration.home().join("other-output");
     let path = socket(&world.configuration);
     other.edit("[http]", &format!("[control]\nsocket = \"{}\"\n\n[http]", path.display()));
     other.write();
