@@ -63,15 +63,13 @@ impl<'a> Checker<'a> {
         self.problems.push(Problem { place, key: key.into(), message: message.into() });
     }
 
-    /// The line of a value, if it stands in the file.
-    pub(super) fn line_of(&self, origin: &Origin) -> Option<usize> {
-        match origin {
-            Origin::File(span) => match Place::of_byte(self.file, self.text, span.start) {
-                Place::Line { line, .. } => Some(line),
-                Place::File(_) | Place::Variable(_) | Place::Host => None,
-            },
-            Origin::Variable(_) | Origin::Nowhere => None,
-        }
+    /// " on line N", if the value stands in the file. Lines are counted for it, so it is for messages only.
+    pub(super) fn on_line(&self, origin: &Origin) -> String {
+        let Origin::File(span) = origin else { return String::new() };
+        let Place::Line { line, .. } = Place::of_byte(self.file, self.text, span.start) else {
+            return String::new();
+        };
+        format!(" on line {line}")
     }
 
     /// The first of these variables that is set.

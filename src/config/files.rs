@@ -169,7 +169,7 @@ fn file(
     checker: &mut Checker<'_>,
     at: &str,
     table: Table<raw::File>,
-    seen: &mut BTreeMap<String, Option<usize>>,
+    seen: &mut BTreeMap<String, Origin>,
 ) -> Option<OutputFile> {
     let Table { content: raw, span } = table;
     let name = name(checker, &format!("{at}.name"), span.clone(), raw.name, seen);
@@ -219,7 +219,7 @@ fn name(
     key: &str,
     table: Range<usize>,
     value: Option<Value>,
-    seen: &mut BTreeMap<String, Option<usize>>,
+    seen: &mut BTreeMap<String, Origin>,
 ) -> Option<String> {
     if value.is_none() {
         checker.missing(Some(table), key, "write name = \"credentials.json\", which apps open");
@@ -235,10 +235,10 @@ fn name(
     } else if name.eq_ignore_ascii_case(STAMP) {
         format!("{STAMP} is there always and says what is published; use another name")
     } else if let Some(first) = seen.get(&name.to_ascii_lowercase()) {
-        let first = first.map_or(String::new(), |line| format!(" on line {line}"));
+        let first = checker.on_line(first);
         format!("is already the name of the file{first}; upper and lower case count as the same")
     } else {
-        seen.insert(name.to_ascii_lowercase(), checker.line_of(&origin));
+        seen.insert(name.to_ascii_lowercase(), origin);
         return Some(name);
     };
     checker.refuse(&origin, key, problem);

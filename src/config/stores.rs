@@ -24,7 +24,7 @@ pub(super) fn stores(
     default_files: &Arc<Files>,
     directories: Option<&(Output, State)>,
 ) -> Vec<Store> {
-    let mut seen: BTreeMap<String, Option<usize>> = BTreeMap::new();
+    let mut seen: BTreeMap<String, Origin> = BTreeMap::new();
     let mut files = BTreeMap::new();
     let mut stores = Vec::new();
     for (index, table) in tables.into_iter().enumerate() {
@@ -76,7 +76,7 @@ fn name(
     key: &str,
     table: Option<std::ops::Range<usize>>,
     value: Option<Value>,
-    seen: &mut BTreeMap<String, Option<usize>>,
+    seen: &mut BTreeMap<String, Origin>,
 ) -> Option<StoreName> {
     if value.is_none() {
         checker.missing(table, key, "write name = \"example\", which is also the name of its directory");
@@ -89,15 +89,14 @@ fn name(
             return None;
         }
     };
-    let line = checker.line_of(&origin);
     if let Some(first) = seen.get(&name.caseless()) {
-        let first = first.map_or(String::new(), |line| format!(" on line {line}"));
+        let first = checker.on_line(first);
         let message =
             format!("is already the name of the store{first}; upper and lower case count as the same");
         checker.refuse(&origin, key, message);
         return None;
     }
-    seen.insert(name.caseless(), line);
+    seen.insert(name.caseless(), origin);
     Some(name)
 }
 
