@@ -146,6 +146,16 @@ impl Source {
         }
     }
 
+    /// What a line about everything says of it: nothing, where all is well.
+    pub(super) fn in_brief(&self) -> &'static str {
+        match self.trouble() {
+            None if self.token.is_some() => "",
+            None => "; logging in to Vault",
+            Some(fault) if fault.kind() == SourceFaultKind::LoginRefused => "; the log-in to Vault fails",
+            Some(_) => "; Vault is not available",
+        }
+    }
+
     pub(super) fn token_expires_at(&self) -> Option<Timestamp> {
         self.token.and_then(Token::expires_at)
     }

@@ -140,7 +140,7 @@ impl Engine {
         let all = self.stores.len();
         let published = self.roll.published();
         let open = self.shared.book.len();
-        let vault = if self.source.is_up() { "" } else { "; Vault is not available" };
+        let vault = self.source.in_brief();
         let waiting = self.waiting();
         format!("{published} of {all} stores published{waiting}, {open} incidents open{vault}")
     }

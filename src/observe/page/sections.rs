@@ -80,8 +80,8 @@ fn headline(snapshot: &Snapshot, html: &mut Html) {
         count(html, snapshot.stores.len(), " store has", " stores have");
         html.markup(" credentials published.");
     }
-    if !snapshot.source.up {
-        html.markup(" Vault is not available; what is published stays.");
+    if snapshot.source.error.is_some() {
+        html.markup(" Vault does not do all that it is asked; what is published stays.");
     }
     html.markup("</p>");
     if let Some(error) = &snapshot.configuration.error {

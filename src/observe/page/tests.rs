@@ -101,6 +101,16 @@ fn an_incident_says_what_to_do_and_a_silenced_one_that_it_is() {
 }
 
 #[test]
+fn trouble_with_vault_is_in_the_head_of_the_page() {
+    let words = "Vault does not do all that it is asked";
+    let mut snapshot = of(vec![verified_store("a")]);
+    snapshot.source.error = Some("log-in refused (400): invalid secret ID".to_owned());
+    assert!(render(&snapshot, None, "1-1").contains(words));
+    snapshot.source.error = None;
+    assert!(!render(&snapshot, None, "1-1").contains(words));
+}
+
+#[test]
 fn what_is_in_memory_only_is_said_and_since_when() {
     let mut snapshot = of(vec![verified_store("a")]);
     let words = "are in memory only (since <time datetime=\"2025-08-25T00:00:00.500Z\">";

@@ -1,6 +1,7 @@
 //! The line for a service manager.
 
 use super::world::{MINUTE, SECOND, World};
+use crate::domain::source::SourceFault;
 
 #[test]
 fn the_line_names_the_stores_that_are_waited_for() {
@@ -23,4 +24,21 @@ fn the_line_names_the_stores_that_are_waited_for() {
     world.pass(MINUTE);
     world.pass(MINUTE);
     assert_eq!(world.engine.headline(), "5 of 5 stores published, 0 incidents open");
+}
+
+#[test]
+fn the_line_tells_a_log_in_that_fails_from_a_vault_that_does_not_serve() {
+    let mut world = World::new(&["acme"]);
+    assert_eq!(
+        world.engine.headline(),
+        "0 of 1 stores published (waiting for acme), 0 incidents open; logging in to Vault"
+    );
+    world.log_in = Err(SourceFault::LoginRefused { status: 400, message: "invalid secret ID".into() });
+    world.pass(SECOND);
+    let line = world.engine.headline();
+    assert!(line.ends_with("; the log-in to Vault fails"), "{line}");
+    world.log_in = Err(SourceFault::Sealed);
+    world.pass(MINUTE);
+    let line = world.engine.headline();
+    assert!(line.ends_with("; Vault is not available"), "{line}");
 }
