@@ -190,6 +190,12 @@ impl Watch {
         store.published.and_then(|key| store.sets.get(&key))
     }
 
+    /// What may have been accepted and died before it could be written.
+    fn newest(&self, at: usize) -> Option<&SetFacts> {
+        let store = &self.stores[at];
+        store.candidate.and_then(|(key, _)| store.sets.get(&key))
+    }
+
     /// Before a single token is called revoked, Vault is asked for a newer one, and others are asked whether it is
     /// the platform.
     pub(crate) fn a_single_store_is_told(&self, at: usize, time: u64) -> Result<(), Violation> {
@@ -202,7 +208,8 @@ impl Watch {
             .get(&(None, Cause::PlatformTrouble))
             .is_some_and(|trouble| accepted.unwrap_or(0) <= trouble.opened.max(self.life_began) + TOGETHER);
         ensure(!held, "single_stores_are_held_back", Some(&name), || "the platform is in trouble".into())?;
-        let asked = self.published(at).zip(self.stores[at].ties.read_at);
+        let told_of = self.published(at).or_else(|| self.newest(at));
+        let asked = told_of.zip(self.stores[at].ties.read_at);
         let asked = asked.is_some_and(|(set, read)| read >= set.rejected.last) || self.common.down;
         ensure(asked, "vault_is_asked_before_a_token_is_called_revoked", Some(&name), || {
             format!("{:?}", self.stores[at])

@@ -1,6 +1,9 @@
 //! What must have happened by now, judged by the truth: rejections found, stores looked at, everything well
 //! or explained, everybody told.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use bc_secrets_sync::domain::engine::{About, Gate};
 use bc_secrets_sync::domain::incident::{Cause, Message, MessageKind};
 use bc_secrets_sync::domain::snapshot::{Snapshot, StoreState};
@@ -290,12 +293,15 @@ impl Simulation {
 
     /// Whatever was recorded has arrived, and what is open is what somebody was told to be open.
     fn everybody_was_told(&self, snapshot: &Snapshot) -> Result<(), Violation> {
+        // A try or two may have failed by now.
+        let is_late = |message: &Arc<Message>| snapshot.at.since(message.at) > Duration::from_secs(60);
         let waiting = self.outbox.next();
-        ensure(waiting.is_none(), "every_message_is_delivered", None, || format!("{waiting:?} waits"))?;
+        let late = waiting.as_ref().filter(|message| is_late(message));
+        ensure(late.is_none(), "every_message_is_delivered", None, || format!("{late:?} waits"))?;
         let mut open: Vec<&str> = snapshot.incidents.iter().map(|incident| incident.id.as_str()).collect();
         open.sort_unstable();
         let told = self.receiver.open();
-        ensure(open == told, "every_incident_is_told_and_ended", None, || {
+        ensure(open == told || waiting.is_some(), "every_incident_is_told_and_ended", None, || {
             format!("open: {open:?}; told to be open: {told:?}")
         })?;
         for (at, app) in self.apps.iter().enumerate().filter(|(at, _)| at % 2 == 0) {

@@ -406,7 +406,7 @@ impl Watch {
         let store = &mut self.stores[at];
         store.telling = store.published;
         let new = store.told.is_none() || store.told != store.published;
-        ensure(new, "apps_are_told_once", Some(name), || "of what it was told before".into())
+        ensure(new, "apps_are_told_once", Some(name), || format!("of what it was told before: {store:?}"))
     }
 
     /// The daemon wants a set published.

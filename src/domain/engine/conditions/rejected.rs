@@ -27,7 +27,7 @@ pub(super) fn regenerated_or_revoked(
         return Condition::Clear;
     }
     if let (None, Some(candidate)) = (&store.good, &store.candidate) {
-        return died_unpublished(store, candidate, cx);
+        return died_unpublished(store, candidate, source_fault, cx);
     }
     let (Some(rejection), Some(good), Some(accepted)) =
         (confirmed(store, cx), &store.good, accepted_words(store))
@@ -82,10 +82,19 @@ fn remedy(store: &Store, meanwhile: &str) -> String {
 }
 
 /// It worked, could not be written, and works no more: it was regenerated or revoked before any app had it.
-fn died_unpublished(store: &Store, candidate: &Candidate, cx: &Context<'_>) -> Condition {
+fn died_unpublished(
+    store: &Store,
+    candidate: &Candidate,
+    source_fault: Option<&str>,
+    cx: &Context<'_>,
+) -> Condition {
     let (Some(rejection), Some(worked)) = (candidate_confirmed(store, cx), candidate.worked) else {
         return Condition::Unknown;
     };
+    let asked = store.was_read_since(rejection.latest.instant);
+    if !(asked || source_fault.is_some()) || store.is_held_back(cx) {
+        return Condition::Unknown;
+    }
     holds(
         vec![
             rejected_words(&format!("{} in Vault", candidate.version), &rejection),
@@ -93,6 +102,7 @@ fn died_unpublished(store: &Store, candidate: &Candidate, cx: &Context<'_>) -> C
                 "It had accepted them before, last at {}, when they could not be published.",
                 worked.wall
             ),
+            words::of_source_since(store, source_fault),
         ],
         remedy(store, "until then apps have none"),
     )

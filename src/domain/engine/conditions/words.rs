@@ -6,7 +6,6 @@ use crate::domain::version::Version;
 
 /// What the source has beside the published set, which is made of `published`.
 pub(super) fn of_source(store: &Store, source_fault: Option<&str>, published: Version) -> String {
-    let unknown = |fault: &str| format!("Whether Vault has a newer version is not known: {fault}.");
     if let Some(fault) = source_fault {
         return unknown(fault);
     }
@@ -38,6 +37,23 @@ pub(super) fn of_source(store: &Store, source_fault: Option<&str>, published: Ve
         }
         (None, None, None) => "Vault has not been read yet.".into(),
     }
+}
+
+/// What the source has beside the candidate, which it held when it was read before.
+pub(super) fn of_source_since(store: &Store, source_fault: Option<&str>) -> String {
+    match (source_fault, &store.problem, store.read_success) {
+        (Some(fault), _, _) => unknown(fault),
+        (None, Some(ReadProblem::Fault(fault)), _) => unknown(&fault.to_string()),
+        (None, Some(ReadProblem::Malformed { version, error }), _) => {
+            format!("Vault has {version} by now, which cannot be used: {error}.")
+        }
+        (None, None, Some(at)) => format!("Vault was read again at {}: it has nothing newer.", at.wall),
+        (None, None, None) => unknown("it has not been read yet"),
+    }
+}
+
+fn unknown(fault: &str) -> String {
+    format!("Whether Vault has a newer version is not known: {fault}.")
 }
 
 /// What the source holds instead of the published set.

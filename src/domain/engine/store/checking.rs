@@ -176,6 +176,10 @@ impl Store {
                     // Whether the published set still works tells a bad write from a revoked account.
                     self.check_published_now(cx.now);
                 }
+                if candidate.worked.is_some() {
+                    // It is dead, and whatever the source has that is newer is wanted at once.
+                    self.want_read(cx.now.instant);
+                }
                 candidate.accepted = None;
                 Rejection::add(&mut self.candidate_rejection, *none_seen, cx.now);
             }
@@ -380,6 +384,16 @@ impl Store {
     /// What this store says for or against trouble of the whole platform.
     pub(in crate::domain::engine) fn standing(&self, book: &Book) -> Standing {
         let known = book.is_open(Some(self.name()), Cause::RegeneratedOrRevoked);
+        if let (None, Some(candidate), Some(rejection), false) =
+            (&self.good, &self.candidate, self.candidate_rejection, known)
+            && let Some(worked) = candidate.worked
+        {
+            return Standing::Rejected {
+                since: rejection.first,
+                place: candidate.credentials.api_path().as_str().to_owned(),
+                accepted: Some(worked.instant),
+            };
+        }
         match (&self.good, self.rejection) {
             (Some(good), Some(rejection)) if self.verified_at.is_some() && !known => Standing::Rejected {
                 since: rejection.first,
@@ -434,6 +448,10 @@ impl Store {
         self.rejection = None;
         self.known_since = now;
         self.check_published_now(now);
+        if let Some(candidate) = self.candidate.as_mut().filter(|_| self.good.is_none()) {
+            self.candidate_rejection = None;
+            candidate.next_probe = self.not_before.max(now.instant);
+        }
     }
 
     pub(in crate::domain::engine) fn confirmed(&self, rejection: &Rejection, cx: &Context<'_>) -> bool {

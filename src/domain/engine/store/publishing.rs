@@ -104,6 +104,8 @@ impl Store {
                 published.stamp.generation, published.stamp.version, published.stamp.fingerprint
             ),
         );
+        // What is there was not taken away; whether it has to be, its own answers will tell.
+        self.withdrawn = self.withdrawn && self.is_gone();
         if self.good.is_some() {
             // The source may well hold what was published before, and a listing would say that nothing is new there.
             self.read_soon(cx.now.instant);

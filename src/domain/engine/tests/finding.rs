@@ -210,6 +210,16 @@ fn a_listing_that_does_not_come_holds_up_what_is_published_for_a_time_only() {
 }
 
 #[test]
+fn a_listing_that_does_not_come_is_waited_for_as_long_as_nothing_is_published() {
+    let mut world = World::discovering(&[], None);
+    world.names = Err(SourceFault::Forbidden);
+    world.start();
+    world.pass(DAY);
+    let vitals = world.snapshot().vitals;
+    assert!(!vitals.ready && !vitals.started);
+}
+
+#[test]
 fn a_restart_goes_on_with_what_was_found_before_although_no_listing_comes() {
     let mut world = World::discovering(&["acme"], None);
     add(&mut world, "bravo");

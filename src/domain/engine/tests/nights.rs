@@ -1,6 +1,6 @@
 //! What is told while trouble goes on and changes: never what is known to be so no more.
 
-use super::world::{HOUR, MINUTE, SECOND, World, settings};
+use super::world::{DAY, HOUR, MINUTE, SECOND, World, settings};
 use crate::domain::engine::{Gate, Settings};
 use crate::domain::incident::{Cause, Incident, MessageKind};
 use crate::domain::publication::PublishFault;
@@ -161,10 +161,50 @@ fn what_worked_and_died_before_it_could_be_written_is_not_called_misconfigured()
     );
     let incident = open(&mut world, Cause::RegeneratedOrRevoked);
     assert!(incident.evidence[1].contains("when they could not be published"), "{:?}", incident.evidence);
+    assert!(incident.evidence[2].contains("nothing newer"), "{:?}", incident.evidence);
     assert!(incident.remedy.ends_with("until then apps have none."), "{}", incident.remedy);
     world.publish_fault = None;
     world.write("acme", "user", "token-2");
     world.pass(HOUR);
     assert_eq!(world.store("acme").state, StoreState::Verified);
     assert_eq!(world.snapshot().incidents, []);
+}
+
+/// Stores whose credentials are accepted and cannot be written; their secrets are read once a day.
+fn unwritten(stores: &[&str]) -> World {
+    let mut world = World::with(stores, Settings { poll_interval: DAY, ..settings() });
+    let reason = "No space left on device".to_owned();
+    world.publish_fault = Some(PublishFault { operation: "cannot write", path: "/x".into(), reason });
+    world.pass(HOUR);
+    world
+}
+
+#[test]
+fn before_what_could_not_be_written_is_called_dead_vault_is_asked_for_something_newer() {
+    let mut world = unwritten(&["acme"]);
+    world.write("acme", "user", "token-2");
+    world.accept("acme", "user", "token-2");
+    world.pass(HOUR);
+    assert!(!world.said().contains(&OPENED), "{:?}", world.said());
+    world.publish_fault = None;
+    world.pass(HOUR);
+    assert_eq!(world.published("acme"), Some((2, "token-2".into())));
+    assert_eq!(world.snapshot().incidents, []);
+}
+
+#[test]
+fn many_that_die_together_before_they_are_written_are_trouble_of_the_platform() {
+    let stores = ["a", "b", "c", "d"];
+    let mut world = unwritten(&stores);
+    for store in stores {
+        world.accept(store, "user", "another");
+    }
+    world.pass(HOUR);
+    assert!(!world.said().contains(&OPENED), "{:?}", world.said());
+    assert!(world.said().contains(&(MessageKind::Opened, Cause::PlatformTrouble)), "{:?}", world.said());
+    world.accept("a", "user", "token-1");
+    world.accept("b", "user", "token-1");
+    world.pass(2 * HOUR);
+    let dead = |message: &&(MessageKind, Cause)| **message == OPENED;
+    assert_eq!(world.said().iter().filter(dead).count(), 2, "{:?}", world.said());
 }

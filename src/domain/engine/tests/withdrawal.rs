@@ -95,3 +95,26 @@ fn a_withdrawal_that_fails_is_tried_ever_more_slowly_and_is_one_incident() {
     assert_eq!(world.published("acme"), None);
     assert_eq!(world.said(), [OPENED, failed, (MessageKind::Resolved, Cause::PublishFailed)]);
 }
+
+#[test]
+fn what_somebody_puts_back_after_a_withdrawal_is_published_and_restored_like_any_set() {
+    let mut world = World::new(&["acme"]);
+    world.configure_specs(vec![StoreSpec { on_rejection: OnRejection::Withdraw, ..spec("acme") }]);
+    world.pass(HOUR);
+    let first = world.disks["acme"].clone();
+    world.write("acme", "user", "token-2");
+    world.accept("acme", "user", "token-2");
+    world.pass(HOUR);
+    world.accept("acme", "user", "token-3");
+    world.pass(HOUR);
+    assert_eq!(world.published("acme"), None);
+
+    world.shops.insert("acme".into(), Shop::Status(403, None));
+    world.disks.insert("acme".into(), first);
+    world.pass(5 * MINUTE);
+    let detail = world.store("acme").detail;
+    assert!(!detail.contains("withdrawn"), "{detail}");
+    world.disks.remove("acme");
+    world.pass(5 * MINUTE);
+    assert_eq!(world.published("acme"), Some((1, "token-1".into())));
+}
