@@ -207,4 +207,21 @@ fn many_that_die_together_before_they_are_written_are_trouble_of_the_platform() 
     world.pass(2 * HOUR);
     let dead = |message: &&(MessageKind, Cause)| **message == OPENED;
     assert_eq!(world.said().iter().filter(dead).count(), 2, "{:?}", world.said());
+    // What was counted before was the platform's.
+    let opened = world.messages.iter().find(|message| message.incident.cause == Cause::RegeneratedOrRevoked);
+    let evidence = &opened.unwrap().incident.evidence[0];
+    assert!(evidence.contains("with 401 3 times"), "{evidence}");
+}
+
+#[test]
+fn what_could_not_be_written_is_not_called_dead_while_vault_is_being_asked() {
+    let mut world = unwritten(&["acme"]);
+    world.slow = vec!["read"];
+    world.accept("acme", "user", "token-2");
+    world.pass(HOUR);
+    assert!(!world.said().contains(&OPENED), "{:?}", world.said());
+    world.slow = Vec::new();
+    world.release();
+    world.pass(MINUTE);
+    assert!(world.said().contains(&OPENED), "{:?}", world.said());
 }
